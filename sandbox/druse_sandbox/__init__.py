@@ -1,0 +1,1 @@
+"""The child side of the sandbox: language layer, jail and pipe. Imports nothing of `druse`."""

@@ -1,0 +1,32 @@
+"""The `druse` command. Each subcommand lives in its own module and is imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from druse import __version__
+
+# command -> "module:attribute"; a command stands here only when its module exists.
+_COMMANDS: dict[str, str] = {}
+
+
+class _LazyGroup(click.Group):
+    """Keeps start-up short: `druse serve` never imports what `druse stats` needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        target = _COMMANDS.get(cmd_name)
+        if target is None:
+            return None
+        module, attribute = target.split(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="druse")
+def main() -> None:
+    """Druse turns an agent's repeated work into verified, sandboxed tools."""

@@ -1,0 +1,1 @@
+"""Candidates, verification by replay, versions on disk, hot reload."""

@@ -1,0 +1,1 @@
+"""The MCP server: fixed surface, both protocol eras."""

@@ -1,0 +1,1 @@
+"""Approvals, trust levels, quotas and the audit chain."""

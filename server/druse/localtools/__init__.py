@@ -1,0 +1,1 @@
+"""Bash, Read, Edit, Write, Glob, Grep, WebFetch as permission-checked tools."""

@@ -1,0 +1,53 @@
+"""The words everyone speaks: runs, steps, tools, decisions, outcomes, errors. Knows nothing else of Druse."""
+
+from druse.model.decisions import Caller, CallerKind, Decision, Outcome, OutcomeStatus, Verdict
+from druse.model.errors import (
+    DruseError,
+    Invalid,
+    NeedsApproval,
+    NotAllowed,
+    NotFound,
+    SandboxFailure,
+    StoreDamaged,
+    UpstreamFailure,
+)
+from druse.model.json_data import Json, JsonObject, canonical, digest, digest_text, typed_equal
+from druse.model.providers import CallContext, Progress, Provider
+from druse.model.runs import Run, RunStatus, Step, run_from_neutral, run_to_neutral
+from druse.model.tools import Effect, Source, ToolSpec, ToolVersion, VersionStatus
+
+__all__ = [
+    "CallContext",
+    "Caller",
+    "CallerKind",
+    "Decision",
+    "DruseError",
+    "Effect",
+    "Invalid",
+    "Json",
+    "JsonObject",
+    "NeedsApproval",
+    "NotAllowed",
+    "NotFound",
+    "Outcome",
+    "OutcomeStatus",
+    "Progress",
+    "Provider",
+    "Run",
+    "RunStatus",
+    "SandboxFailure",
+    "Source",
+    "Step",
+    "StoreDamaged",
+    "ToolSpec",
+    "ToolVersion",
+    "UpstreamFailure",
+    "Verdict",
+    "VersionStatus",
+    "canonical",
+    "digest",
+    "digest_text",
+    "run_from_neutral",
+    "run_to_neutral",
+    "typed_equal",
+]

@@ -1,0 +1,88 @@
+"""Tools as everyone speaks of them: what can be called, and the versions of what was crystallized."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from druse.model.json_data import Json, JsonObject, digest
+
+
+class Effect(StrEnum):
+    """What a call does to the world, from our own knowledge; a server's hint alone never makes it READ."""
+
+    READ = "read"
+    WRITE = "write"
+    UNKNOWN = "unknown"  # treated as a write
+
+
+class Source(StrEnum):
+    """Where a tool comes from."""
+
+    UPSTREAM = "upstream"
+    LOCAL = "local"
+    CRYSTAL = "crystal"
+    CAPABILITY = "capability"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """One callable tool. `name` is the wire name `[a-z0-9_]{1,40}` (local tools keep `Bash`, `Read`, ...)."""
+
+    name: str
+    source: Source
+    description: str = ""
+    input_schema: Mapping[str, Json] = field(default_factory=lambda: dict[str, Json](type="object"))
+    output_schema: Mapping[str, Json] | None = None
+    effect: Effect = Effect.UNKNOWN
+    read_only_hint: bool = False  # what the server claims; used for scheduling only together with our own table
+    server: str = ""  # upstream server id of mcp.json
+    upstream_name: str = ""  # the name on that server
+    version: int | None = None  # crystallized tools
+    alias: str = ""  # dotted id of a capability, e.g. planner.decompose
+
+    @property
+    def schema_hash(self) -> str:
+        """Digest over what the upstream declared; a change suspends tools built on it (D9)."""
+        return digest(
+            {
+                "name": self.upstream_name or self.name,
+                "input": dict(self.input_schema),
+                "output": None if self.output_schema is None else dict(self.output_schema),
+            }
+        )
+
+
+class VersionStatus(StrEnum):
+    """The life of a crystallized version."""
+
+    PROPOSED = "proposed"  # waits for a person; not callable
+    ACTIVE = "active"
+    SUPERSEDED = "superseded"
+    SUSPENDED = "suspended"  # a hash no longer matches what was approved
+    RETIRED = "retired"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolVersion:
+    """One version of a crystallized tool: the source that runs and its manifest."""
+
+    name: str
+    version: int
+    source: str
+    manifest: JsonObject
+    status: VersionStatus = VersionStatus.PROPOSED
+
+    @property
+    def approval_hash(self) -> str:
+        """What an approval binds to: code, permissions and upstream schemas (D9)."""
+        return digest(
+            {
+                "code": self.source,
+                "permissions": self.manifest.get("permissions"),
+                "upstream_schemas": self.manifest.get("upstream_schemas"),
+                "input_schema": self.manifest.get("input_schema"),
+            }
+        )

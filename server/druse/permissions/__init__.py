@@ -1,0 +1,1 @@
+"""Permission rules: grammar, shell words, paths and hosts, layers, the one decision function."""

@@ -1,0 +1,1 @@
+"""Finding tools, skills and past runs; goal matching with calibrated probability."""

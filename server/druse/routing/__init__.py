@@ -1,0 +1,1 @@
+"""The registry of tools and the router: the only way to an effect."""

@@ -1,0 +1,1 @@
+"""Configuration files, workspace and paths."""

@@ -1,0 +1,1 @@
+"""Markdown skills in volumes."""

@@ -1,0 +1,1 @@
+"""SQLite through aiosqlite; all SQL of Druse is in this room."""

@@ -1,0 +1,1 @@
+"""Recording of runs, secret handles, goal shapes, import and export."""

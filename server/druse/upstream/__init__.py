@@ -1,0 +1,1 @@
+"""MCP clients of the servers in mcp.json."""
