@@ -1,0 +1,134 @@
+"""The MCP server: one object for both protocol eras, over any transport.
+
+Handshake-era clients get `notifications/tools/list_changed` pushed on their connection; 2026-07-28 clients get it on
+their `subscriptions/listen` stream. Neither is needed: the fixed surface reaches every tool (D3).
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import mcp_types as types
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.shared.exceptions import MCPError
+
+from druse import __version__
+from druse.front.results import result_of
+from druse.front.surface import INSTRUCTIONS
+from druse.model import Caller, CallerKind, Json, Outcome, OutcomeStatus, Progress, ToolSpec
+
+log = logging.getLogger("druse.front")
+
+_SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
+
+
+class Desk(Protocol):
+    """What the server puts on the wire (see `druse.front.application`)."""
+
+    def listing(self) -> Sequence[ToolSpec]:
+        """The tools of `tools/list`: the fixed surface and the pinned crystallized tools."""
+        ...
+
+    async def serve_call(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
+        """Carry out one `tools/call`."""
+        ...
+
+
+class Front:
+    """Builds the `Server` around a desk and tells clients when the listing changed."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._bus = InMemorySubscriptionBus()
+        self._connections: dict[Any, str] = {}  # live handshake-era connections and the name we gave each
+        self._modern_name = f"c-{uuid.uuid4().hex[:12]}"
+        self.server: Server[Any] = Server(
+            "druse",
+            version=__version__,
+            title="Druse",
+            instructions=INSTRUCTIONS,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            on_subscriptions_listen=ListenHandler(self._bus),
+        )
+        self.server.add_notification_handler(
+            "notifications/initialized", types.NotificationParams, self._remember_connection
+        )
+
+    def options(self) -> Any:
+        """Initialization options that tell handshake-era clients the truth about `listChanged`."""
+        return self.server.create_initialization_options(NotificationOptions(tools_changed=True))
+
+    async def tools_changed(self) -> None:
+        """Tell every client, each in its era, that `tools/list` differs."""
+        await self._bus.publish(ToolsListChanged())
+        for connection in list(self._connections):
+            await connection.notify("notifications/tools/list_changed", None)
+
+    async def _remember_connection(self, ctx: Any, _params: types.NotificationParams) -> None:
+        # mcp 2.3 has no public way to notify a handshake-era client outside a request; the connection is the way.
+        connection = ctx.session._connection
+        self._connections.setdefault(connection, f"c-{uuid.uuid4().hex[:12]}")
+        connection.exit_stack.callback(self._connections.pop, connection, None)
+
+    async def _list_tools(self, _ctx: Any, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        tools = [_wire_tool(spec) for spec in self._desk.listing()]
+        return types.ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
+
+    async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        caller = self._caller(ctx)
+        progress = _progress(ctx)
+        try:
+            outcome = await self._desk.serve_call(params.name, params.arguments or {}, caller, progress)
+        except MCPError:
+            raise
+        except Exception:  # top handler of MCP requests: the client gets an id, the log the traceback
+            incident = uuid.uuid4().hex[:8]
+            log.exception("incident %s: %s failed", incident, params.name)
+            outcome = Outcome(
+                OutcomeStatus.FAILED,
+                message=f"{params.name} failed inside Druse (incident {incident}). Nothing more is known to have "
+                "happened than the audit chain shows; see the server's log.",
+                kind="internal",
+            )
+        return result_of(outcome)
+
+    def _caller(self, ctx: Any) -> Caller:
+        """Identity from the connection and the client's own metadata, never from arguments."""
+        connection = self._connections.get(ctx.session._connection, self._modern_name)
+        meta: dict[str, Any] = dict(ctx.meta or {})
+        session = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), connection)
+        return Caller(CallerKind.AGENT, session=session, connection=connection, client=_client_of(ctx, meta))
+
+
+def _client_of(ctx: Any, meta: dict[str, Any]) -> str:
+    params = ctx.session.client_params
+    if params is not None:
+        return f"{params.client_info.name} {params.client_info.version}"
+    info: dict[str, Any] = meta.get("io.modelcontextprotocol/clientInfo") or {}
+    return f"{info.get('name', '')} {info.get('version', '')}".strip()
+
+
+def _wire_tool(spec: ToolSpec) -> types.Tool:
+    return types.Tool(
+        name=spec.name,
+        description=spec.description,
+        input_schema=dict(spec.input_schema),
+        # A hint only where it is proven: clients run read-only tools without asking anyone.
+        annotations=types.ToolAnnotations(read_only_hint=True) if spec.read_only_hint else None,
+    )
+
+
+def _progress(ctx: Any) -> Progress | None:
+    meta: dict[str, Any] = ctx.meta or {}
+    if not meta.get("progress_token"):
+        return None
+
+    async def report(done: float, total: float | None, message: str | None) -> None:
+        await ctx.session.report_progress(done, total, message)
+
+    return report

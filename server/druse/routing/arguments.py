@@ -1,0 +1,102 @@
+"""Arguments against a tool's JSON Schema (2020-12), before anything else happens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from druse.model import Invalid, Json, JsonObject, ToolSpec
+
+MAX_ARGUMENT_BYTES = 8 * 1024 * 1024
+_SHOWN = 80  # characters of a wrong value that an error repeats
+
+
+class ArgumentCheck:
+    """Validates calls; one compiled validator per schema is kept."""
+
+    def __init__(self) -> None:
+        self._validators: dict[str, Any] = {}
+
+    def check(self, spec: ToolSpec, arguments: Json) -> JsonObject:
+        """The arguments, if they fit. Raises Invalid that names field, value and what was expected."""
+        if not isinstance(arguments, dict):
+            raise Invalid(
+                f"Cannot call {spec.name}: its arguments are not a JSON object. Send {{}} if there are none.",
+                where="arguments",
+                problem="not an object",
+            )
+        size = _size(arguments)
+        if size > MAX_ARGUMENT_BYTES:
+            raise Invalid(
+                f"Cannot call {spec.name}: its arguments are {size:,} bytes, over the limit of "
+                f"{MAX_ARGUMENT_BYTES:,}. Pass large data as a file in the workspace.",
+                where="arguments",
+                problem="too large",
+            )
+        error = next(iter(sorted(self._validator(spec).iter_errors(arguments), key=_depth_first)), None)
+        if error is not None:
+            where = _path(error)
+            raise Invalid(
+                f"Cannot call {spec.name}: {where} {_problem(error)}. Correct it and call again.",
+                where=where,
+                problem=_problem(error),
+            )
+        return arguments
+
+    def _validator(self, spec: ToolSpec) -> Any:
+        key = spec.schema_hash
+        validator = self._validators.get(key)
+        if validator is None:
+            from jsonschema import Draft202012Validator
+            from referencing import Registry as NoRemoteReferences
+
+            # An empty registry: `$ref` to another document is refused, never fetched.
+            validator = Draft202012Validator(dict(spec.input_schema), registry=NoRemoteReferences())
+            self._validators[key] = validator
+        return validator
+
+
+def _size(arguments: Mapping[str, Json]) -> int:
+    try:
+        return len(json.dumps(arguments, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    except (ValueError, RecursionError) as error:
+        raise Invalid(
+            f"Cannot use the arguments: {error}. Send plain JSON of ordinary depth.",
+            where="arguments",
+            problem=str(error),
+        ) from error
+
+
+def _depth_first(error: Any) -> tuple[int, str]:
+    return (len(error.absolute_path), error.message)
+
+
+def _path(error: Any) -> str:
+    parts = [str(part) for part in error.absolute_path]
+    if error.validator == "required":
+        missing = error.message.split("'")[1] if "'" in error.message else ""
+        parts.append(missing)
+    return "`" + (".".join(parts) or "arguments") + "`"
+
+
+def _problem(error: Any) -> str:
+    if error.validator == "required":
+        return "is missing"
+    if error.validator == "additionalProperties":
+        properties: dict[str, Any] = error.schema.get("properties", {})
+        known = ", ".join(sorted(properties)) or "none"
+        return f"has a field that is not known ({error.message}); known fields: {known}"
+    shown = json.dumps(error.instance, ensure_ascii=False, default=str)
+    shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+    if error.validator == "type":
+        return f"is {shown}, expected {_words(error.validator_value)}"
+    if error.validator == "enum":
+        return f"is {shown}, expected one of {json.dumps(error.validator_value, ensure_ascii=False)[:400]}"
+    return f"is {shown}, which does not fit {error.validator}: {json.dumps(error.validator_value, default=str)[:200]}"
+
+
+def _words(expected: Any) -> str:
+    if not isinstance(expected, list):
+        return str(expected)
+    return " or ".join(str(name) for name in cast("list[object]", expected))
