@@ -1,1 +1,6 @@
 """Configuration files, workspace and paths."""
+
+from druse.settings.config import Config, Knobs, SelfProgramming, load_config
+from druse.settings.workspace import Workspace
+
+__all__ = ["Config", "Knobs", "SelfProgramming", "Workspace", "load_config"]

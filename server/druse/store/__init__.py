@@ -1,1 +1,42 @@
 """SQLite through aiosqlite; all SQL of Druse is in this room."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from druse.store.database import Database, StoreBusy, StoreFull, Transaction
+from druse.store.notices import NoticeRepository
+from druse.store.runs import RunRecord, RunRepository, WorkflowCount
+from druse.store.tools import ToolRepository, VersionRecord
+
+__all__ = [
+    "Database",
+    "RunRecord",
+    "RunRepository",
+    "Store",
+    "StoreBusy",
+    "StoreFull",
+    "ToolRepository",
+    "Transaction",
+    "VersionRecord",
+    "WorkflowCount",
+]
+
+
+class Store:
+    """One repository per aggregate over one database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.runs = RunRepository(database)
+        self.tools = ToolRepository(database)
+        self.notices = NoticeRepository(database)
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path) -> AsyncGenerator[Store]:
+        """Open the database at `path`, made and migrated where needed. Raises StoreDamaged, StoreBusy, StoreFull."""
+        async with Database.open(path) as database:
+            yield cls(database)

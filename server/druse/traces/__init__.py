@@ -1,1 +1,17 @@
-"""Recording of runs, secret handles, goal shapes, import and export."""
+"""Recording of runs, secret handles, goal shapes."""
+
+from druse.traces.recorder import IDLE_SECONDS, Closed, Recorder
+from druse.traces.secrets import HANDLE, SecretHandles, is_secret_key
+from druse.traces.shapes import Slot, shape_of, slots_of
+
+__all__ = [
+    "HANDLE",
+    "IDLE_SECONDS",
+    "Closed",
+    "Recorder",
+    "SecretHandles",
+    "Slot",
+    "is_secret_key",
+    "shape_of",
+    "slots_of",
+]

@@ -1,0 +1,253 @@
+"""The one decision function. deny > ask > allow over all layers, on what is really called; unknown = ask."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import cast
+from urllib.parse import urlsplit
+
+from druse.model import Caller, CallerKind, Decision, Effect, JsonObject, Source, ToolSpec, Verdict
+from druse.permissions.commands import forbidding, permitting, self_approval
+from druse.permissions.paths import credential, inside, is_own, place_of, protection
+from druse.permissions.policy import Policy
+from druse.permissions.rules import PATH_TOOLS, Rule, canonical_tool
+from druse.permissions.shell import read_command, unwrapped
+
+_READING = frozenset(("Read", "Grep", "Glob", "LS", "NotebookRead"))
+_WRITING = frozenset(("Edit", "Write", "MultiEdit", "NotebookEdit"))
+
+
+def decide(
+    policy: Policy,
+    tool: str,
+    arguments: JsonObject,
+    *,
+    spec: ToolSpec | None = None,
+    caller: Caller | None = None,
+) -> Decision:
+    """Allow, ask or deny one call. Never raises for any tool name or arguments."""
+    name = canonical_tool(tool)
+    subject = _Subject(policy, name, arguments, spec)
+    forbidden = subject.never(caller)
+    if forbidden:
+        return Decision(Verdict.DENY, why=forbidden, origin="built in", rule="(protected)")
+    for verdict, rules in ((Verdict.DENY, policy.deny), (Verdict.ASK, policy.ask)):
+        found = subject.forbidding(rules)
+        if found:
+            rule, why = found
+            return Decision(verdict, rule.text, rule.origin, why)
+    if policy.restricted:
+        return Decision(Verdict.ASK, why=policy.restricted)
+    protected = subject.protected()
+    if protected:
+        return Decision(Verdict.ASK, "(protected)", "built in", protected)
+    rule, why = subject.permitting(policy.allow)
+    if rule is not None:
+        return Decision(Verdict.ALLOW, rule.text, rule.origin, why)
+    if caller is not None and _granted(caller, tool, name, spec):
+        return Decision(Verdict.ALLOW, f"(approved with {caller.tool} v{caller.version})", "approval", "")
+    return Decision(Verdict.ASK, why=why or "no rule allows it", how_to_allow=subject.narrowest())
+
+
+def _granted(caller: Caller, tool: str, name: str, spec: ToolSpec | None) -> bool:
+    """A person approved the calling tool with the tools it calls; that answers "no rule matched", nothing more."""
+    if caller.kind not in (CallerKind.TOOL, CallerKind.REPLAY):
+        return False
+    wire = spec.name if spec is not None else tool
+    return wire in caller.grants or name in caller.grants
+
+
+class _Subject:
+    """One call, seen the way rules see it."""
+
+    def __init__(self, policy: Policy, name: str, arguments: JsonObject, spec: ToolSpec | None) -> None:
+        self._policy = policy
+        self._name = name
+        self._arguments = arguments
+        self._spec = spec
+        self._places = [
+            place_of(text, policy.workspace, policy.home) for text in _paths(name, arguments) if "\0" not in text
+        ]
+        self._unreadable = any("\0" in text for text in _paths(name, arguments))
+
+    @property
+    def _command(self) -> str:
+        command = self._arguments.get("command")
+        return command if isinstance(command, str) else ""
+
+    def never(self, caller: Caller | None) -> str:
+        """Why the call is out of the question for anyone but a person at the CLI."""
+        if self._unreadable:
+            return "the path holds a NUL character"
+        if caller is not None and caller.kind is CallerKind.PERSON:
+            return ""
+        if self._name in _WRITING and any(is_own(place, self._policy.workspace) for place in self._places):
+            return "Druse decides by these files; only a person edits them, outside of Druse"
+        if self._name == "Bash":
+            reached = [inner for command in read_command(self._command).commands for inner in unwrapped(command)]
+            if any(self_approval(command) for command in reached):
+                return "only a person decides approvals; it cannot be done through a tool"
+        return ""
+
+    def forbidding(self, rules: Sequence[Rule]) -> tuple[Rule, str] | None:
+        """The first deny or ask rule that applies."""
+        if self._name == "Bash":
+            found = forbidding(rules, self._command, self._policy)
+            return (found.rule, found.why) if found and found.rule else None
+        for rule in rules:
+            if self._concerns(rule, strict=False) and self._applies(rule):
+                return rule, ""
+        return None
+
+    def _applies(self, rule: Rule) -> bool:
+        if rule.bare:
+            return True
+        if rule.readonly:
+            return self._reads()
+        if rule.path is not None:
+            return any(rule.path.touches(place) for place in self._places)
+        if rule.domain:
+            return _host_fits(rule.domain, self._host(), subdomains=True)
+        return all(condition.holds(self._arguments) is not False for condition in rule.conditions)
+
+    def permitting(self, rules: Sequence[Rule]) -> tuple[Rule | None, str]:
+        """The rule that allows the call, or None and why."""
+        if self._name == "Bash":
+            found = permitting(rules, self._command, self._policy)
+            return found.rule, found.why
+        for rule in rules:
+            if self._concerns(rule, strict=True) and self._covered(rule):
+                return rule, ""
+        if self._name in _READING and self._inside():
+            return Rule("(reads)", "built in", self._name, readonly=True), "it reads in the workspace"
+        if self._name in _READING | _WRITING and not self._inside():
+            return None, "it is outside the workspace and no rule allows it"
+        return None, ""
+
+    def _covered(self, rule: Rule) -> bool:
+        if rule.readonly:
+            return self._reads()
+        if rule.path is not None:
+            return bool(self._places) and all(rule.path.covers(place) for place in self._places)
+        if rule.domain:
+            return _host_fits(rule.domain, self._host(), subdomains=False)
+        if rule.conditions:
+            return all(condition.holds(self._arguments) is True for condition in rule.conditions)
+        # A bare rule on files stays in the workspace; beyond it a rule must name the place.
+        return self._name not in PATH_TOOLS or self._inside()
+
+    def _concerns(self, rule: Rule, *, strict: bool) -> bool:
+        """Whether a rule speaks of this tool. An allow never reaches a server through a glob over its name."""
+        if rule.path is not None:
+            return self._name in PATH_TOOLS.get(rule.tool, frozenset())
+        if rule.tool == self._name:
+            return True
+        if rule.tool in ("Edit",) and self._name in _WRITING and not strict:
+            return True
+        if "*" not in rule.tool:
+            return False
+        if not strict:
+            return _glob(rule.tool, self._name)
+        server, separator, rest = rule.tool.partition("__")
+        if not separator:
+            return rule.readonly and _glob(rule.tool, self._name)
+        if "*" in server:
+            return False
+        known = self._spec.server if self._spec is not None and self._spec.source is Source.UPSTREAM else ""
+        own_server, _, own_rest = self._name.partition("__")
+        if known and re.sub(r"[^a-z0-9_]", "_", known.lower()) != server and known != server:
+            return False
+        return own_server == server and _glob(rest, own_rest)
+
+    def _reads(self) -> bool:
+        if self._name in _READING:
+            return self._inside()
+        return self._spec is not None and self._spec.effect is Effect.READ and self._spec.source is not Source.LOCAL
+
+    def _inside(self) -> bool:
+        return all(inside(place, self._policy.workspace) for place in self._places)
+
+    def protected(self) -> str:
+        """Why a person is asked whatever the rules allow."""
+        for place in self._places:
+            why = credential(place, self._policy.home)
+            if not why and self._name in _WRITING:
+                why = protection(place, self._policy.workspace, self._policy.home)
+            if why:
+                return f"{place.written} is protected: {why}"
+        return ""
+
+    def _host(self) -> str:
+        url = self._arguments.get("url")
+        if not isinstance(url, str) or re.search(r"[\s\\\x00-\x20]", url):
+            return ""
+        try:
+            parts = urlsplit(url)
+            host = (parts.hostname or "").rstrip(".")
+        except ValueError:
+            return ""
+        return host.lower() if parts.scheme in ("http", "https") and host.isascii() else ""
+
+    def narrowest(self) -> str:
+        """The narrowest rule that covers this call; empty where none should."""
+        if self._name == "Bash":
+            script = read_command(self._command)
+            plain = not script.obstacles and len(script.commands) == 1 and not script.commands[0].redirects
+            return f"Bash({self._command})" if plain and "*" not in self._command and "\n" not in self._command else ""
+        if self._name in PATH_TOOLS and self._places:
+            place = self._places[0]
+            rule = "Edit" if self._name in _WRITING else "Read"
+            if inside(place, self._policy.workspace):
+                root = str(self._policy.workspace)
+                relative = place.written[len(root) :] if place.written.startswith(root + "/") else ""
+                return f"{rule}(.{relative})" if relative else rule
+            return f"{rule}(/{place.written})"
+        if self._name == "WebFetch":
+            host = self._host()
+            return f"WebFetch(domain:{host})" if host else ""
+        return self._name
+
+
+def _paths(name: str, arguments: JsonObject) -> list[str]:
+    if name not in PATH_TOOLS:
+        return []
+    named = [arguments.get(key) for key in ("file_path", "path", "notebook_path")]
+    paths = [text for text in named if isinstance(text, str) and text]
+    if name == "Glob" and isinstance(arguments.get("pattern"), str):
+        pattern = str(arguments["pattern"])
+        if pattern.startswith(("/", "~")) or ".." in pattern.split("/"):
+            paths.append(re.split(r"[*?\[{]", pattern)[0] or "/")
+    return paths or ["."]
+
+
+def _glob(pattern: str, name: str) -> bool:
+    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), name) is not None
+
+
+def _host_fits(pattern: str, host: str, *, subdomains: bool) -> bool:
+    if not host:
+        return subdomains  # an address that cannot be read falls under every deny and no allow
+    if pattern == "*":
+        return True
+    if pattern.startswith("*."):
+        return host.endswith(pattern[1:]) or (subdomains and host == pattern[2:])
+    return host == pattern or (subdomains and host.endswith("." + pattern))
+
+
+def explain_call(text: str) -> tuple[str, JsonObject]:
+    """`Bash(git push)` or `shop__refund({"amount": 5})` as a tool and its arguments. Raises ValueError."""
+    match = re.fullmatch(r"\s*([A-Za-z][\w.-]*)\s*(?:\((.*)\))?\s*", text, re.DOTALL)
+    if match is None:
+        raise ValueError("write it as Tool(argument), for example 'Bash(git push)' or 'Read(src/a.py)'")
+    tool, inner = canonical_tool(match[1]), (match[2] or "").strip()
+    if inner.startswith("{"):
+        loaded = json.loads(inner)
+        if not isinstance(loaded, dict):
+            raise ValueError("the arguments are not a JSON object")
+        return tool, cast("JsonObject", loaded)
+    key = "command" if tool == "Bash" else "url" if tool == "WebFetch" else "file_path" if tool in PATH_TOOLS else ""
+    if not key and inner:
+        raise ValueError("give the arguments as a JSON object")
+    return tool, {key: inner} if inner else {}

@@ -1,0 +1,366 @@
+"""Shell commands as words. tree-sitter-bash parses; nothing here cuts strings.
+
+`read_command` gives every command that a script runs, the ones in plain sight (`visible`) apart from those inside
+substitutions, subshells and the like, and says what keeps the script from being checked before it runs (`obstacles`).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+MAX_COMMAND = 64 * 1024
+_MAX_NESTING = 60
+_DEPTH_OF_SHELLS = 4  # bash -c inside bash -c ...
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word after quote removal. `literal` is False where its value is known only when it runs."""
+
+    text: str
+    literal: bool = True
+    glob: bool = False  # holds an unquoted *, ? or [
+    quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """A redirection to or from a file; duplications such as `2>&1` and /dev/null are left out."""
+
+    target: Word
+    writes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A simple command: its words, and the assignments before them (names only)."""
+
+    words: tuple[Word, ...]
+    assignments: tuple[str, ...] = ()
+    redirects: tuple[Redirect, ...] = ()
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The words' texts."""
+        return tuple(word.text for word in self.words)
+
+
+@dataclass(slots=True)
+class Script:
+    """What a command line runs."""
+
+    visible: list[Command] = field(default_factory=list[Command])
+    hidden: list[Command] = field(default_factory=list[Command])
+    obstacles: list[str] = field(default_factory=list[str])
+
+    @property
+    def commands(self) -> list[Command]:
+        """All commands, wherever they stand."""
+        return [*self.visible, *self.hidden]
+
+
+_TRANSPARENT = {
+    "program",
+    "list",
+    "pipeline",
+    "if_statement",
+    "elif_clause",
+    "else_clause",
+    "while_statement",
+    "for_statement",
+    "do_group",
+    "redirected_statement",
+    "negated_command",
+    "case_statement",
+    "case_item",
+}
+_HIDING = {
+    "subshell": "a subshell",
+    "compound_statement": "a brace group",
+    "command_substitution": "a command substitution",
+    "process_substitution": "a process substitution",
+    "function_definition": "a function definition",
+    "c_style_for_statement": "an arithmetic loop",
+    "coproc_statement": "a coprocess",
+}
+
+
+@lru_cache(maxsize=2048)
+def read_command(text: str) -> Script:
+    """Parse one command line. Never raises: what cannot be read is an obstacle."""
+    script = Script()
+    problem = _unreadable(text)
+    if problem:
+        script.obstacles.append(problem)
+        return script
+    source = text.encode("utf-8")
+    tree = _parser().parse(source)
+    if tree.root_node.has_error:
+        script.obstacles.append("it is not a complete shell command")
+    _Walk(script, source).visit(tree.root_node, hidden=False, depth=0)
+    return script
+
+
+def _unreadable(text: str) -> str:
+    if len(text) > MAX_COMMAND:
+        return f"it is longer than {MAX_COMMAND} characters"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "it is not valid Unicode"
+    if "\0" in text:
+        return "it holds a NUL character"
+    if re.search(r"[\x01-\x08\x0b\x0c\x0d\x0e-\x1f\x7f\x85\u2028\u2029]", text):
+        return "it holds control characters"
+    return ""
+
+
+@lru_cache(maxsize=1)
+def _parser() -> Parser:
+    # Imported here: only a decision on a command needs the grammar.
+    import tree_sitter_bash
+    from tree_sitter import Language, Parser
+
+    return Parser(Language(tree_sitter_bash.language()))
+
+
+class _Walk:
+    def __init__(self, script: Script, source: bytes) -> None:
+        self._script = script
+        self._source = source
+
+    def visit(self, node: Node, *, hidden: bool, depth: int) -> None:
+        if depth > _MAX_NESTING:
+            self._obstacle("it is nested too deeply")
+            return
+        kind = node.type
+        if kind == "command":
+            self._command(node, (), hidden=hidden, depth=depth)
+            return
+        if kind == "redirected_statement":
+            self._redirected(node, hidden=hidden, depth=depth)
+            return
+        if kind in ("declaration_command", "unset_command"):
+            words = tuple(self.word(child) for child in node.children)
+            self._add(Command(words), hidden=hidden)
+            self._inner(node, depth=depth)
+            return
+        if kind in ("variable_assignment", "variable_assignments"):
+            self._obstacle("it sets a shell variable")
+            self._inner(node, depth=depth)
+            return
+        if kind == "test_command":
+            self._inner(node, depth=depth)
+            return
+        if kind in _HIDING:
+            self._obstacle(f"it holds {_HIDING[kind]}")
+            hidden = True
+        elif node.is_named and kind not in _TRANSPARENT and kind not in ("comment", "heredoc_body", "ERROR"):
+            self._inner(node, depth=depth)
+            return
+        for child in node.children:
+            if child.type == "&":
+                self._obstacle("it runs something in the background")
+            elif child.is_named:
+                self.visit(child, hidden=hidden, depth=depth + 1)
+
+    def _redirected(self, node: Node, *, hidden: bool, depth: int) -> None:
+        redirects: list[Redirect] = []
+        for child in node.children:
+            if child.type in ("file_redirect", "herestring_redirect", "heredoc_redirect"):
+                redirects.extend(self._redirect(child, depth=depth))
+        for child in node.children:
+            if child.type == "command":
+                self._command(child, tuple(redirects), hidden=hidden, depth=depth)
+                redirects = []
+            elif child.is_named and not child.type.endswith("_redirect"):
+                self.visit(child, hidden=hidden, depth=depth + 1)
+        if redirects:  # of a group or a pipeline: they belong to no single command
+            self._add(Command((), redirects=tuple(redirects)), hidden=hidden)
+
+    def _redirect(self, node: Node, *, depth: int) -> Iterator[Redirect]:
+        self._inner(node, depth=depth)
+        if node.type == "heredoc_redirect":
+            for child in node.children:
+                if child.type in ("file_redirect", "herestring_redirect"):
+                    yield from self._redirect(child, depth=depth)
+                elif child.is_named and child.type in ("pipeline", "list", "command"):
+                    self.visit(child, hidden=False, depth=depth + 1)
+            return
+        if node.type == "herestring_redirect":
+            return
+        operator = next((child.type for child in node.children if not child.is_named), "")
+        target = next((child for child in reversed(node.children) if child.is_named), None)
+        if target is None or target.type == "file_descriptor":
+            return
+        word = self.word(target)
+        if operator in (">&", "<&") and word.literal and re.fullmatch(r"\d+|-", word.text):
+            return
+        if word.literal and word.text == "/dev/null":
+            return
+        yield Redirect(word, writes=operator not in ("<", "<&"))
+
+    def _command(self, node: Node, redirects: tuple[Redirect, ...], *, hidden: bool, depth: int) -> None:
+        words: list[Word] = []
+        assignments: list[str] = []
+        own = list(redirects)
+        for child in node.children:
+            if child.type == "variable_assignment":
+                name = child.child_by_field_name("name")
+                assignments.append(self._text(name) if name is not None else "")
+            elif child.type.endswith("_redirect"):
+                own.extend(self._redirect(child, depth=depth))
+            elif child.is_named or child.type not in ("&",):
+                words.append(self.word(child))
+        self._add(Command(tuple(words), tuple(assignments), tuple(own)), hidden=hidden)
+        self._inner(node, depth=depth)
+
+    def _inner(self, node: Node, *, depth: int) -> None:
+        """Commands inside words: substitutions, wherever they hide."""
+        for child in node.children:
+            if child.type in _HIDING:
+                self.visit(child, hidden=True, depth=depth + 1)
+            elif depth < _MAX_NESTING:
+                self._inner(child, depth=depth + 1)
+            else:
+                self._obstacle("it is nested too deeply")
+
+    def _add(self, command: Command, *, hidden: bool) -> None:
+        (self._script.hidden if hidden else self._script.visible).append(command)
+
+    def _obstacle(self, reason: str) -> None:
+        if reason not in self._script.obstacles:
+            self._script.obstacles.append(reason)
+
+    def _text(self, node: Node) -> str:
+        return self._source[node.start_byte : node.end_byte].decode("utf-8", "replace")
+
+    def word(self, node: Node) -> Word:
+        """A word node after quote removal."""
+        kind = node.type
+        raw = self._text(node)
+        if kind in ("command_name", "concatenation", "string"):
+            if kind == "string":
+                return self._string(node)
+            if not node.children:
+                return self._plain(raw)
+            parts = [self.word(child) for child in node.children]
+            # Braces that span several parts of one word expand too.
+            braces = "{" in raw and "}" in raw and any(not part.quoted and "{" in part.text for part in parts)
+            return Word(
+                "".join(part.text for part in parts),
+                all(part.literal for part in parts) and not braces,
+                any(part.glob for part in parts),
+                any(part.quoted for part in parts),
+            )
+        if kind == "raw_string":
+            return Word(raw[1:-1], quoted=True)
+        if kind == "ansi_c_string":
+            return _ansi_c(raw)
+        if kind in ("word", "number", "regex", "extglob_pattern") or not node.is_named:
+            return self._plain(raw)
+        return Word(raw, literal=False)
+
+    def _string(self, node: Node) -> Word:
+        literal = all(child.type in ('"', "string_content") for child in node.children)
+        body = self._text(node)[1:-1]
+        return Word(re.sub(r"\\\n", "", re.sub(r'\\([$`"\\])', r"\1", body)), literal, quoted=True)
+
+    def _plain(self, raw: str) -> Word:
+        glob = bool(re.search(r"(?<!\\)[*?\[]", raw))
+        dynamic = (
+            bool(re.search(r"(?<!\\)(?:\$|`|\{[^}]*(?:,|\.\.)[^}]*\})", raw)) or re.match(r"~[^/]", raw) is not None
+        )
+        text = re.sub(r"\\(?:\n|(.))", lambda match: match[1] or "", raw, flags=re.DOTALL)
+        return Word(text, not dynamic, glob, "\\" in raw)
+
+
+_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v", "0": "\0"}
+
+
+def _ansi_c(raw: str) -> Word:
+    body = raw[2:-1]
+
+    def plain(match: re.Match[str]) -> str:
+        code = match[1]
+        if code[0] == "x" and len(code) > 1:
+            return chr(int(code[1:], 16))
+        if code[0] in "uU" and len(code) > 1:
+            value = int(code[1:], 16)
+            return chr(value) if value < 0x110000 else "\ufffd"
+        if code[0].isdigit():
+            return chr(int(code, 8) & 0xFF)
+        return _ESCAPES.get(code, code)
+
+    pattern = r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)"
+    return Word(re.sub(pattern, plain, body, flags=re.DOTALL), quoted=True)
+
+
+_SHELLS = {"bash", "sh", "zsh", "dash", "ksh", "ash", "fish", "rbash"}
+
+
+def program_of(text: str) -> str:
+    """The program's name without its folder."""
+    return posixpath.basename(text.rstrip("/")) if "/" in text else text
+
+
+def unwrapped(command: Command, depth: int = 0) -> Iterator[Command]:
+    """`command` and every command it would start through wrappers, shells and `-exec`: what a deny rule looks at."""
+    yield command
+    if depth > 12 or not command.words:
+        return
+    words = command.words
+    name = program_of(words[0].text)
+    if name in _SHELLS:
+        yield from _shell_text(words[1:], depth)
+    elif name == "eval":
+        yield from _reparsed(" ".join(word.text for word in words[1:]), depth)
+    elif name in ("find", "fd"):
+        for index, word in enumerate(words):
+            if word.text in ("-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch"):
+                yield from unwrapped(Command(words[index + 1 :]), depth + 1)
+    elif name in WRAPPERS:
+        # Options of a wrapper may take values; every later word that could be the program is looked at.
+        for index in range(1, len(words)):
+            text = words[index].text
+            if text.startswith("-") or re.fullmatch(r"\w+=.*", text, re.DOTALL):
+                if name in ("env", "su", "runuser") and text in ("-S", "-c", "--split-string", "--command"):
+                    yield from _reparsed(" ".join(word.text for word in words[index + 1 :]), depth)
+                continue
+            yield from unwrapped(Command(words[index:]), depth + 1)
+            if index > 6:
+                return
+
+
+WRAPPERS = frozenset(
+    (
+        *("env", "sudo", "doas", "su", "runuser", "timeout", "nice", "ionice", "nohup", "time", "command", "builtin"),
+        *("exec", "xargs", "parallel", "stdbuf", "setsid", "watch", "strace", "ltrace", "chroot", "unshare", "nsenter"),
+        *("flock", "script", "busybox", "toybox", "taskset", "chrt", "setarch", "systemd-run", "firejail", "bwrap"),
+        *("gdb", "valgrind", "perf", "entr", "noglob", "nocorrect", "proot", "fakeroot", "torsocks", "proxychains"),
+    )
+)
+
+
+def _shell_text(words: tuple[Word, ...], depth: int) -> Iterator[Command]:
+    for index, word in enumerate(words):
+        if re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*|--command", word.text):
+            rest = words[index + 1 :]
+            if rest:
+                yield from _reparsed(rest[0].text, depth)
+            return
+
+
+def _reparsed(text: str, depth: int) -> Iterator[Command]:
+    if depth >= _DEPTH_OF_SHELLS:
+        return
+    for command in read_command(text).commands:
+        yield from unwrapped(command, depth + 3)

@@ -1,0 +1,214 @@
+"""One SQLite file: opened once per process, in WAL mode, migrated by numbered scripts.
+
+Several processes (a server, the CLI) may hold the same file. Writers wait for each other up to `BUSY_SECONDS`; an
+acknowledged write survives `kill -9` of any process (WAL, synchronous=NORMAL), a durable one a power cut as well (D19).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import aiosqlite
+
+from druse.model import DruseError, StoreDamaged
+
+BUSY_SECONDS = 10.0
+
+Value: TypeAlias = "str | int | float | bytes | None"
+Row: TypeAlias = "tuple[Any, ...]"
+
+
+class StoreBusy(DruseError):
+    """Another process kept the database locked for longer than `BUSY_SECONDS`; nothing was written."""
+
+    kind = "store_busy"
+
+
+class StoreFull(DruseError):
+    """The disk is full or not writable; nothing was written."""
+
+    kind = "store_full"
+
+
+class Transaction:
+    """Statements that land together or not at all."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Run one statement; the number of rows it changed."""
+        async with self._connection.execute(sql, values) as cursor:
+            return cursor.rowcount
+
+    async def insert(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Run one INSERT; the row id it got."""
+        async with self._connection.execute(sql, values) as cursor:
+            return cursor.lastrowid or 0
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Run one statement for each row."""
+        await self._connection.executemany(sql, rows)
+
+    async def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """All rows, as the transaction sees them."""
+        async with self._connection.execute(sql, values) as cursor:
+            return [tuple(row) for row in await cursor.fetchall()]
+
+    async def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
+        """The first row, or None."""
+        rows = await self.all(sql, values)
+        return rows[0] if rows else None
+
+
+class Database:
+    """The connection of this process. Use `Database.open`."""
+
+    def __init__(self, path: Path, connection: aiosqlite.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._turn = asyncio.Lock()  # one transaction at a time on the one connection
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path) -> AsyncGenerator[Database]:
+        """Open (or create) and migrate the file. Raises StoreDamaged, StoreBusy or StoreFull."""
+        _make_private(path)
+        with _translated(path):
+            connection = await aiosqlite.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+        try:
+            database = cls(path, connection)
+            with _translated(path):
+                await database._prepare()
+            yield database
+        finally:
+            await connection.close()
+
+    async def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """All rows of a query."""
+        with _translated(self.path):
+            async with self._turn, self._connection.execute(sql, values) as cursor:
+                return [tuple(row) for row in await cursor.fetchall()]
+
+    async def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
+        """The first row of a query, or None."""
+        rows = await self.all(sql, values)
+        return rows[0] if rows else None
+
+    @asynccontextmanager
+    async def transaction(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
+        """A write transaction: committed at the end of the block, rolled back if the block raises.
+
+        `durable` syncs the log to the disk before the block's end returns.
+        """
+        async with self._turn:
+            with _translated(self.path):
+                if durable:
+                    await self._connection.execute("PRAGMA synchronous=FULL")
+                try:
+                    await self._connection.execute("BEGIN IMMEDIATE")
+                    try:
+                        yield Transaction(self._connection)
+                    except BaseException:
+                        await asyncio.shield(self._connection.execute("ROLLBACK"))
+                        raise
+                    await asyncio.shield(self._connection.execute("COMMIT"))
+                finally:
+                    if durable:
+                        await asyncio.shield(self._connection.execute("PRAGMA synchronous=NORMAL"))
+
+    async def _prepare(self) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+            await self._connection.execute(f"PRAGMA {pragma}")
+        await self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT"
+        )
+        async with self._connection.execute("SELECT number FROM migration") as cursor:
+            applied = {int(row[0]) for row in await cursor.fetchall()}
+        for number, name, script in migrations():
+            if number not in applied:
+                await self._apply(number, name, script)
+
+    async def _apply(self, number: int, name: str, script: str) -> None:
+        # A second process may be migrating at this moment: whoever comes later finds the number taken.
+        await self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            async with self._connection.execute(
+                "INSERT OR IGNORE INTO migration (number, name) VALUES (?, ?)", (number, name)
+            ) as cursor:
+                mine = cursor.rowcount == 1
+            if mine:
+                for statement in _statements(script):
+                    await self._connection.execute(statement)
+            await self._connection.execute("COMMIT")
+        except BaseException:
+            await self._connection.execute("ROLLBACK")
+            raise
+
+
+def _make_private(path: Path) -> None:
+    """The file exists, readable by its owner only, before SQLite writes to it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StoreFull(f"Cannot make {path}: {error}. Free disk space or check the folder's permissions.") from error
+
+
+def migrations() -> list[tuple[int, str, str]]:
+    """Number, name and script of every migration, in order."""
+    found: list[tuple[int, str, str]] = []
+    for entry in files("druse.store").joinpath("migrations").iterdir():
+        match = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
+        if match:
+            found.append((int(match[1]), match[2], entry.read_text(encoding="utf-8")))
+    return sorted(found)
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script; triggers contain semicolons, so SQLite itself says where one ends."""
+    statements: list[str] = []
+    pending = ""
+    for line in script.splitlines(keepends=True):
+        pending += line
+        if sqlite3.complete_statement(pending):
+            statements.append(pending)
+            pending = ""
+    return statements
+
+
+class _translated:
+    """Turns SQLite's errors into ours: what was tried, what stopped it, what to do."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, sqlite3.Error):
+            return
+        code = getattr(error, "sqlite_errorname", "")
+        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            raise StoreBusy(
+                f"Cannot use {self._path}: another process has kept it locked for {BUSY_SECONDS:.0f} s. "
+                "Nothing was written; end that process or try again."
+            ) from error
+        if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            raise StoreDamaged(
+                f"Cannot read {self._path}: {error}. It was left as it is; move it away to start afresh, or restore a "
+                "copy of it.",
+                first_bad=str(self._path),
+            ) from error
+        if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
+            raise StoreFull(
+                f"Cannot write {self._path}: {error}. Nothing was written; free disk space or check its permissions."
+            ) from error

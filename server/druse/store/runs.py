@@ -1,0 +1,247 @@
+"""Runs and their steps. What is stored here was masked by `druse.traces` first."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+from druse.model import Json, JsonObject, Run, RunStatus, Step
+from druse.store import blobs
+from druse.store.database import Database, Row, Transaction
+
+_RUN = (
+    "id, goal, status, source, domain, task, session, opened_at, closed_at, inputs, tool, tool_version, mode, "
+    "confidence, cost, tokens, note, workflow, client, shape"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run with what is known about how it went. `cost` is in USD and, like `tokens`, None where nobody told."""
+
+    run: Run
+    mode: str = ""
+    confidence: float | None = None
+    cost: float | None = None
+    tokens: int | None = None
+    note: str = ""
+    workflow: str = ""
+    client: str = ""
+    shape: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowCount:
+    """How often a workflow was run and how that went; two integers, never a rounded ratio (D13)."""
+
+    workflow: str
+    runs: int
+    successes: int
+    goal: str
+    cost: float | None
+    last_at: float
+    tool: str | None
+    tool_version: int | None
+
+
+class RunRepository:
+    """Reads and writes runs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def open(self, transaction: Transaction, record: RunRecord, *, owner: str) -> None:
+        """Insert a run that has just begun; `owner` names the process that keeps it open."""
+        run = record.run
+        await transaction.execute(
+            "INSERT INTO run (id, goal, shape, status, source, domain, task, session, client, owner, mode, confidence,"
+            " inputs, opened_at, touched_at, closed_at, cost, tokens, note, workflow)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                *(run.id, run.goal, record.shape, str(run.status), run.source, run.domain, run.task, run.session),
+                *(record.client, owner, record.mode, record.confidence, _text(dict(run.inputs)), run.opened_at),
+                *(run.opened_at, run.closed_at, record.cost, record.tokens, record.note, record.workflow),
+            ),
+        )
+        for turn, text in run.user_turns:
+            await transaction.execute("INSERT INTO user_turn (run_id, turn, text) VALUES (?,?,?)", (run.id, turn, text))
+
+    async def add_step(self, transaction: Transaction, run_id: str, step: Step, *, now: float) -> int:
+        """Append a step; its position in the run."""
+        row = await transaction.one("SELECT coalesce(max(position), -1) + 1 FROM step WHERE run_id = ?", (run_id,))
+        position = int(row[0]) if row else 0
+        result = _text(step.result)
+        blob = None
+        if len(result) > blobs.INLINE_BYTES:
+            blob = await blobs.put(transaction, result.encode("utf-8", "surrogatepass"))
+        await transaction.execute(
+            "INSERT INTO step (run_id, position, turn, tool, arguments, result, result_blob, failed, effect,"
+            " started_at, duration_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                *(run_id, position, step.turn or position, step.tool, _text(dict(step.arguments))),
+                *(None if blob else result, blob, int(step.failed), step.effect, step.started_at, step.duration_ms),
+            ),
+        )
+        await transaction.execute("UPDATE run SET touched_at = ? WHERE id = ?", (now, run_id))
+        return position
+
+    async def close(
+        self,
+        transaction: Transaction,
+        run_id: str,
+        status: RunStatus,
+        *,
+        now: float,
+        note: str = "",
+        workflow: str = "",
+        cost: float | None = None,
+        tokens: int | None = None,
+    ) -> bool:
+        """Close an open run; False if it was closed before (then nothing changes)."""
+        changed = await transaction.execute(
+            "UPDATE run SET status = ?, closed_at = ?, note = ?, workflow = ?, cost = coalesce(?, cost),"
+            " tokens = coalesce(?, tokens) WHERE id = ? AND status = 'open'",
+            (str(status), now, note, workflow, cost, tokens, run_id),
+        )
+        return changed == 1
+
+    async def mark(self, run_id: str, status: RunStatus, workflow: str) -> bool:
+        """A person's word on a closed run."""
+        async with self._database.transaction() as transaction:
+            changed = await transaction.execute(
+                "UPDATE run SET status = ?, workflow = ? WHERE id = ? AND status != 'open'",
+                (str(status), workflow, run_id),
+            )
+        return changed == 1
+
+    async def set_mode(self, run_id: str, mode: str, confidence: float | None) -> None:
+        """How dispatch decided."""
+        async with self._database.transaction() as transaction:
+            await transaction.execute(
+                "UPDATE run SET mode = ?, confidence = ? WHERE id = ?", (mode, confidence, run_id)
+            )
+
+    async def get(self, run_id: str) -> RunRecord | None:
+        """One run with all its steps."""
+        row = await self._database.one(f"SELECT {_RUN} FROM run WHERE id = ?", (run_id,))
+        return await self._record(row) if row else None
+
+    async def list(self, *, status: str | None = None, limit: int = 50, offset: int = 0) -> list[RunRecord]:
+        """Runs without their steps, newest first."""
+        where = "WHERE status = ?" if status else ""
+        values = [status] if status else []
+        rows = await self._database.all(
+            f"SELECT {_RUN} FROM run {where} ORDER BY opened_at DESC, id LIMIT ? OFFSET ?", [*values, limit, offset]
+        )
+        return [_record_of(row, (), ()) for row in rows]
+
+    async def of_workflow(self, workflow: str, *, status: RunStatus = RunStatus.SUCCESS) -> list[RunRecord]:
+        """The runs of one workflow with their steps, oldest first."""
+        rows = await self._database.all(
+            f"SELECT {_RUN} FROM run WHERE workflow = ? AND status = ? ORDER BY opened_at, id", (workflow, str(status))
+        )
+        return [await self._record(row) for row in rows]
+
+    async def of_shape(self, shape: str) -> list[RunRecord]:
+        """Successful runs whose goal has this shape, newest first, without steps."""
+        rows = await self._database.all(
+            f"SELECT {_RUN} FROM run WHERE shape = ? AND status = 'success' ORDER BY opened_at DESC LIMIT 200", (shape,)
+        )
+        return [_record_of(row, (), ()) for row in rows]
+
+    async def workflows(self) -> list[WorkflowCount]:
+        """Every workflow that has closed runs, with its counts."""
+        rows = await self._database.all(
+            "SELECT workflow, count(*), sum(status = 'success'), max(cost), max(closed_at),"
+            " (SELECT goal FROM run AS r WHERE r.workflow = run.workflow ORDER BY opened_at DESC LIMIT 1),"
+            " max(tool), max(tool_version)"
+            " FROM run WHERE workflow != '' AND status IN ('success', 'failure') GROUP BY workflow ORDER BY workflow"
+        )
+        return [
+            WorkflowCount(row[0], int(row[1]), int(row[2]), row[5], row[3], float(row[4] or 0), row[6], row[7])
+            for row in rows
+        ]
+
+    async def crystallized(self, transaction: Transaction, workflow: str, tool: str, version: int) -> None:
+        """Mark the runs of a workflow with the tool made of them (seed id H-01)."""
+        await transaction.execute(
+            "UPDATE run SET tool = ?, tool_version = ? WHERE workflow = ?", (tool, version, workflow)
+        )
+
+    async def uncrystallized(self, transaction: Transaction, tool: str) -> None:
+        """Take the mark back when a tool is retired, so that its workflow is a candidate again."""
+        await transaction.execute("UPDATE run SET tool = NULL, tool_version = NULL WHERE tool = ?", (tool,))
+
+    async def idle(self, *, before: float) -> list[str]:
+        """Open runs that nobody touched since `before`."""
+        rows = await self._database.all("SELECT id FROM run WHERE status = 'open' AND touched_at < ?", (before,))
+        return [str(row[0]) for row in rows]
+
+    async def open_of_session(self, session: str) -> str | None:
+        """The open run of a session, newest first."""
+        row = await self._database.one(
+            "SELECT id FROM run WHERE session = ? AND status = 'open' ORDER BY opened_at DESC LIMIT 1", (session,)
+        )
+        return str(row[0]) if row else None
+
+    async def delete(self, run_id: str) -> bool:
+        """Delete a run and the payloads that only it held."""
+        async with self._database.transaction() as transaction:
+            changed = await transaction.execute("DELETE FROM run WHERE id = ?", (run_id,))
+            await blobs.drop_unreferenced(transaction)
+        return changed == 1
+
+    async def count(self) -> dict[str, int]:
+        """Number of runs by status."""
+        rows = await self._database.all("SELECT status, count(*) FROM run GROUP BY status")
+        return {str(row[0]): int(row[1]) for row in rows}
+
+    async def _record(self, row: Row) -> RunRecord:
+        rows = await self._database.all(
+            "SELECT tool, arguments, result, result_blob, failed, turn, started_at, duration_ms, effect FROM step"
+            " WHERE run_id = ? ORDER BY position",
+            (row[0],),
+        )
+        turns = await self._database.all("SELECT turn, text FROM user_turn WHERE run_id = ? ORDER BY turn", (row[0],))
+        steps = [await self._step(step) for step in rows]
+        return _record_of(row, tuple(steps), tuple((int(turn), str(text)) for turn, text in turns))
+
+    async def _step(self, row: Row) -> Step:
+        tool, arguments, result, blob, failed, turn, started, duration, effect = row
+        if blob is not None:
+            result = (await blobs.get(self._database, blob)).decode("utf-8", "surrogatepass")
+        return Step(
+            tool=tool,
+            arguments=json.loads(arguments),
+            result=json.loads(result),
+            failed=bool(failed),
+            turn=turn,
+            started_at=started,
+            duration_ms=duration,
+            effect=effect,
+        )
+
+
+def _text(value: Json | JsonObject) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _record_of(row: Row, steps: tuple[Step, ...], turns: tuple[tuple[int, str], ...]) -> RunRecord:
+    (run_id, goal, status, source, domain, task, session, opened, closed, inputs, tool, version) = row[:12]
+    run = Run(
+        id=run_id,
+        goal=goal,
+        status=RunStatus(status),
+        steps=steps,
+        user_turns=turns,
+        source=source,
+        domain=domain,
+        task=task,
+        session=session,
+        opened_at=opened,
+        closed_at=closed,
+        inputs=cast("dict[str, Any]", json.loads(inputs)),
+        crystallized_into=(tool, version) if tool is not None else None,
+    )
+    return RunRecord(run, *row[12:])

@@ -1,0 +1,109 @@
+"""Crystallized versions: their status, and two integers and more about how they did. The files hold the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from druse.model import OutcomeStatus, VersionStatus
+from druse.store.database import Database, Row, Transaction
+
+_COLUMNS = (
+    "name, version, status, approval_hash, workflow, created_at, changed_at, reason, made_runs, made_successes, runs,"
+    " failures, divergences, last_used_at, last_verified_at, wall_ms, steps_saved"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """What the store knows of one version. `wall_ms` is the sum over its runs, `steps_saved` counts round trips."""
+
+    name: str
+    version: int
+    status: VersionStatus
+    approval_hash: str
+    workflow: str
+    created_at: float
+    changed_at: float
+    reason: str
+    made_runs: int
+    made_successes: int
+    runs: int = 0
+    failures: int = 0
+    divergences: int = 0
+    last_used_at: float | None = None
+    last_verified_at: float | None = None
+    wall_ms: float = 0.0
+    steps_saved: int = 0
+
+
+class ToolRepository:
+    """Reads and writes versions."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, transaction: Transaction, record: VersionRecord) -> None:
+        """Insert a version; the number must be free."""
+        await transaction.execute(
+            "INSERT INTO tool_version (name, version, status, approval_hash, workflow, created_at, changed_at, reason,"
+            " made_runs, made_successes, last_verified_at) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            (
+                *(record.name, record.version, str(record.status), record.approval_hash, record.workflow),
+                *(record.created_at, record.changed_at, record.reason, record.made_runs, record.made_successes),
+                record.last_verified_at,
+            ),
+        )
+
+    async def next_version(self, name: str) -> int:
+        """The first free version number of a tool."""
+        row = await self._database.one("SELECT coalesce(max(version), 0) + 1 FROM tool_version WHERE name = ?", (name,))
+        return int(row[0]) if row else 1
+
+    async def set_status(
+        self, transaction: Transaction, name: str, version: int, status: VersionStatus, *, now: float, reason: str = ""
+    ) -> None:
+        """Change the status of one version."""
+        await transaction.execute(
+            "UPDATE tool_version SET status = ?, changed_at = ?, reason = ? WHERE name = ? AND version = ?",
+            (str(status), now, reason, name, version),
+        )
+
+    async def get(self, name: str, version: int) -> VersionRecord | None:
+        """One version."""
+        rows = await self._select("WHERE name = ? AND version = ?", name, version)
+        return rows[0] if rows else None
+
+    async def versions(self, name: str) -> list[VersionRecord]:
+        """All versions of a tool, oldest first."""
+        return await self._select("WHERE name = ? ORDER BY version", name)
+
+    async def all(self) -> list[VersionRecord]:
+        """All versions of all tools."""
+        return await self._select("ORDER BY name, version")
+
+    async def of_workflow(self, workflow: str) -> list[VersionRecord]:
+        """All versions made from one workflow, newest first."""
+        return await self._select("WHERE workflow = ? ORDER BY created_at DESC, version DESC", workflow)
+
+    async def count_use(
+        self, name: str, version: int, status: OutcomeStatus, *, now: float, wall_ms: float, steps_saved: int
+    ) -> None:
+        """Count one run of a version."""
+        async with self._database.transaction() as transaction:
+            await transaction.execute(
+                "UPDATE tool_version SET runs = runs + 1, failures = failures + ?, divergences = divergences + ?,"
+                " last_used_at = ?, wall_ms = wall_ms + ?, steps_saved = steps_saved + ?"
+                " WHERE name = ? AND version = ?",
+                (
+                    *(int(status not in (OutcomeStatus.OK, OutcomeStatus.DIVERGED)), int(status == "diverged")),
+                    *(now, wall_ms, steps_saved, name, version),
+                ),
+            )
+
+    async def _select(self, rest: str, *values: str | int) -> list[VersionRecord]:
+        rows = await self._database.all(f"SELECT {_COLUMNS} FROM tool_version {rest}", values)
+        return [_record(row) for row in rows]
+
+
+def _record(row: Row) -> VersionRecord:
+    return VersionRecord(row[0], row[1], VersionStatus(row[2]), *row[3:])
