@@ -1,0 +1,246 @@
+"""One upstream server: connected when first needed, kept alive, connected again after it died."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from druse import __version__
+from druse.model import JsonObject, Progress, UpstreamFailure
+from druse.upstream.servers import ServerEntry
+
+if TYPE_CHECKING:
+    import mcp_types as types
+    from mcp import Client
+
+log = logging.getLogger("druse.upstream")
+
+MAX_TOOLS = 5000
+_BACK_OFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the next try, by failures in a row
+
+
+class Connection:
+    """Owns the client of one server. All work of the client happens in one task, started by `run`."""
+
+    def __init__(
+        self,
+        entry: ServerEntry,
+        *,
+        logs: Path,
+        connect_timeout: float,
+        call_timeout: float,
+        on_tools_changed: Callable[[Connection], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self.entry = entry
+        self.problem = entry.problem
+        self.tools: list[types.Tool] = []
+        self._logs = logs
+        self._connect_timeout = connect_timeout
+        self._call_timeout = entry.timeout or call_timeout
+        self._on_tools_changed = on_tools_changed
+        self._clock = clock
+        self._client: Client | None = None
+        self._wanted = asyncio.Event()
+        self._settled = asyncio.Event()  # connected, or failed to
+        self._broken = asyncio.Event()
+        self._failures = 0
+        self._retry_at = 0.0
+
+    @property
+    def connected(self) -> bool:
+        """Whether a call could go out at once."""
+        return self._client is not None and not self._broken.is_set()
+
+    async def run(self) -> None:
+        """Connect whenever wanted, until cancelled."""
+        while True:
+            await self._wanted.wait()
+            await asyncio.sleep(max(0.0, self._retry_at - self._clock()))
+            try:
+                await self._serve()
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # top handler of a connection: a server may fail in any way it likes
+                self._failed(error)
+            finally:
+                self._client = None
+                self._wanted.clear()
+                self._settled.set()
+
+    async def ready(self) -> Client:
+        """The connected client. Raises UpstreamFailure saying what stopped it and what to do."""
+        if self.entry.problem:
+            raise self._failure(self.entry.problem)
+        if self.connected and self._client is not None:
+            return self._client
+        self._settled.clear()
+        self._wanted.set()
+        try:
+            async with asyncio.timeout(self._connect_timeout + _BACK_OFF[-1]):
+                await self._settled.wait()
+        except TimeoutError:
+            self.problem = "it did not answer in time"
+        if self._client is None:
+            raise self._failure(self.problem or "it could not be reached")
+        return self._client
+
+    async def call(self, tool: str, arguments: JsonObject, progress: Progress | None) -> types.CallToolResult:
+        """One `tools/call`. Cancelling it tells the server. Raises UpstreamFailure."""
+        client = await self.ready()
+        from mcp.shared.exceptions import MCPError
+
+        try:
+            async with asyncio.timeout(self._call_timeout):
+                return await client.call_tool(tool, dict(arguments), progress_callback=_callback(progress))
+        except TimeoutError as error:
+            raise self._failure(f"{tool} did not answer within {self._call_timeout:.0f} s") from error
+        except MCPError as error:
+            if error.error.code == -32000 or self._broken.is_set():  # connection closed
+                self._broken.set()
+                raise self._failure(f"it ended while {tool} ran; what it had done by then is not known") from error
+            raise self._failure(f"it refused {tool}: {error.error.message}", refused=True) from error
+        except (ValueError, RuntimeError) as error:
+            raise self._failure(f"{tool} answered against its own declared schema: {_first_line(error)}") from error
+
+    async def relist(self) -> None:
+        """Ask for the tools again, after the server said they changed."""
+        client = await self.ready()
+        self.tools = await self._list(client)
+        self._on_tools_changed(self)
+
+    async def _serve(self) -> None:
+        from mcp import Client
+
+        self._broken.clear()
+        async with self._transport() as transport:
+            client = Client(
+                transport,
+                message_handler=self._on_message,
+                client_info=_info(),
+                cache=None,
+            )
+            async with asyncio.timeout(self._connect_timeout) as deadline, client:
+                self.tools = await self._list(client)
+                deadline.reschedule(None)
+                self._client, self.problem, self._failures = client, "", 0
+                self._settled.set()
+                self._on_tools_changed(self)
+                await self._watch(client)
+        self.problem = self.problem or "it ended"
+
+    async def _watch(self, client: Client) -> None:
+        """Until the connection breaks; hears of changed tools where only a listen stream tells of them."""
+        if client.protocol_version < "2026-07-28":
+            await self._broken.wait()
+            return
+        from mcp.shared.exceptions import MCPError
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                listening = group.create_task(self._listen(client))
+                await self._broken.wait()
+                listening.cancel()
+        except* MCPError:
+            await self._broken.wait()
+
+    async def _listen(self, client: Client) -> None:
+        async with client.listen(tools_list_changed=True) as events:
+            async for _ in events:
+                self.tools = await self._list(client)
+                self._on_tools_changed(self)
+
+    async def _on_message(self, message: Any) -> None:
+        import mcp_types as types
+
+        if isinstance(message, types.ToolListChangedNotification) and self._client is not None:
+            self.tools = await self._list(self._client)
+            self._on_tools_changed(self)
+
+    async def _list(self, client: Client) -> list[types.Tool]:
+        tools: list[types.Tool] = []
+        cursor: str | None = None
+        while True:
+            page = await client.list_tools(cursor=cursor)
+            tools.extend(page.tools)
+            if not page.next_cursor or page.next_cursor == cursor or len(tools) > MAX_TOOLS:
+                return tools[:MAX_TOOLS]
+            cursor = page.next_cursor
+
+    @asynccontextmanager
+    async def _transport(self) -> AsyncGenerator[Any]:
+        if self.entry.url:
+            import httpx2
+            from mcp.client.streamable_http import streamable_http_client
+
+            async with httpx2.AsyncClient(headers=dict(self.entry.headers), timeout=self._call_timeout) as http:
+                yield streamable_http_client(self.entry.url, http_client=http)
+            return
+        from druse.upstream.pipes import process_transport
+
+        self._logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self._logs / f"{self.entry.name}.log".replace("/", "_")).open("w", encoding="utf-8") as errors:
+            yield process_transport(
+                self.entry.command,
+                self.entry.args,
+                env=self.entry.env,
+                cwd=self.entry.cwd,
+                errors=errors,
+                on_end=self._ended,
+            )
+
+    def _ended(self, reason: str) -> None:
+        self.problem = reason
+        self._broken.set()
+
+    def _failed(self, error: BaseException) -> None:
+        self.problem = _cause(error, self._connect_timeout)
+        self._failures += 1
+        self._retry_at = self._clock() + _BACK_OFF[min(self._failures, len(_BACK_OFF) - 1)]
+        log.warning("server %s: %s", self.entry.name, self.problem)
+
+    def _failure(self, problem: str, *, refused: bool = False) -> UpstreamFailure:
+        advice = (
+            "Check the arguments."
+            if refused
+            else f'Try again, check its entry in mcp.json, or see .druse/logs/{self.entry.name}.log ("druse status").'
+        )
+        return UpstreamFailure(f"Server {self.entry.name!r}: {problem}. {advice}", server=self.entry.name)
+
+    def mark_broken(self) -> None:
+        """Drop the connection; the next call connects again."""
+        self._broken.set()
+
+
+def _info() -> Any:
+    import mcp_types as types
+
+    return types.Implementation(name="druse", version=__version__)
+
+
+def _callback(progress: Progress | None) -> Any:
+    if progress is None:
+        return None
+
+    async def report(progress_value: float, total: float | None, message: str | None) -> None:
+        await progress(progress_value, total, message)
+
+    return report
+
+
+def _cause(error: BaseException, timeout: float) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    if isinstance(error, TimeoutError):
+        return f"it did not complete the MCP handshake within {timeout:.0f} s"
+    if isinstance(error, FileNotFoundError):
+        return f"its command was not found ({error.filename or error})"
+    return f"it could not be started or spoke no MCP ({type(error).__name__}: {_first_line(error)})"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [""])[0][:300]

@@ -1,0 +1,127 @@
+"""`mcp.json`: which servers there are. The standard `mcpServers` shape, stdio and streamable HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from druse.model import Invalid, Json
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_KNOWN = {
+    *("command", "args", "env", "cwd", "type", "url", "headers", "disabled", "timeout", "transport", "description"),
+    *("alwaysAllow", "autoApprove", "envFile", "note"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEntry:
+    """One server. `problem` says why it cannot be used; then the rest may be empty."""
+
+    name: str
+    command: str = ""
+    args: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    cwd: Path | None = None
+    url: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    timeout: float | None = None  # seconds a call may take
+    problem: str = ""
+
+
+def read_servers(path: Path, environment: Mapping[str, str]) -> tuple[ServerEntry, ...]:
+    """The enabled servers of a file; none where there is no file. Raises Invalid where it is not JSON of that shape.
+
+    A mistake in one entry makes that entry's `problem`; the other servers stay usable.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Invalid(f"Cannot read {path}: {error}. Correct the file.", where=str(path), problem=str(error)) from error
+    try:
+        loaded: Json = json.loads(text)
+    except ValueError as error:
+        line = getattr(error, "lineno", 1)
+        raise Invalid(
+            f"Cannot read {path}:{line}: it is not JSON ({error}). Correct that line.",
+            where=f"{path}:{line}",
+            problem=str(error),
+        ) from error
+    servers = loaded.get("mcpServers", loaded.get("servers")) if isinstance(loaded, dict) else None
+    if not isinstance(servers, dict):
+        raise Invalid(
+            f'Cannot read {path}: it has no "mcpServers" object. Write {{"mcpServers": {{"name": {{...}}}}}}.',
+            where=str(path),
+            problem="no mcpServers",
+        )
+    return tuple(
+        _entry(name, raw, path.parent, environment)
+        for name, raw in servers.items()
+        if not (isinstance(raw, dict) and raw.get("disabled") is True)
+    )
+
+
+def _entry(name: str, raw: Json, folder: Path, environment: Mapping[str, str]) -> ServerEntry:
+    try:
+        return _checked(name, raw, folder, environment)
+    except ValueError as error:
+        return ServerEntry(name, problem=str(error))
+
+
+def _checked(name: str, raw: Json, folder: Path, environment: Mapping[str, str]) -> ServerEntry:
+    if not isinstance(raw, dict):
+        raise ValueError("its entry is not an object")
+    unknown = sorted(set(raw) - _KNOWN)
+    if unknown:
+        raise ValueError(f"it has fields that are not known: {', '.join(unknown)}")
+    timeout = raw.get("timeout")
+    if timeout is not None and (not isinstance(timeout, int | float) or isinstance(timeout, bool) or timeout <= 0):
+        raise ValueError("`timeout` must be a positive number of seconds")
+    headers = _texts(raw.get("headers", {}), "headers", environment)
+    env = _texts(raw.get("env", {}), "env", environment)
+    if "url" in raw:
+        url = _expanded(raw["url"], "url", environment)
+        if not re.match(r"https?://", url):
+            raise ValueError("`url` must begin with http:// or https://")
+        if raw.get("type", raw.get("transport", "http")) not in ("http", "streamable-http", "streamableHttp"):
+            raise ValueError(f"its type {raw.get('type')!r} is not supported; use streamable HTTP (`type: http`)")
+        return ServerEntry(name, url=url, headers=headers, timeout=timeout)
+    if "command" not in raw:
+        raise ValueError("it has neither `command` nor `url`")
+    arguments = raw.get("args", [])
+    if not isinstance(arguments, list):
+        raise ValueError("`args` must be a list")
+    cwd = raw.get("cwd")
+    return ServerEntry(
+        name,
+        command=_expanded(raw["command"], "command", environment),
+        args=tuple(_expanded(item, "args", environment) for item in arguments),
+        env=env,
+        cwd=folder / _expanded(cwd, "cwd", environment) if cwd is not None else folder,
+        timeout=timeout,
+    )
+
+
+def _texts(raw: Json, where: str, environment: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(raw, dict):
+        raise ValueError(f"`{where}` must be an object of texts")
+    return {key: _expanded(value, f"{where}.{key}", environment) for key, value in raw.items()}
+
+
+def _expanded(raw: Json, where: str, environment: Mapping[str, str]) -> str:
+    if not isinstance(raw, str):
+        raise ValueError(f"`{where}` must be a text")
+
+    def value(match: re.Match[str]) -> str:
+        found = environment.get(match[1], cast("str | None", match[2]))
+        if found is None:
+            raise ValueError(f"`{where}` needs the environment variable {match[1]}, which is not set")
+        return found
+
+    return _VARIABLE.sub(value, raw)
