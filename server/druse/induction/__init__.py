@@ -1,1 +1,22 @@
 """From runs of one workflow to a Procedure, and from a Procedure to Python source. Pure: no I/O, no clock."""
+
+from druse.induction.induce import Induction, ParameterInfo, bind, induce, macro_of
+from druse.induction.keys import contains, workflow_key
+from druse.induction.procedure import Procedure
+from druse.induction.replay import Deviation, Replay, Unrecorded
+from druse.induction.structure import is_read
+
+__all__ = [
+    "Deviation",
+    "Induction",
+    "ParameterInfo",
+    "Procedure",
+    "Replay",
+    "Unrecorded",
+    "bind",
+    "contains",
+    "induce",
+    "is_read",
+    "macro_of",
+    "workflow_key",
+]

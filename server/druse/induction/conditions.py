@@ -1,0 +1,117 @@
+"""When a step happens in some runs only: the one thing in earlier results that tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from druse.induction.procedure import Condition
+from druse.induction.values import MISSING, ONLY, Env, distinct, is_handle, look, places_of
+from druse.model import Json, typed_equal
+
+_STATUS = frozenset(("status", "state", "type", "kind", "phase", "stage", "level", "category", "priority", "severity"))
+_MAX_ENUM = 40  # characters; longer texts are content, not states
+_GENERAL = 3  # so many other values seen make `equals` a rule; fewer are checked against what was seen
+
+
+def condition_for(
+    taken: Sequence[Env], skipped: Sequence[Env], order: dict[str, int]
+) -> tuple[Condition, tuple[Condition, ...]] | None:
+    """The condition true in every `taken` and false in every `skipped` environment, and its rivals.
+
+    Rivals are conditions on other data that do as well; code made of the condition stops where a rival disagrees.
+    None where nothing tells them apart, or where there is too little evidence.
+    """
+    if not taken or not skipped or len(taken) + len(skipped) < 3:
+        return None
+    found = [condition for condition in _candidates(taken[0]) if _holds(condition, taken, skipped)]
+    found.extend(_absences(taken, skipped))
+    if not found:
+        return None
+    ranked = sorted(found, key=lambda condition: _rank(condition, order))
+    best = _with_seen(ranked[0], taken, skipped)
+    rivals = [
+        rival
+        for rival in ranked[1:]
+        if rival.place.root == best.place.root and rival.place != best.place and _rank(rival, order)[:2] <= (0, 0)
+    ]
+    return best, tuple(_with_seen(rival, taken, skipped) for rival in rivals[:1])
+
+
+def evaluate(condition: Condition, env: Env) -> bool:
+    """Whether a condition is true in an environment."""
+    value = look(env, condition.place)
+    if condition.test == "equals":
+        return value is not MISSING and typed_equal(value, condition.value)
+    if condition.test == "filled":
+        return bool(value) if isinstance(value, list | dict | str) else False
+    if condition.test == "empty":
+        return isinstance(value, list | dict | str) and not value
+    if condition.test == "absent":
+        return value is MISSING or value is None
+    return value is not MISSING and value is not None
+
+
+def _candidates(env: Env) -> list[Condition]:
+    found: list[Condition] = []
+    for place, value in places_of(env):
+        if place.root.kind == "parameter" or is_handle(value):
+            continue
+        if isinstance(value, bool) or (isinstance(value, str) and 0 < len(value) <= _MAX_ENUM and not _is_id(value)):
+            found.append(Condition(place, "equals", value))
+        if isinstance(value, list | dict):
+            found.append(Condition(place, "filled" if value else "empty"))
+        if place.path and value is not None:
+            found.append(Condition(place, "present"))
+    return found
+
+
+def _absences(taken: Sequence[Env], skipped: Sequence[Env]) -> list[Condition]:
+    """Things that are there only where the step was skipped."""
+    candidates = [
+        Condition(place, "absent")
+        for place, value in places_of(skipped[0])
+        if place.path and value is not None and place.root.kind != "parameter"
+    ]
+    return [condition for condition in candidates if _holds(condition, taken, skipped)]
+
+
+def _is_id(text: str) -> bool:
+    """Ids, dates and amounts are no states: a digit in a short text without blanks."""
+    return any(letter.isdigit() for letter in text)
+
+
+def _holds(condition: Condition, taken: Sequence[Env], skipped: Sequence[Env]) -> bool:
+    if not all(evaluate(condition, env) for env in taken) or any(evaluate(condition, env) for env in skipped):
+        return False
+    # The opposite must have been seen, not merely be missing.
+    return condition.test != "equals" or all(look(env, condition.place) is not MISSING for env in skipped)
+
+
+def _rank(condition: Condition, order: dict[str, int]) -> tuple[object, ...]:
+    last = next((key for key in reversed(condition.place.path) if key != ONLY), "")
+    words = last.lower().split("_")
+    return (
+        {"equals": 0, "filled": 1, "empty": 1, "present": 2, "absent": 2}[condition.test],
+        0 if _STATUS.intersection(words) or words[0] in ("is", "has") else 1,
+        0 if condition.place.root.kind == "element" else 1,
+        -order.get(condition.place.root.name, 0),
+        len(condition.place.path),
+        condition.place,
+    )
+
+
+def _with_seen(condition: Condition, taken: Sequence[Env], skipped: Sequence[Env]) -> Condition:
+    if condition.test != "equals" or isinstance(condition.value, bool):
+        return condition
+    others: list[Json] = []
+    for env in skipped:
+        value = look(env, condition.place)
+        if isinstance(value, str | int | float) or value is None:
+            if not any(typed_equal(value, other) for other in others):
+                others.append(value)
+        else:
+            return condition
+    if distinct(others) >= _GENERAL:
+        return condition
+    seen = sorted([condition.value, *others], key=str)
+    return Condition(condition.place, condition.test, condition.value, tuple(seen))

@@ -1,0 +1,286 @@
+"""Explanations of one argument over all runs: version spaces, intersected (Mitchell; Lau; Gulwani's FlashFill).
+
+`explain` takes the values an argument had and the environments it was given in, one for each instance, and returns the
+binding that is right on all of them, or None: then the argument is a parameter. Rules of evidence: a place needs
+values that differ; values that are easily equal by coincidence need three different ones or the same name; never
+min/max, never a bare index; arithmetic and transforms need three different agreeing runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from druse.induction.computed import computed
+from druse.induction.procedure import Binding, Constant, Each, FromPlace, Lookup, Parameter, Template
+from druse.induction.templates import template
+from druse.induction.values import (
+    MISSING,
+    ONLY,
+    Env,
+    Path,
+    Place,
+    distinct,
+    is_handle,
+    is_weak,
+    look,
+    places_of,
+    same,
+)
+from druse.model import Json
+
+_ECHO = frozenset(("arguments", "args", "params", "parameters", "input", "inputs", "request", "query", "echo"))
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One value of the argument, what was known before it, and the run it is from."""
+
+    value: Json
+    env: Env
+    run: int
+
+
+def explain(name: str, instances: Sequence[Instance], order: dict[str, int]) -> Binding | None:
+    """The binding of an argument called `name`. `order` ranks nodes by their time: later is nearer."""
+    values = [instance.value for instance in instances]
+    if any(is_handle(value) for value in values):
+        return _place(name, instances, order)
+    if distinct(values) == 1:
+        return Constant(values[0], _agreeing(name, instances))
+    return (
+        _place(name, instances, order)
+        or _each(instances, order)
+        or template(instances, lambda place: _rank(name, place, order))
+        or _lookup(name, instances, order)
+        or computed(instances)
+    )
+
+
+def candidates(instances: Sequence[Instance]) -> list[Place]:
+    """All places that hold the value in every instance."""
+    first, *rest = instances
+    found = [place for place, value in places_of(first.env) if same(value, first.value)]
+    for instance in rest:
+        found = [place for place in found if same(look(instance.env, place), instance.value)]
+    return found
+
+
+def _place(name: str, instances: Sequence[Instance], order: dict[str, int]) -> Binding | None:
+    values = [instance.value for instance in instances]
+    found = [place for place in candidates(instances) if _evident(name, place, values)]
+    if not found:
+        return None
+    ranked = sorted(found, key=lambda place: _rank(name, place, order))
+    best = ranked[0]
+    if best.root.kind == "parameter" and not best.path:
+        return Parameter(best.root.name)
+    return FromPlace(best, tuple(_indistinct(name, best, ranked[1:])))
+
+
+def _evident(name: str, place: Place, values: Sequence[Json]) -> bool:
+    if place.root.kind == "element" or not any(is_weak(value) for value in values):
+        return True
+    return distinct(list(values)) >= 3 or (bool(place.path) and place.path[-1] == name)
+
+
+def _indistinct(name: str, best: Place, others: Sequence[Place]) -> list[Place]:
+    """Places in the same data, no deeper than the best one, that might mean something else on other data.
+
+    The name settles it where exactly one of them is called as the argument is.
+    """
+    if best.root.kind not in ("result", "element"):
+        return []
+    rivals = [
+        place
+        for place in others
+        if place.root == best.root and len(place.path) <= len(best.path) and not _ECHO.intersection(place.path)
+    ]
+    if best.path and best.path[-1] == name and not any(place.path and place.path[-1] == name for place in rivals):
+        return []
+    return rivals[:2]
+
+
+def _rank(name: str, place: Place, order: dict[str, int]) -> tuple[object, ...]:
+    """Which of several places a person would mean; smaller is better."""
+    last = next((key for key in reversed(place.path) if key != ONLY), "")
+    kind = {"element": 0, "parameter": 1}.get(place.root.kind, 2)
+    return (
+        bool(_ECHO.intersection(place.path)),
+        kind if not (place.root.kind == "element" and place.path) else 1.5,
+        0 if last == name else 1 if last and (name.endswith(last) or last.endswith(name)) else 2,
+        -order.get(place.root.name, 0),
+        len(place.path),
+        place,
+    )
+
+
+def _agreeing(name: str, instances: Sequence[Instance]) -> Place | None:
+    """A place of the argument's own name that held the constant in every run: it may be the true source.
+
+    The generated code compares the two, so that data that tells them apart ends the run before the call.
+    """
+    if len(instances) < 2:
+        return None
+    found = [
+        place
+        for place in candidates(instances)
+        if place.path and place.path[-1] == name and place.root.kind in ("result", "element")
+        if not _ECHO.intersection(place.path)
+    ]
+    return min(found, key=lambda place: (len(place.path), place)) if found else None
+
+
+def _lists(instances: Sequence[Instance]) -> list[Place]:
+    """Places that hold a list in every instance."""
+    first, *rest = instances
+    found = [place for place, value in places_of(first.env) if isinstance(value, list)]
+    return [place for place in found if all(isinstance(look(item.env, place), list) for item in rest)]
+
+
+def _each(instances: Sequence[Instance], order: dict[str, int]) -> Each | None:
+    """The argument is a list: one field of every element of an earlier list."""
+    if not all(isinstance(instance.value, list) for instance in instances):
+        return None
+    if max(len(instance.value) for instance in instances if isinstance(instance.value, list)) < 2:
+        return None
+    for place in sorted(_lists(instances), key=lambda place: (-order.get(place.root.name, 0), place)):
+        for path in _fields(look(instances[0].env, place)):
+            if all(same(_column(look(item.env, place), path), item.value) for item in instances):
+                return Each(place, path)
+    return None
+
+
+def _fields(elements: Json) -> list[Path]:
+    """Paths inside the elements of a list, one or two keys deep."""
+    paths: dict[Path, None] = {}
+    for element in elements[:50] if isinstance(elements, list) else []:
+        if isinstance(element, dict):
+            for key, value in element.items():
+                paths[(key,)] = None
+                if isinstance(value, dict):
+                    paths.update({(key, inner): None for inner in value})
+    return list(paths)
+
+
+def _column(elements: Json, path: Path) -> Json:
+    if not isinstance(elements, list):
+        return MISSING
+    column: list[Json] = []
+    for element in elements:
+        value: Json = element
+        for key in path:
+            value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
+        if value is MISSING:
+            return MISSING
+        column.append(value)
+    return column
+
+
+def _lookup(name: str, instances: Sequence[Instance], order: dict[str, int]) -> Lookup | None:
+    """An element selected by a key whose value is known, in a list of objects or a mapping."""
+    if distinct([instance.value for instance in instances]) < 2:
+        return None
+    return _lookup_in_list(instances, order) or _lookup_in_mapping(instances, order)
+
+
+def _lookup_in_list(instances: Sequence[Instance], order: dict[str, int]) -> Lookup | None:
+    for place in sorted(_lists(instances), key=lambda place: (-order.get(place.root.name, 0), place)):
+        elements = look(instances[0].env, place)
+        for path in _fields(elements):
+            chosen = [_chosen(look(item.env, place), path, item.value) for item in instances]
+            if any(element is None for element in chosen):
+                continue
+            for key in dict.fromkeys(key for element in chosen if element for key in element):
+                if (key,) == path:
+                    continue
+                known = _known_key(place, key, chosen, instances, order)
+                if known is not None:
+                    return Lookup(place, key, known, path)
+    return None
+
+
+def _chosen(elements: Json, path: Path, value: Json) -> dict[str, Json] | None:
+    """The one element whose field has the value; None where there is none or several."""
+    if not isinstance(elements, list):
+        return None
+    found = [element for element in elements if isinstance(element, dict) and same(_down(element, path), value)]
+    return found[0] if len(found) == 1 else None
+
+
+def _down(value: Json, path: Path) -> Json:
+    current: Json = value
+    for key in path:
+        if not isinstance(current, dict) or key not in current:
+            return MISSING
+        current = current[key]
+    return current
+
+
+def _known_key(
+    place: Place,
+    key: str,
+    chosen: Sequence[dict[str, Json] | None],
+    instances: Sequence[Instance],
+    order: dict[str, int],
+) -> Constant | FromPlace | Parameter | None:
+    keyed: list[Instance] = []
+    others = 0
+    for element, instance in zip(chosen, instances, strict=True):
+        if element is None or key not in element or isinstance(element[key], dict | list):
+            return None
+        elements = look(instance.env, place)
+        if not isinstance(elements, list):
+            return None
+        others += len(elements) - 1
+        if sum(isinstance(item, dict) and same(item.get(key, MISSING), element[key]) for item in elements) != 1:
+            return None
+        env = {root: value for root, value in instance.env.items() if root != place.root}
+        keyed.append(Instance(element[key], env, instance.run))
+    if others < 3:  # with hardly anything else to choose from, any key would do
+        return None
+    values = [item.value for item in keyed]
+    if distinct(values) == 1:
+        # A constant key needs more than one list to have told it from an accident.
+        return Constant(values[0]) if isinstance(values[0], str) and len(keyed) >= 3 else None
+    bound = _place(key, keyed, order)
+    return bound if isinstance(bound, FromPlace | Parameter) else None
+
+
+def _lookup_in_mapping(instances: Sequence[Instance], order: dict[str, int]) -> Lookup | None:
+    first = instances[0]
+    for place, value in places_of(first.env):
+        if not isinstance(value, dict) or len(value) < 2:
+            continue
+        for key, entry in value.items():
+            for path in [(), *([(inner,) for inner in entry] if isinstance(entry, dict) else [])]:
+                if not same(_down(entry, path), first.value):
+                    continue
+                known = _known_entry(place, path, instances, order)
+                if known is not None:
+                    return Lookup(place, "", known, path)
+                break
+            del key
+    return None
+
+
+def _known_entry(
+    place: Place, path: Path, instances: Sequence[Instance], order: dict[str, int]
+) -> FromPlace | Parameter | None:
+    keyed: list[Instance] = []
+    for instance in instances:
+        mapping = look(instance.env, place)
+        if not isinstance(mapping, dict):
+            return None
+        keys = [key for key, entry in mapping.items() if same(_down(entry, path), instance.value)]
+        if len(keys) != 1:
+            return None
+        env = {root: value for root, value in instance.env.items() if root != place.root}
+        keyed.append(Instance(keys[0], env, instance.run))
+    if distinct([item.value for item in keyed]) < 2:
+        return None
+    bound = _place("", keyed, order)
+    return bound if isinstance(bound, FromPlace | Parameter) else None
+
+
+__all__ = ["Instance", "Template", "candidates", "explain"]

@@ -1,0 +1,179 @@
+"""What the runs showed and later steps rely on, as checks between the steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from druse.induction.procedure import (
+    Binding,
+    Block,
+    Call,
+    Choice,
+    Computed,
+    Constant,
+    Each,
+    FromPlace,
+    Lookup,
+    Loop,
+    Procedure,
+    Template,
+    calls_of,
+)
+from druse.induction.values import MISSING, ONLY, Path, Place, Root, at
+from druse.model import Json, typed_equal
+
+_STATES = frozenset(("status", "state", "phase", "stage"))
+_FLAGS = frozenset(("ok", "success", "active", "enabled", "available", "valid"))
+_ENOUGH = 3  # runs before a constant state is taken for a condition of the write
+
+
+def used_paths(node: str, procedure: Procedure, *, kind: str = "result") -> list[tuple[str, ...]]:
+    """The paths of a result (or element) that the program reads."""
+    found: dict[Path, None] = {}
+    for place in places(procedure.nodes):
+        if place.root == Root(kind, node):
+            found[place.path] = None
+        elif kind == "result" and place.root == Root("collected", node):
+            found[()] = None
+    for loop in _loops(procedure.nodes):
+        if loop.source.root == Root("collected", node):
+            for path in used_paths(loop.id, procedure, kind="element"):
+                found[path] = None
+    return [path for path in found if path]
+
+
+def shape_literal(call: Call, paths: Sequence[Path]) -> str:
+    """The shape that `expect` checks after a call: the keys later steps use, with the types the runs had."""
+    if not paths:
+        return ""
+    return _shape(call.examples, sorted(set(paths)))
+
+
+def state_guards(call: Call, procedure: Procedure, roots: Sequence[Root]) -> Iterator[tuple[Place, Json]]:
+    """States that were the same in all runs, on the data a write takes its arguments from."""
+    by_id = {other.id: other for other in calls_of(procedure.nodes)}
+    tested = {
+        (node.condition.place, json.dumps(node.condition.value))
+        for node in _choices(procedure.nodes)
+        if node.condition.test == "equals"
+    }
+    for root in roots:
+        source = by_id.get(root.name)
+        if root.kind != "result" or source is None or len(source.examples) < _ENOUGH:
+            continue
+        for path in _state_paths(source.examples[0]):
+            values = [at(example, path) for example in source.examples]
+            first = values[0]
+            if first is MISSING or not all(value is not MISSING and typed_equal(value, first) for value in values):
+                continue
+            place = Place(root, path)
+            if (place, json.dumps(first)) not in tested and _is_state(path[-1], first):
+                yield place, first
+
+
+def _state_paths(example: Json) -> list[Path]:
+    """Keys of the top of a result and one level down."""
+    if not isinstance(example, dict):
+        return []
+    paths: list[Path] = [(key,) for key in example]
+    paths += [(key, inner) for key, value in example.items() if isinstance(value, dict) for inner in value]
+    return [path for path in paths if path[-1].lower() in _STATES | _FLAGS]
+
+
+def _is_state(key: str, value: Json) -> bool:
+    if key.lower() in _FLAGS:
+        return value is True
+    return isinstance(value, str) and 0 < len(value) <= 40 and not any(letter.isdigit() for letter in value)
+
+
+def _shape(examples: Sequence[Json], paths: Sequence[Path]) -> str:
+    keys = list(dict.fromkeys(path[0] for path in paths if path))
+    if not keys:
+        return json.dumps(_type_of(examples))
+    if keys == [ONLY]:
+        inner = [example[0] for example in examples if isinstance(example, list) and len(example) == 1]
+        return "[" + _shape(inner, [path[1:] for path in paths]) + ', "1"]'
+    parts: list[str] = []
+    for key in keys:
+        if key == ONLY:
+            continue
+        values = [example[key] for example in examples if isinstance(example, dict) and key in example]
+        deeper = [path[1:] for path in paths if path[0] == key and len(path) > 1]
+        mark = "" if len(values) == len(examples) else "?"
+        parts.append(f"{json.dumps(key + mark, ensure_ascii=False)}: {_shape(values, deeper)}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def _type_of(values: Sequence[Json]) -> Json:
+    """The type of a value in the language of `expect`."""
+    if values and all(isinstance(value, list) for value in values):
+        elements = [element for value in values if isinstance(value, list) for element in value]
+        inner = _type_of(elements) if elements else "any"
+        filled = all(value for value in values)
+        return [inner, "+"] if filled else [inner]
+    names = dict.fromkeys(_type_name(value) for value in values)
+    if "int" in names and "float" in names:
+        names = dict.fromkeys("number" if name in ("int", "float") else name for name in names)
+    elif "float" in names:
+        names = dict.fromkeys("number" if name == "float" else name for name in names)
+    return "|".join(sorted(names)) if names else "any"
+
+
+def _type_name(value: Json) -> str:
+    if value is None:
+        return "null"
+    return {bool: "bool", int: "int", float: "float", str: "str", list: "list", dict: "dict"}[type(value)]
+
+
+def places(block: Block) -> Iterator[Place]:
+    """Every place that the block reads."""
+    for node in block:
+        if isinstance(node, Call):
+            for binding in node.bindings.values():
+                yield from _binding_places(binding)
+        elif isinstance(node, Loop):
+            yield node.source
+            yield from places(node.body)
+        else:
+            for condition in (node.condition, *node.rivals):
+                # A test for presence reads the place above: the key itself may be missing.
+                present = condition.test in ("present", "absent")
+                yield Place(condition.place.root, condition.place.path[:-1]) if present else condition.place
+            yield from places(node.body)
+
+
+def _binding_places(binding: Binding) -> Iterator[Place]:
+    if isinstance(binding, FromPlace):
+        yield binding.place
+        yield from binding.others
+    elif isinstance(binding, Template):
+        yield from (part for part in binding.parts if isinstance(part, Place))
+    elif isinstance(binding, Each):
+        yield binding.source
+    elif isinstance(binding, Lookup):
+        yield binding.source
+        if not isinstance(binding.known, Constant):
+            yield from _binding_places(binding.known)
+    elif isinstance(binding, Computed):
+        yield from binding.operands
+    elif isinstance(binding, Constant) and binding.agrees is not None:
+        yield binding.agrees
+
+
+def _loops(block: Block) -> Iterator[Loop]:
+    for node in block:
+        if isinstance(node, Loop):
+            yield node
+            yield from _loops(node.body)
+        elif not isinstance(node, Call):
+            yield from _loops(node.body)
+
+
+def _choices(block: Block) -> Iterator[Choice]:
+    for node in block:
+        if isinstance(node, Call):
+            continue
+        if isinstance(node, Choice):
+            yield node
+        yield from _choices(node.body)

@@ -1,0 +1,90 @@
+"""A known run against a procedure: the parameter values that reproduce it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from druse.induction.conditions import evaluate
+from druse.induction.procedure import Block, Call, Loop, Parameter, Procedure
+from druse.induction.structure import symbol_of
+from druse.induction.values import MISSING, Env, Path, Root, look, same
+from druse.model import Json, Step
+
+
+def bind_steps(procedure: Procedure, steps: list[Step]) -> tuple[dict[str, Json], int] | None:
+    """Parameter values with which the procedure makes these steps, and how many it makes; None if it is no instance.
+
+    Arguments that are not parameters are not compared here: replay of the source does that.
+    """
+    match = _Match(steps)
+    if not match.block(procedure.nodes, {}):
+        return None
+    if set(match.parameters) != set(procedure.parameters):
+        return None
+    return match.parameters, match.made
+
+
+class _Match:
+    def __init__(self, steps: list[Step]) -> None:
+        self._steps = list(steps)
+        self.parameters: dict[str, Json] = {}
+        self.made = 0
+
+    def block(self, block: Block, env: Env) -> bool:
+        for node in block:
+            if isinstance(node, Call):
+                if not self._call(node, env):
+                    return False
+            elif isinstance(node, Loop):
+                elements = look(env, node.source)
+                if not isinstance(elements, list):
+                    return False
+                collected: dict[Root, list[Json]] = {}
+                for element in elements:
+                    inner: Env = {**env, Root("element", node.id): element}
+                    if not self.block(node.body, inner):
+                        return False
+                    for root, value in inner.items():
+                        if root.kind == "result" and root not in env:
+                            collected.setdefault(Root("collected", root.name), []).append(value)
+                env.update(collected)
+            elif evaluate(node.condition, env) and not self.block(node.body, env):
+                return False
+        return True
+
+    def _call(self, call: Call, env: Env) -> bool:
+        # Reads may have been made in another order; the next step of this symbol is meant.
+        index = next((i for i, step in enumerate(self._steps) if symbol_of(step) == call.symbol), None)
+        if index is None:
+            return False
+        step = self._steps.pop(index)
+        for path, binding in call.bindings.items():
+            if isinstance(binding, Parameter):
+                value = _leaf(step, path)
+                if value is MISSING:
+                    return False
+                if binding.name in self.parameters and not same(value, self.parameters[binding.name]):
+                    return False
+                self.parameters.setdefault(binding.name, value)
+        env[Root("result", call.id)] = step.result
+        self.made += 1
+        return True
+
+
+def _leaf(step: Step, path: Path) -> Json:
+    value: Json = step.arguments.get(path[0], MISSING)
+    for key in path[1:]:
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return MISSING
+    return value
+
+
+def parameters_of(call: Call) -> Iterator[str]:
+    """The names of the parameters a call is the first or a later user of."""
+    for binding in call.bindings.values():
+        if isinstance(binding, Parameter):
+            yield binding.name

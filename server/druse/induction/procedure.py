@@ -1,0 +1,156 @@
+"""The Procedure: the small typed program between runs and Python source.
+
+A procedure is a block of nodes. Every argument leaf of every call has one binding. The Procedure is not trusted:
+what is verified, approved and run is the source rendered from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from druse.induction.values import Path, Place
+from druse.model import Json
+
+Symbol: TypeAlias = "tuple[str, tuple[str, ...]]"  # a tool and its argument names
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Equal in all runs. `agrees` is a place of the same name that held the same value whenever it was seen."""
+
+    value: Json
+    agrees: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Varies and has no earlier source: the caller gives it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromPlace:
+    """Typed equality with one place; `others` are places that no run could tell apart from it."""
+
+    place: Place
+    others: tuple[Place, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """Literal text around values: parts are texts or places."""
+
+    parts: tuple[str | Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """`field` of the one element of a list whose `key` equals a known value, or of a mapping's entry of that key."""
+
+    source: Place
+    key: str  # empty: the source is a mapping and `known` is its key
+    known: Constant | FromPlace | Parameter
+    field: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """A list made of a list: `field` of every element (a comprehension)."""
+
+    source: Place
+    field: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Arithmetic or a transform that at least three differing runs agree on."""
+
+    operation: str  # see druse.induction.computed
+    operands: tuple[Place, ...]
+    constant: Json = None
+
+
+Binding: TypeAlias = "Constant | Parameter | FromPlace | Template | Lookup | Each | Computed"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A test on a place: `equals` a value, is `present` (there and not null), is `filled` (a non-empty container)."""
+
+    place: Place
+    test: str
+    value: Json = None
+    seen: tuple[Json, ...] = ()  # for equals: all values the runs had, where they are too few to generalise from
+
+
+@dataclass(slots=True)
+class Call:
+    """One call. `bindings` has one entry for each argument leaf."""
+
+    id: str
+    symbol: Symbol
+    bindings: dict[Path, Binding]
+    examples: list[Json] = field(default_factory=list[Json])  # results seen, for guards
+    writes: bool = True
+
+    @property
+    def tool(self) -> str:
+        """The tool's name."""
+        return self.symbol[0]
+
+
+@dataclass(slots=True)
+class Loop:
+    """For each element of the list at `source`, in order."""
+
+    id: str
+    source: Place
+    body: Block
+    always_filled: bool  # the list was never empty
+
+
+@dataclass(slots=True)
+class Choice:
+    """Steps that happen only where the condition holds."""
+
+    condition: Condition
+    body: Block
+    rivals: tuple[Condition, ...] = ()  # conditions that did as well on all runs; code checks that they agree
+
+
+Node: TypeAlias = "Call | Loop | Choice"
+Block: TypeAlias = "list[Node]"
+
+
+@dataclass(slots=True)
+class Declared:
+    """A parameter of the procedure with the values it had, run by run."""
+
+    name: str
+    argument: str
+    tool: str
+    values: list[Json]
+    hole: str = ""  # why its value is a choice the runs do not explain; empty for a plain input
+    leaf: Path = ()
+
+
+@dataclass(slots=True)
+class Procedure:
+    """The program: nodes, parameters in order of first use, and the run ids it was made from."""
+
+    nodes: Block
+    parameters: dict[str, Declared]
+    runs: tuple[str, ...]
+
+
+def calls_of(block: Block) -> list[Call]:
+    """All calls of a block, in order."""
+    found: list[Call] = []
+    for node in block:
+        if isinstance(node, Call):
+            found.append(node)
+        else:
+            found.extend(calls_of(node.body))
+    return found

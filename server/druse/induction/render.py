@@ -1,0 +1,333 @@
+"""A Procedure as the Python that a person reads, approves and runs.
+
+The source needs nothing but the names of the sandbox's language: `call`, `expect`, `require`, `one` (see
+docs/sandbox-language.md). Guards stand after each call for what later steps rely on: shape, type, emptiness, keys.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from druse.induction.guards import places, shape_literal, state_guards, used_paths
+from druse.induction.naming import Names, identifier, plural, result_name, singular
+from druse.induction.procedure import (
+    Binding,
+    Block,
+    Call,
+    Choice,
+    Computed,
+    Condition,
+    Constant,
+    Declared,
+    Each,
+    FromPlace,
+    Lookup,
+    Loop,
+    Parameter,
+    Procedure,
+    Template,
+    calls_of,
+)
+from druse.induction.templates import written
+from druse.induction.values import ONLY, Path, Place, Root
+from druse.model import Json
+
+_WIDTH = 110
+
+
+def render(procedure: Procedure, *, description: str) -> str:
+    """The source of a module that defines `run`."""
+    return _Writer(procedure).module(description)
+
+
+def annotation_of(values: Sequence[Json]) -> str:
+    """The Python type that all values have, as an annotation."""
+    kinds = {type(value).__name__ for value in values}
+    if kinds == {"int", "float"}:
+        return "float"
+    known = kinds & {"str", "int", "float", "bool", "list", "dict"}
+    return known.pop() if len(kinds) == 1 and known else "object"
+
+
+@dataclass(slots=True)
+class _Writer:
+    procedure: Procedure
+    names: Names = field(default_factory=Names)
+    variables: dict[Root, str] = field(default_factory=dict[Root, str])
+    collected: dict[str, str] = field(default_factory=dict[str, str])  # call id -> name of the collecting list
+
+    def module(self, description: str) -> str:
+        """The whole source."""
+        for parameter in self.procedure.parameters:
+            self.variables[Root("parameter", parameter)] = self.names.take(parameter)
+        self._name_results(self.procedure.nodes)
+        lines = list(self._block(self.procedure.nodes, 1))
+        returned, annotation = self._returned()
+        runs = len(self.procedure.runs)
+        head = f'"""{_sentence(description)} Made from {runs} runs; see the manifest."""'
+        return "\n".join([head, "", "", self._signature(annotation), *lines, f"    return {returned}", ""])
+
+    def _signature(self, annotation: str) -> str:
+        parameters = [f"{p.name}: {annotation_of(p.values)}" for p in self.procedure.parameters.values()]
+        inner = ", ".join(["call", *(["*"] if parameters else []), *parameters])
+        line = f"def run({inner}) -> {annotation}:"
+        if len(line) <= _WIDTH:
+            return line
+        return "def run(\n    " + ",\n    ".join(["call", "*", *parameters]) + f",\n) -> {annotation}:"
+
+    def _name_results(self, block: Block) -> None:
+        for node in block:
+            if isinstance(node, Call):
+                noun = result_name(node.tool)
+                name = self.names.take(noun, f"{noun}_result")
+                self.variables[Root("result", node.id)] = name
+            elif isinstance(node, Loop):
+                last = next((key for key in reversed(node.source.path) if key != ONLY), "")
+                wanted = singular(last) if last else "item"
+                self.variables[Root("element", node.id)] = self.names.take(wanted, f"{wanted}_item")
+                self._name_results(node.body)
+                for call in _direct(node.body):
+                    if call.id not in self._needed():
+                        continue
+                    noun = plural(self.variables[Root("result", call.id)])
+                    self.collected[call.id] = self.names.take(noun, f"all_{noun}")
+                    self.variables[Root("collected", call.id)] = self.collected[call.id]
+            else:
+                self._name_results(node.body)
+
+    def _block(self, block: Block, depth: int) -> Iterator[str]:
+        pad = "    " * depth
+        for node in block:
+            if isinstance(node, Call):
+                yield from self._call(node, depth)
+            elif isinstance(node, Loop):
+                gathered = [call for call in calls_of(node.body) if call.id in self.collected]
+                for call in gathered:
+                    yield f"{pad}{self.collected[call.id]} = []"
+                element = self.variables[Root("element", node.id)]
+                yield f"{pad}for {element} in {self.place(node.source)}:"
+                guard = self._element_guard(node)
+                if guard:
+                    yield f"{pad}    {guard}"
+                yield from self._block(node.body, depth + 1)
+            else:
+                yield from self._choice(node, depth)
+
+    def _call(self, call: Call, depth: int) -> Iterator[str]:
+        pad = "    " * depth
+        for line in self._agreements(call):
+            yield f"{pad}{line}"
+        if call.writes:
+            for place, value in state_guards(call, self.procedure, self._bound_roots(call)):
+                yield f"{pad}require({self._test(place, value)}, {self._reason(place, value)})"
+        arguments = [f"{name}={text}" for name, text in self._arguments(call)]
+        variable = self.variables[Root("result", call.id)]
+        opening = f"{pad}{variable} = call("
+        line = opening + ", ".join([_text(call.tool), *arguments]) + ")"
+        if len(line) > _WIDTH:
+            inner = pad + "    "
+            line = opening + f"\n{inner}" + f",\n{inner}".join([_text(call.tool), *arguments]) + f",\n{pad})"
+        yield line
+        shape = shape_literal(call, used_paths(call.id, self.procedure))
+        if shape:
+            yield f"{pad}expect({variable}, {shape})"
+        if call.id in self.collected:
+            yield f"{pad}{self.collected[call.id]}.append({variable})"
+
+    def _choice(self, node: Choice, depth: int) -> Iterator[str]:
+        pad = "    " * depth
+        condition = node.condition
+        if condition.seen:
+            place = self.place(condition.place)
+            known = ", ".join(_literal(value) for value in condition.seen)
+            yield f"{pad}require({place} in [{known}], {_text(self._shown(condition.place) + ' is new')})"
+        for rival in node.rivals:
+            left, right = self.condition(condition), self.condition(rival)
+            yield f"{pad}require(({left}) == ({right}), {_text('two conditions never told apart disagree')})"
+        yield f"{pad}if {self.condition(condition)}:"
+        yield from self._block(node.body, depth + 1)
+
+    def condition(self, condition: Condition) -> str:
+        """A condition as a Python expression."""
+        if condition.test == "equals":
+            return self._test(condition.place, condition.value)
+        if condition.test in ("filled", "empty"):
+            return ("" if condition.test == "filled" else "not ") + self.place(condition.place)
+        safe = self._optional(condition.place)
+        return f"{safe} is {'not ' if condition.test == 'present' else ''}None"
+
+    def _test(self, place: Place, value: Json) -> str:
+        if isinstance(value, bool):
+            return f"{self.place(place)} is {value}"
+        return f"{self.place(place)} == {_literal(value)}"
+
+    def _optional(self, place: Place) -> str:
+        """A place whose last key may be missing."""
+        return f"{self.place(Place(place.root, place.path[:-1]))}.get({_text(place.path[-1])})"
+
+    def _agreements(self, call: Call) -> Iterator[str]:
+        """Comparisons of sources that no run could tell apart: where they differ, nobody knows which one is meant."""
+        for path, binding in call.bindings.items():
+            name = ".".join(path)
+            if isinstance(binding, Constant) and binding.agrees is not None:
+                known = self._test(binding.agrees, binding.value)
+                reason = f"{name} was always {binding.value!r}, as {self._shown(binding.agrees)}"
+                yield f"require({known}, {_text(reason)})"
+            elif isinstance(binding, FromPlace):
+                for other in binding.others:
+                    if other.root in self.variables:
+                        known = f"{self.place(binding.place)} == {self.place(other)}"
+                        yield f"require({known}, {_text(f'which of the two {name} comes from was never told apart')})"
+
+    def _arguments(self, call: Call) -> Iterator[tuple[str, str]]:
+        for argument in call.symbol[1]:
+            own = {path[1:]: binding for path, binding in call.bindings.items() if path[0] == argument}
+            yield argument, self._nested(own)
+
+    def _nested(self, parts: dict[Path, Binding]) -> str:
+        if () in parts:
+            return self.binding(parts[()])
+        keys = list(dict.fromkeys(path[0] for path in parts))
+        inner = {key: self._nested({p[1:]: b for p, b in parts.items() if p[0] == key}) for key in keys}
+        if keys == [str(number) for number in range(len(keys))]:
+            return "[" + ", ".join(inner.values()) + "]"
+        return "{" + ", ".join(f"{_text(key)}: {text}" for key, text in inner.items()) + "}"
+
+    def binding(self, binding: Binding) -> str:
+        """A binding as a Python expression."""
+        if isinstance(binding, Constant):
+            return _literal(binding.value)
+        if isinstance(binding, Parameter):
+            return self.variables[Root("parameter", binding.name)]
+        if isinstance(binding, FromPlace):
+            return self.place(binding.place)
+        if isinstance(binding, Template):
+            return self._template(binding)
+        if isinstance(binding, Each):
+            accessors = "".join(f"[{_text(key)}]" for key in binding.field)
+            return f"[item{accessors} for item in {self.place(binding.source)}]"
+        if isinstance(binding, Lookup):
+            accessors = "".join(f"[{_text(key)}]" for key in binding.field)
+            known = self.binding(binding.known)
+            if not binding.key:
+                return f"{self.place(binding.source)}[{known}]{accessors}"
+            return f"one({self.place(binding.source)}, {_text(binding.key)}, {known}){accessors}"
+        return self._computed(binding)
+
+    def _template(self, binding: Template) -> str:
+        pieces: list[str] = []
+        for part in binding.parts:
+            if isinstance(part, Place):
+                inner = self.place(part).replace('"', "'")
+                pieces.append("{" + inner + "}")
+            else:
+                pieces.append(json.dumps(part, ensure_ascii=False)[1:-1].replace("{", "{{").replace("}", "}}"))
+        return 'f"' + "".join(pieces) + '"'
+
+    def _computed(self, binding: Computed) -> str:
+        places = [self.place(place) for place in binding.operands]
+        operation = binding.operation
+        if operation in ("lower", "upper", "title", "strip"):
+            return f"{places[0]}.{operation}()"
+        if operation == "date":
+            return f"{places[0]}[:10]"
+        if operation == "text":
+            return f"str({places[0]})"
+        if operation in ("len", "int"):
+            return f"{operation}({places[0]})"
+        if operation == "sum":
+            item = f"item[{_text(str(binding.constant))}]" if binding.constant else "item"
+            return f"round(sum({item} for item in {places[0]}), 2)"
+        sign = {"add": "+", "subtract": "-", "multiply": "*"}[operation]
+        return f"round({places[0]} {sign} {places[1]}, 2)"
+
+    def place(self, place: Place) -> str:
+        """A place as a Python expression."""
+        return self.variables[place.root] + "".join("[0]" if key == ONLY else f"[{_text(key)}]" for key in place.path)
+
+    def _shown(self, place: Place) -> str:
+        return ".".join((self.variables[place.root], *(key for key in place.path if key != ONLY)))
+
+    def _reason(self, place: Place, value: Json) -> str:
+        return _text(f"{self._shown(place)} was {value!r} in all runs")
+
+    def _bound_roots(self, call: Call) -> list[Root]:
+        roots: list[Root] = []
+        for binding in call.bindings.values():
+            if isinstance(binding, FromPlace) and binding.place.root in self.variables:
+                roots.append(binding.place.root)
+        return list(dict.fromkeys(roots))
+
+    def _element_guard(self, node: Loop) -> str:
+        paths = used_paths(node.id, self.procedure, kind="element")
+        keys = sorted({path[0] for path in paths if path})
+        if not keys:
+            return ""
+        shape = ", ".join(f'{_text(key)}: "any"' for key in keys)
+        return f"expect({self.variables[Root('element', node.id)]}, {{{shape}}})"
+
+    def _needed(self) -> set[str]:
+        """The calls in loops whose results are gathered: for the answer, or because a later loop goes over them."""
+        needed = {place.root.name for place in places(self.procedure.nodes) if place.root.kind == "collected"}
+        for node in self.procedure.nodes:
+            if isinstance(node, Loop):
+                needed |= {call.id for call in self._answered(node)}
+        return needed
+
+    def _answered(self, loop: Loop) -> list[Call]:
+        """The calls of a loop whose results the tool answers: its writes; in a tool that only reads, the last call."""
+        gathered = _direct(loop.body)
+        writes = any(call.writes for call in calls_of(self.procedure.nodes))
+        return [call for call in gathered if call.writes] if writes else gathered[-1:]
+
+    def _returned(self) -> tuple[str, str]:
+        """What the tool answers: the results that no later step used up, by name where there are several."""
+        terminal: list[tuple[str, str]] = []
+        writes = any(call.writes for call in calls_of(self.procedure.nodes))
+        for node in self.procedure.nodes:
+            if isinstance(node, Call):
+                if node.writes or (node is self.procedure.nodes[-1] and not writes):
+                    terminal.append((self.variables[Root("result", node.id)], annotation_of(node.examples)))
+            elif isinstance(node, Loop):
+                terminal.extend((self.collected[call.id], "list") for call in self._answered(node))
+        if not terminal:
+            return "None", "object"
+        if len(terminal) == 1:
+            return terminal[0]
+        return "{" + ", ".join(f"{_text(name)}: {name}" for name, _ in terminal) + "}", "dict"
+
+
+def _direct(block: Block) -> list[Call]:
+    """The calls of a loop's body whose results are collected: those of nested choices too, not of nested loops."""
+    found: list[Call] = []
+    for node in block:
+        if isinstance(node, Call):
+            found.append(node)
+        elif isinstance(node, Choice):
+            found.extend(_direct(node.body))
+    return found
+
+
+def _text(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _literal(value: Json) -> str:
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_text(key)}: {_literal(item)}" for key, item in value.items()) + "}"
+    return repr(value)
+
+
+def _sentence(text: str) -> str:
+    plain = re.sub(r'["\\\s]+', " ", text).strip()
+    return plain if plain.endswith(".") else f"{plain}."
+
+
+__all__ = ["Declared", "annotation_of", "identifier", "render", "written"]
