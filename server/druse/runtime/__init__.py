@@ -1,1 +1,17 @@
 """The host side of the sandbox: worker pool, limits, broker end of the pipe."""
+
+from druse.runtime.host import Broker, SandboxHost, no_effects
+from druse.runtime.limits import Limits
+from druse.runtime.results import CompileReport, EndRun, SandboxError, SandboxResult, ToolCallFailed
+
+__all__ = [
+    "Broker",
+    "CompileReport",
+    "EndRun",
+    "Limits",
+    "SandboxError",
+    "SandboxHost",
+    "SandboxResult",
+    "ToolCallFailed",
+    "no_effects",
+]

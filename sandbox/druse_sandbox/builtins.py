@@ -1,0 +1,264 @@
+"""The names every tool sees without an import, and the guards of the pipe's own calls."""
+
+# Values of tool code have no type that could be known here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import builtins
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from druse_sandbox.facades import build, power
+from druse_sandbox.guards import DATA_TYPES, Record, check_spec, get_attribute, get_item, make_class, write_to
+
+_PLAIN = (
+    "abs all any bool bytes callable chr complex dict divmod enumerate filter float frozenset hash hex int isinstance "
+    "issubclass iter len list map max min next oct ord range repr reversed round set slice sorted str sum tuple zip "
+    "True False None ArithmeticError AssertionError AttributeError Exception IndexError KeyError LookupError NameError "
+    "NotImplementedError OverflowError RuntimeError StopIteration TypeError UnicodeDecodeError UnicodeEncodeError "
+    "UnicodeError ValueError ZeroDivisionError FloatingPointError RecursionError property staticmethod classmethod"
+)
+_MAX_REPEAT = 8 * 1024 * 1024
+
+
+class Diverged(BaseException):
+    """A guard did not hold. Not an Exception: tool code cannot catch it."""
+
+
+class Ended(BaseException):
+    """The host ended the run. Not an Exception: tool code cannot catch it."""
+
+    def __init__(self, outcome: Any) -> None:
+        super().__init__("ended")
+        self.outcome = outcome
+
+
+class ToolError(Exception):
+    """A called tool failed. `kind` and `details` are plain data."""
+
+    def __init__(self, message: str = "", kind: str = "tool_error", details: Any = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.kind = kind
+        self.details = details
+
+
+def names_for(call: Callable[..., Any], call_all: Callable[..., Any], report: Callable[..., Any]) -> dict[str, Any]:
+    """The globals of tool code."""
+    facades = build()
+
+    def importer(name: str, _g: Any = None, _l: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+        if level or name not in facades:
+            available = ", ".join(sorted(facades))
+            raise ImportError(f"{str(name)[:60]} is not available here; there are {available}")
+        if "." in name and not fromlist:
+            return facades[name.split(".")[0]]
+        facade = facades[name]
+        for wanted in fromlist or ():
+            if wanted not in facade.members:
+                raise ImportError(f"{name} has no {str(wanted)[:60]} here")
+        return _Imported(facade.members) if fromlist else facade
+
+    plain = {name: getattr(builtins, name) for name in _PLAIN.split() if hasattr(builtins, name)}
+    plain.update({"True": True, "False": False, "None": None})
+    plain.update(
+        {
+            "__import__": importer,
+            "object": Record,
+            "type": _type_of,
+            "pow": power,
+            "format": lambda value, spec="": format(value, check_spec(spec)),
+            "getattr": _getattr,
+            "hasattr": _hasattr,
+            "setattr": _setattr,
+            "sorted": sorted,
+            "ToolError": ToolError,
+            "ImportError": ImportError,
+            "__build_class__": builtins.__build_class__,
+        }
+    )
+    printer = _printer(report)
+    return {
+        "__builtins__": plain,
+        "__name__": "tool",
+        "__metaclass__": make_class,
+        "_getattr_": get_attribute,
+        "_getitem_": get_item,
+        "_getiter_": iter,
+        "_write_": write_to,
+        "_inplacevar_": _inplace,
+        "_iter_unpack_sequence_": _unpack_each,
+        "_unpack_sequence_": _unpack,
+        "_print_": printer,
+        "_apply_": lambda function, *args, **kwargs: function(*args, **kwargs),
+        "call": call,
+        "call_all": call_all,
+        "expect": expect,
+        "require": require,
+        "one": one,
+        "progress": lambda done, total=None, message="": report("progress", [done, total, str(message)[:500]]),
+    }
+
+
+class _Imported:
+    """What `from x import a` reads its names from; lives for the length of the statement."""
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        self.__dict__.update(members)
+
+
+def _printer(report: Callable[..., Any]) -> Any:
+    class Printer:
+        def __init__(self, _getattr: Any = None) -> None:
+            return None
+
+        def _call_print(self, *values: Any, sep: str = " ", end: str = "\n", **_: Any) -> None:
+            report("print", str(sep).join(str(value) for value in values) + str(end))
+
+        def __call__(self) -> str:
+            return ""
+
+    return Printer
+
+
+def _type_of(value: Any) -> type:
+    kind = type(value)
+    if kind in DATA_TYPES or value is None or isinstance(value, Record | Exception):
+        return kind
+    raise TypeError("the type of this value is not available here")
+
+
+def _getattr(value: Any, name: Any, *default: Any) -> Any:
+    try:
+        return get_attribute(value, name)
+    except AttributeError:
+        if default:
+            return default[0]
+        raise
+
+
+def _hasattr(value: Any, name: Any) -> bool:
+    try:
+        get_attribute(value, name)
+    except AttributeError:
+        return False
+    return True
+
+
+def _setattr(value: Any, name: Any, new: Any) -> None:
+    if type(name) is not str or name.startswith("_") or not isinstance(value, Record):
+        raise AttributeError("this attribute cannot be set here")
+    setattr(value, name, new)
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+=": operator.iadd,
+    "-=": operator.isub,
+    "*=": operator.imul,
+    "/=": operator.itruediv,
+    "//=": operator.ifloordiv,
+    "%=": operator.imod,
+    "**=": power,
+    "<<=": operator.ilshift,
+    ">>=": operator.irshift,
+    "|=": operator.ior,
+    "&=": operator.iand,
+    "^=": operator.ixor,
+    "@=": operator.imatmul,
+}
+
+
+def _inplace(sign: str, left: Any, right: Any) -> Any:
+    return _OPERATORS[sign](left, right)
+
+
+def _unpack_each(value: Any, spec: Any, getiter: Any = iter) -> Iterator[Any]:
+    for item in value:
+        yield _unpack(item, spec, getiter)
+
+
+def _unpack(value: Any, spec: dict[str, Any], getiter: Any = iter) -> Any:
+    items = list(value)
+    for index, child in spec.get("childs", ()):
+        items[index] = _unpack(items[index], child, getiter)
+    return items
+
+
+def require(condition: Any, reason: str = "a condition did not hold") -> None:
+    """End the run as diverged unless the condition holds."""
+    if not condition:
+        raise Diverged(str(reason)[:1000])
+
+
+def one(items: Any, key: str, value: Any) -> Any:
+    """The only element whose `key` equals `value` by type and value; none or several ends the run as diverged."""
+    if type(items) is not list:
+        raise Diverged(f"expected a list to look up {key!r} in, got {_kind(items)}")
+    found = [item for item in items if type(item) is dict and key in item and _equal(item[key], value)]
+    if len(found) != 1:
+        raise Diverged(f"{len(found)} elements have {key} = {_short(value)}; exactly one was expected")
+    return found[0]
+
+
+def expect(value: Any, shape: Any, where: str = "") -> None:
+    """End the run as diverged unless `value` has the shape (see docs/sandbox-language.md)."""
+    problem = mismatch(value, shape, "")
+    if problem:
+        raise Diverged(f"{problem}; no run had that")
+
+
+def mismatch(value: Any, shape: Any, where: str) -> str:
+    """The first difference between a value and a shape; empty if there is none."""
+    place = where or "the result"
+    if isinstance(shape, str):
+        if shape == "any" or any(_fits(value, name) for name in shape.split("|")):
+            return ""
+        return f"{place} is {_kind(value)} ({_short(value)}), expected {shape}"
+    if isinstance(shape, list):
+        if not isinstance(value, list):
+            return f"{place} is {_kind(value)} ({_short(value)}), expected a list"
+        mark = shape[1] if len(shape) > 1 else ""
+        if mark == "+" and not value:
+            return f"{place} is empty"
+        if mark == "1" and len(value) != 1:
+            return f"{place} has {len(value)} elements, expected one"
+        return next((p for i, item in enumerate(value) if (p := mismatch(item, shape[0], f"{where}[{i}]"))), "")
+    if isinstance(shape, dict):
+        if not isinstance(value, dict):
+            return f"{place} is {_kind(value)} ({_short(value)}), expected an object"
+        for key, inner in shape.items():
+            optional = key.endswith("?") and key not in value
+            name = key[:-1] if optional else key
+            if name not in value:
+                if not optional:
+                    return f"{place} has no {name!r}"
+                continue
+            problem = mismatch(value[name], inner, f"{where}.{name}" if where else name)
+            if problem:
+                return problem
+        return ""
+    return f"{place} was compared with something that is no shape"
+
+
+def _fits(value: Any, name: str) -> bool:
+    kind = type(value)
+    if name == "number":
+        return kind in (int, float)
+    known = {"str": str, "int": int, "float": float, "bool": bool, "null": type(None), "list": list, "dict": dict}
+    return kind is known.get(name)
+
+
+def _kind(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:60] + "…"
+
+
+def _equal(left: Any, right: Any) -> bool:
+    return type(left) is type(right) and left == right

@@ -1,0 +1,228 @@
+"""The dialect: RestrictedPython with a few safe additions, and refusals that say what to write instead.
+
+Added by desugaring: `d[k] += v`, `o.a += v`, `x: T = v`. The language layer is lint and capability discipline; the wall
+is the operating system (see docs/sandbox.md).
+"""
+
+# Values of tool code have no type that could be known here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from RestrictedPython.compile import compile_restricted_exec
+from RestrictedPython.transformer import RestrictingNodeTransformer
+
+MAX_SOURCE = 128 * 1024
+MAX_NESTING = 80
+MAX_LITERAL = 64 * 1024
+POLICY_VERSION = 1
+
+_INSTEAD = {
+    "AsyncFunctionDef": "write a plain `def`",
+    "Await": "calls need no `await`",
+    "AsyncFor": "write a plain `for`",
+    "AsyncWith": "write a plain `with`",
+    "Match": "write `if` and `elif`",
+    "TryStar": "write a plain `except`",
+    "Nonlocal": "keep the value in a list or a dict",
+    "TypeAlias": "leave the alias out",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a source is refused. `line` and `column` count from 1; 0 where there is no one place."""
+
+    line: int
+    column: int
+    message: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the pipe."""
+        return {"line": self.line, "column": self.column, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A compiled source, or its problems. `tools` are the literal names in `call(...)`."""
+
+    code: CodeType | None
+    problems: tuple[Problem, ...] = ()
+    tools: tuple[str, ...] = ()
+    dynamic_calls: bool = False  # a call whose tool name is no literal
+
+
+def compile_source(source: str, *, script: bool) -> Compiled:
+    """Check and compile. A tool must define `run`; a script's last expression becomes its `result`."""
+    if len(source) > MAX_SOURCE:
+        return _refused(0, 0, f"the source is longer than {MAX_SOURCE} characters")
+    shallow = _nesting(source)
+    if shallow is not None:
+        return Compiled(None, (shallow,))
+    try:
+        tree = ast.parse(source, "tool.py")
+    except SyntaxError as error:
+        return _refused(error.lineno or 0, error.offset or 0, f"it is not Python: {error.msg}")
+    except (ValueError, RecursionError, MemoryError) as error:
+        return _refused(0, 0, f"it cannot be read: {error}")
+    try:
+        problems = [*_limits(tree), *_refusals(tree)]
+        if not script and not any(isinstance(node, ast.FunctionDef) and node.name == "run" for node in tree.body):
+            problems.append(Problem(1, 1, "it defines no function `run`; write def run(call, *, name: type) -> type:"))
+        if problems:
+            return Compiled(None, tuple(problems))
+        if script:
+            _keep_last(tree)
+        tools, dynamic = _calls(tree)
+        tree = ast.fix_missing_locations(_Desugar().visit(tree))
+        made = compile_restricted_exec(tree, "tool.py", policy=_Policy)
+    except (RecursionError, MemoryError):
+        return _refused(0, 0, "it is nested too deeply")
+    if made.errors or made.code is None:
+        return Compiled(None, tuple(_problem(text) for text in made.errors))
+    return Compiled(made.code, tools=tools, dynamic_calls=dynamic)
+
+
+class _Policy(RestrictingNodeTransformer):
+    """RestrictedPython's own policy, with annotations of names left out and bare `except:` refused."""
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> Any:
+        if node.type is None:
+            self.error(node, "a bare `except:` is not available; write `except Exception:`")
+        return super().visit_ExceptHandler(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        # Annotations are for the reader: evaluating them would only add ways to fail.
+        node.returns = None
+        for argument in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs):
+            argument.annotation = None
+        for argument in (node.args.vararg, node.args.kwarg):
+            if argument is not None:
+                argument.annotation = None
+        return super().visit_FunctionDef(node)
+
+
+class _Desugar(ast.NodeTransformer):
+    """`d[k] += v`, `o.a += v` and `x: T = v` in terms of what the policy knows. Targets are evaluated once."""
+
+    def __init__(self) -> None:
+        self._number = 0
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
+        self.generic_visit(node)
+        if node.value is None:
+            return ast.copy_location(ast.Pass(), node)
+        return ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
+        self.generic_visit(node)
+        target = node.target
+        if isinstance(target, ast.Name):
+            return node
+        holder = self._fresh()
+        before: list[ast.stmt] = [_assign(holder, target.value, node)]
+        base = ast.Name(holder, ast.Load())
+        if isinstance(target, ast.Attribute):
+            read: ast.expr = ast.Attribute(base, target.attr, ast.Load())
+            write: ast.expr = ast.Attribute(ast.Name(holder, ast.Load()), target.attr, ast.Store())
+        else:
+            key = self._fresh()
+            before.append(_assign(key, target.slice, node))
+            read = ast.Subscript(base, ast.Name(key, ast.Load()), ast.Load())
+            write = ast.Subscript(ast.Name(holder, ast.Load()), ast.Name(key, ast.Load()), ast.Store())
+        changed = self._fresh()
+        # Through a plain name, so that `+=` keeps its in-place meaning.
+        before.append(_assign(changed, read, node))
+        before.append(ast.copy_location(ast.AugAssign(ast.Name(changed, ast.Store()), node.op, node.value), node))
+        before.append(ast.copy_location(ast.Assign([write], ast.Name(changed, ast.Load())), node))
+        return before
+
+    def _fresh(self) -> str:
+        self._number += 1
+        return f"desugared_{self._number}"
+
+
+def _assign(name: str, value: ast.expr, near: ast.stmt) -> ast.stmt:
+    return ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), near)
+
+
+def _nesting(source: str) -> Problem | None:
+    """Brackets and indentation nested so deeply that the parser itself is at risk."""
+    depth = 0
+    for line_number, line in enumerate(source.splitlines(), 1):
+        if len(line) - len(line.lstrip()) > MAX_NESTING * 8:
+            return Problem(line_number, 1, f"it is indented deeper than {MAX_NESTING} levels")
+        for column, letter in enumerate(line, 1):
+            if letter in "([{":
+                depth += 1
+                if depth > MAX_NESTING:
+                    return Problem(line_number, column, f"brackets are nested deeper than {MAX_NESTING} levels")
+            elif letter in ")]}":
+                depth = max(0, depth - 1)
+        if line.count("-") + line.count("~") + line.count("not ") > 400:
+            return Problem(line_number, 1, "the line chains too many operators")
+    return None
+
+
+def _limits(tree: ast.AST) -> list[Problem]:
+    stack: list[tuple[ast.AST, int]] = [(tree, 0)]
+    while stack:
+        node, depth = stack.pop()
+        if depth > MAX_NESTING * 3:
+            return [Problem(getattr(node, "lineno", 0), 1, "it is nested too deeply")]
+        if isinstance(node, ast.Constant):
+            value = node.value
+            if isinstance(value, str | bytes) and len(value) > MAX_LITERAL:
+                return [Problem(node.lineno, node.col_offset + 1, f"a text over {MAX_LITERAL} characters")]
+            if isinstance(value, int) and value.bit_length() > 4096:
+                return [Problem(node.lineno, node.col_offset + 1, "an integer of so many digits")]
+        stack.extend((child, depth + 1) for child in ast.iter_child_nodes(node))
+    return []
+
+
+def _refusals(tree: ast.AST) -> list[Problem]:
+    found: list[Problem] = []
+    for node in ast.walk(tree):
+        kind = type(node).__name__
+        if kind in _INSTEAD:
+            text = f"`{kind}` is not available; {_INSTEAD[kind]}"
+            found.append(Problem(getattr(node, "lineno", 0), getattr(node, "col_offset", 0) + 1, text))
+    return found
+
+
+def _keep_last(tree: ast.Module) -> None:
+    if tree.body and isinstance(tree.body[-1], ast.Expr):
+        last = tree.body[-1]
+        tree.body[-1] = ast.copy_location(ast.Assign([ast.Name("result", ast.Store())], last.value), last)
+
+
+def _calls(tree: ast.AST) -> tuple[tuple[str, ...], bool]:
+    tools: dict[str, None] = {}
+    dynamic = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call":
+            first = node.args[0] if node.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str):
+                tools[first.value] = None
+            else:
+                dynamic = True
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "call_all":
+            dynamic = True
+    return tuple(tools), dynamic
+
+
+def _problem(text: str) -> Problem:
+    """`Line 3: message.` of RestrictedPython as a problem."""
+    head, _, rest = str(text).partition(": ")
+    line = int(head[5:]) if head.startswith("Line ") and head[5:].isdigit() else 0
+    return Problem(line, 1, rest if line else str(text))
+
+
+def _refused(line: int, column: int, message: str) -> Compiled:
+    return Compiled(None, (Problem(line, column, message),))
