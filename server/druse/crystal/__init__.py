@@ -1,1 +1,23 @@
 """Candidates, verification by replay, versions on disk, hot reload."""
+
+from druse.crystal.candidates import MIN_SUCCESS, MIN_USAGE, Candidate, candidates, signature_of, wilson_lower
+from druse.crystal.crystallize import Crystallizer, Report
+from druse.crystal.provider import CrystalProvider
+from druse.crystal.reload import watch
+from druse.crystal.shelf import Shelf
+from druse.crystal.versions import VersionFiles
+
+__all__ = [
+    "MIN_SUCCESS",
+    "MIN_USAGE",
+    "Candidate",
+    "CrystalProvider",
+    "Crystallizer",
+    "Report",
+    "Shelf",
+    "VersionFiles",
+    "candidates",
+    "signature_of",
+    "watch",
+    "wilson_lower",
+]

@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from druse.store.approvals import ApprovalRepository
+from druse.store.audit import AuditRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.notices import NoticeRepository
 from druse.store.runs import RunRecord, RunRepository, WorkflowCount
@@ -33,6 +35,8 @@ class Store:
         self.runs = RunRepository(database)
         self.tools = ToolRepository(database)
         self.notices = NoticeRepository(database)
+        self.approvals = ApprovalRepository(database)
+        self.audit = AuditRepository(database)
 
     @classmethod
     @asynccontextmanager

@@ -43,6 +43,7 @@ class WorkflowCount:
     last_at: float
     tool: str | None
     tool_version: int | None
+    shapes: tuple[str, ...] = ()
 
 
 class RunRepository:
@@ -155,11 +156,13 @@ class RunRepository:
         rows = await self._database.all(
             "SELECT workflow, count(*), sum(status = 'success'), max(cost), max(closed_at),"
             " (SELECT goal FROM run AS r WHERE r.workflow = run.workflow ORDER BY opened_at DESC LIMIT 1),"
-            " max(tool), max(tool_version)"
+            " max(tool), max(tool_version), json_group_array(DISTINCT shape)"
             " FROM run WHERE workflow != '' AND status IN ('success', 'failure') GROUP BY workflow ORDER BY workflow"
         )
         return [
-            WorkflowCount(row[0], int(row[1]), int(row[2]), row[5], row[3], float(row[4] or 0), row[6], row[7])
+            WorkflowCount(
+                row[0], int(row[1]), int(row[2]), row[5], row[3], float(row[4] or 0), row[6], row[7], _shapes(row[8])
+            )
             for row in rows
         ]
 
@@ -221,6 +224,10 @@ class RunRepository:
             duration_ms=duration,
             effect=effect,
         )
+
+
+def _shapes(text: str) -> tuple[str, ...]:
+    return tuple(shape for shape in json.loads(text) if shape)
 
 
 def _text(value: Json | JsonObject) -> str:

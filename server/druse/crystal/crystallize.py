@@ -1,0 +1,282 @@
+"""The whole way from a workflow to a proposal: retrieve, induce, parse, compile, lint, manifest, replay, propose.
+
+Nothing is written to disk and nothing becomes callable here: a proposal is a request for approval that carries source
+and manifest. A failure at any stage leaves files, tables and tool list as they were (seed ids H-14, H-20).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from druse.crystal.candidates import Candidate, find_candidate, runs_of
+from druse.crystal.manifest import manifest_for, permissions_of, style_problems
+from druse.crystal.verification import ReplayResult, Verification, replay_source, verify
+from druse.governance import Approvals
+from druse.induction import Induction, induce
+from druse.model import (
+    Caller,
+    Invalid,
+    Json,
+    JsonObject,
+    NotFound,
+    Run,
+    ToolSpec,
+    ToolVersion,
+    VersionStatus,
+    digest_text,
+)
+from druse.runtime import SandboxHost
+from druse.store import RunRecord, Store, VersionRecord
+from druse.traces import HANDLE
+
+_TOLD = ("parameters", "permissions", "economics", "reasons", "ambiguities")
+STAGES = ("retrieve", "induce", "parse", "compile", "lint", "manifest", "replay", "propose")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How far crystallization came. `status` is proposed, refused or failed; `stage` the last one reached."""
+
+    status: str
+    stage: str
+    message: str
+    induction: Induction | None = None
+    verification: Verification | None = None
+    version: ToolVersion | None = None
+    approval_id: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def as_dict(self) -> JsonObject:
+        """For the CLI and for agents."""
+        made: JsonObject = {"status": self.status, "stage": self.stage, "message": self.message}
+        if self.version is not None:
+            manifest = self.version.manifest
+            made.update(
+                {
+                    "tool": self.version.name,
+                    "version": self.version.version,
+                    "source": self.version.source,
+                    "approval_id": self.approval_id,
+                    **{
+                        key: manifest[key]
+                        for key in ("parameters", "permissions", "economics", "reasons", "ambiguities")
+                    },
+                }
+            )
+        elif self.induction is not None:
+            made["source"] = self.induction.source
+            made["reasons"] = list[Json](self.induction.reasons)
+        if self.verification is not None:
+            made["verification"] = [part.as_dict() for part in self.verification.left_out]
+        if self.notes:
+            made["notes"] = list[Json](self.notes)
+        return made
+
+
+class Crystallizer:
+    """Makes proposals. `specs` answers with the tools known now, connecting servers where needed."""
+
+    def __init__(
+        self,
+        store: Store,
+        host: SandboxHost,
+        approvals: Approvals,
+        *,
+        specs: Callable[[Sequence[str]], Awaitable[Mapping[str, ToolSpec]]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._host = host
+        self._approvals = approvals
+        self._specs = specs
+        self._clock = clock
+
+    async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
+        """Make a tool of a workflow and ask for its approval."""
+        candidate = await find_candidate(self._store, signature)
+        if candidate is None:
+            raise NotFound(
+                f'Cannot crystallize {signature!r}: no recorded workflow has that signature. List them with "druse '
+                'candidates --min-usage 1".'
+            )
+        records = await runs_of(self._store, candidate)
+        if len(records) < 2:
+            return Report("refused", "retrieve", "one successful run shows nothing about what varies; two are needed")
+        runs = [record.run for record in records]
+        tools = sorted({step.tool for run in runs for step in run.steps})
+        specs = await self._specs(tools)
+        induction = induce(runs, specs=specs, name=name)
+        if not induction.source:
+            return Report("refused", "induce", "; ".join(induction.reasons), induction)
+        induction = replace(induction, name=await self._free_name(induction.name, candidate))
+        problem = await self._stage_problem(induction.source)
+        if problem:
+            return Report("failed", problem[0], problem[1], induction)
+        verification = await verify(self._host, runs, induction, specs)
+        if not verification.passed:
+            return Report("refused", "replay", verification.failure, induction, verification)
+        return await self._propose(candidate, records, induction, verification, specs, caller)
+
+    async def propose_source(
+        self, name: str, source: str, description: str, records: Sequence[RunRecord], caller: Caller
+    ) -> Report:
+        """A tool handed in by an agent, through the same gate: its runs must replay equal (X-03)."""
+        problem = await self._stage_problem(source)
+        if problem:
+            return Report("failed", problem[0], problem[1])
+        if len(records) < 2:
+            return Report(
+                "refused",
+                "replay",
+                "no evidence: name at least two successful recorded runs in run_ids that the tool must reproduce",
+            )
+        results: list[ReplayResult] = []
+        for record in records:
+            inputs = _inputs_for(source, record.run)
+            results.append(await replay_source(self._host, source, inputs, record.run))
+        verification = Verification(tuple(results), ())
+        tools = permissions_of(source)
+        specs = await self._specs(tools)
+        induction = Induction(
+            "induced",
+            name=name,
+            description=description or (ast.get_docstring(ast.parse(source)) or name).splitlines()[0],
+            source=source,
+            calls=tuple(tools),
+            input_schema=_schema_of(source),
+        )
+        if not verification.passed:
+            return Report("refused", "replay", verification.failure, induction, verification)
+        candidate = Candidate(digest_text(source)[7:19], (records[0].workflow,), records[0].run.goal, 0, 0, None)
+        return await self._propose(candidate, records, induction, verification, specs, caller)
+
+    async def _stage_problem(self, source: str) -> tuple[str, str] | None:
+        """The first stage that the source does not pass, and why."""
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError) as error:
+            return "parse", str(error)
+        report = await self._host.check(source)
+        if not report.ok:
+            return "compile", "; ".join(f"line {part.line}: {part.message}" for part in report.problems)
+        problems = style_problems(source)
+        try:
+            permissions_of(source)
+        except ValueError as error:
+            problems.append(str(error))
+        if any(isinstance(node, ast.Constant) and _is_secret(node.value) for node in ast.walk(tree)):
+            problems.append("the handle of a secret stands in the code; a secret must be an input")
+        return ("lint", "; ".join(problems)) if problems else None
+
+    async def _propose(
+        self,
+        candidate: Candidate,
+        records: Sequence[RunRecord],
+        induction: Induction,
+        verification: Verification,
+        specs: Mapping[str, ToolSpec],
+        caller: Caller,
+    ) -> Report:
+        number = await self._store.tools.next_version(induction.name)
+        held = await self._held(induction.name, induction.source)
+        number = held or number
+        manifest = manifest_for(induction, number, records, specs, verification)
+        version = ToolVersion(induction.name, number, induction.source, manifest)
+        details: JsonObject = {
+            "name": version.name,
+            "version": number,
+            "workflow": candidate.workflows[0],
+            "source": version.source,
+            "manifest": manifest,
+        }
+        title = f"New tool {version.name} v{number}: {induction.description}"
+        approval = await self._approvals.request("tool", version.approval_hash, title, details, caller)
+        if held is None:
+            await self._record(version, candidate, records)
+        message = f'{version.name} v{number} waits for a person: "druse approvals show {approval.id}", then approve it.'
+        return Report("proposed", "propose", message, induction, verification, version, approval.id)
+
+    async def _held(self, name: str, source: str) -> int | None:
+        """The number of a proposal that waits already with this very source."""
+        for approval in await self._approvals.list(open_only=True):
+            details = approval.details
+            if approval.kind == "tool" and (details.get("name"), details.get("source")) == (name, source):
+                return publishable(details).version
+        return None
+
+    async def _record(self, version: ToolVersion, candidate: Candidate, records: Sequence[RunRecord]) -> None:
+        now = self._clock()
+        runs = candidate.runs or len(records)
+        record = VersionRecord(
+            version.name,
+            version.version,
+            VersionStatus.PROPOSED,
+            version.approval_hash,
+            candidate.workflows[0],
+            now,
+            now,
+            "",
+            runs,
+            candidate.successes or len(records),
+            last_verified_at=now,
+        )
+        async with self._store.database.transaction() as transaction:
+            await self._store.tools.add(transaction, record)
+
+    async def _free_name(self, name: str, candidate: Candidate) -> str:
+        """The name, unless a tool made of another workflow has it."""
+        taken = {record.name for record in await self._store.tools.all() if record.workflow != candidate.workflows[0]}
+        if name not in taken:
+            return name
+        number = next(number for number in range(2, 1000) if f"{name[:37]}_{number}" not in taken)
+        return f"{name[:37]}_{number}"
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, str) and HANDLE.search(value) is not None
+
+
+def _inputs_for(source: str, run: Run) -> dict[str, Json]:
+    """Inputs of a handed-in tool for a recorded run: what the caller gave by name, else arguments of that name."""
+    wanted = _parameters(source)
+    known: dict[str, Json] = {}
+    for step in run.steps:
+        for name, value in step.arguments.items():
+            known.setdefault(name, value)
+    known.update(run.inputs)
+    return {name: known[name] for name in wanted if name in known}
+
+
+def _parameters(source: str) -> list[str]:
+    run = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
+    return [part.arg for part in (*run.args.args[1:], *run.args.kwonlyargs)]
+
+
+def _schema_of(source: str) -> JsonObject:
+    """The input schema that the annotations of `run` say."""
+    run = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
+    kinds = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
+    properties: JsonObject = {}
+    for part in (*run.args.args[1:], *run.args.kwonlyargs):
+        annotation = ast.unparse(part.annotation).split("[")[0] if part.annotation else ""
+        properties[part.arg] = {"type": kinds[annotation]} if annotation in kinds else {}
+    optional = {part.arg for part, value in zip(run.args.kwonlyargs, run.args.kw_defaults, strict=True) if value}
+    required = [name for name in properties if name not in optional]
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list[Json](required),
+        "additionalProperties": False,
+    }
+
+
+def publishable(details: JsonObject) -> ToolVersion:
+    """The version that an approval of kind `tool` carries. Raises Invalid where it carries none."""
+    name, number, source, manifest = (details.get(key) for key in ("name", "version", "source", "manifest"))
+    if not (
+        isinstance(name, str) and isinstance(number, int) and isinstance(source, str) and isinstance(manifest, dict)
+    ):
+        raise Invalid("Cannot publish: the approval carries no tool.", where="approval", problem="no tool")
+    return ToolVersion(name, number, source, manifest)

@@ -1,0 +1,191 @@
+"""Crystallized tools as a provider: run in the sandbox, every call back through the router."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, cast
+
+from druse.crystal.manifest import remaining_after
+from druse.crystal.shelf import Shelf
+from druse.model import (
+    CallContext,
+    Caller,
+    CallerKind,
+    Json,
+    JsonObject,
+    Outcome,
+    OutcomeStatus,
+    Source,
+    ToolSpec,
+    ToolVersion,
+)
+from druse.runtime import EndRun, SandboxHost, SandboxResult, ToolCallFailed
+from druse.store import Store
+
+
+class Calls(Protocol):
+    """The router, as a tool reaches it."""
+
+    async def call(self, name: str, arguments: Json, caller: Caller) -> Outcome:
+        """One call through the same decision as everybody's."""
+        ...
+
+
+class CrystalProvider:
+    """Carries out calls of crystallized tools. `router` is set once the router exists."""
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        host: SandboxHost,
+        store: Store,
+        *,
+        specs: Callable[[Sequence[str]], Awaitable[Mapping[str, ToolSpec]]],
+        clock: Callable[[], float],
+    ) -> None:
+        self._shelf = shelf
+        self._host = host
+        self._store = store
+        self._specs = specs
+        self._clock = clock
+        self.router: Calls | None = None
+
+    def specs(self) -> Sequence[ToolSpec]:
+        """The tools in service."""
+        return [_spec(version) for _, version in sorted(self._shelf.active.items())]
+
+    async def call(self, spec: ToolSpec, arguments: JsonObject, context: CallContext) -> Outcome:
+        """Run a tool. The version is taken at the start, so a swap meanwhile does not touch it (D14)."""
+        version = self._shelf.active[spec.name]
+        drift = await self._drift(version)
+        if drift:
+            return Outcome(OutcomeStatus.FAILED, message=drift, kind="suspended")
+        run = _Run(version, context.caller, cast("Calls", self.router))
+        result = await self._host.run(version.source, arguments, call=run.call, progress=context.progress)
+        outcome = run.outcome(result)
+        await self._store.tools.count_use(
+            version.name,
+            version.version,
+            outcome.status,
+            now=self._clock(),
+            wall_ms=result.wall_ms,
+            steps_saved=max(0, len(run.done) - 1),
+        )
+        return outcome
+
+    async def _drift(self, version: ToolVersion) -> str:
+        """Which upstream schema is no longer the approved one (D9); empty if all are."""
+        approved = version.manifest.get("upstream_schemas")
+        if not isinstance(approved, dict):
+            return f"{version.name} cannot run: its manifest names no upstream schemas. Crystallize it anew."
+        known = await self._specs(list(approved))
+        for tool, expected in approved.items():
+            now = known[tool].schema_hash if tool in known else None
+            if now != expected:
+                what = "is not there" if now is None else "has another schema now"
+                return (
+                    f"{version.name} v{version.version} is suspended: {tool} {what} than when the tool was approved. "
+                    "Do the work by hand; Druse proposes a new version when it has runs."
+                )
+        return ""
+
+
+class _Run:
+    """One run of one version: its calls, and what to tell when it stops."""
+
+    def __init__(self, version: ToolVersion, caller: Caller, router: Calls) -> None:
+        self._version = version
+        permissions = version.manifest.get("permissions")
+        self._grants = tuple(map(str, permissions)) if isinstance(permissions, list) else ()
+        self._caller = Caller(
+            CallerKind.TOOL,
+            session=caller.session,
+            connection=caller.connection,
+            client=caller.client,
+            run_id=caller.run_id,
+            tool=version.name,
+            version=version.version,
+            grants=self._grants,
+            depth=caller.depth + 1,
+        )
+        self._router = router
+        self.done: list[JsonObject] = []
+        self._failed: JsonObject | None = None
+        self._why = ""
+
+    async def call(self, tool: str, arguments: JsonObject) -> Json:
+        """The broker: permissions as approved, then the router."""
+        if tool not in self._grants:
+            text = f"{tool} is not among the permissions approved with {self._version.name}"
+            raise EndRun(Outcome(OutcomeStatus.DENIED, message=text, kind="not_allowed"))
+        outcome = await self._router.call(tool, arguments, self._caller)
+        if outcome.ok:
+            self.done.append({"tool": tool, "arguments": arguments, "result": outcome.data})
+            return outcome.data
+        self._failed = {"tool": tool, "arguments": arguments}
+        self._why = outcome.message
+        if outcome.status is OutcomeStatus.ERROR:
+            details: JsonObject = {"result": outcome.data}
+            raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error", details=details)
+        raise EndRun(outcome)
+
+    def outcome(self, result: SandboxResult) -> Outcome:
+        """The result of the run, or where it stopped and what remains."""
+        if result.status == "ok":
+            value = result.value
+            structured = value if isinstance(value, dict) else None
+            return Outcome(OutcomeStatus.OK, data=value, structured=structured)
+        if result.status == "rejected":
+            return Outcome(OutcomeStatus.FAILED, message="; ".join(p.message for p in result.problems), kind="rejected")
+        line = result.error.line if result.error else 0
+        reason = self._why or (result.error.message if result.error else "")
+        approval_id = ""
+        if result.outcome is not None:
+            reason, approval_id = result.outcome.message, result.outcome.approval_id
+        steps = self._version.manifest.get("steps")
+        sites = steps if isinstance(steps, list) else []
+        if line == 0 and self._failed is not None:
+            line = _line_of_call(sites, self._failed["tool"])
+        remaining = remaining_after(sites, line)
+        failed = self._failed or {"line": line, "text": _line_text(self._version.source, line)}
+        if self._failed is not None and remaining and remaining[0]["tool"] == self._failed["tool"]:
+            remaining = remaining[1:]
+        payload: JsonObject = {
+            "status": "diverged",
+            "tool": f"{self._version.name} v{self._version.version}",
+            "done": list[Json](self.done),
+            "failed_step": failed,
+            "reason": reason,
+            "remaining": list[Json](remaining),
+        }
+        if approval_id:
+            payload["approval_id"] = approval_id
+        return Outcome(OutcomeStatus.DIVERGED, data=payload, message=reason, kind="diverged", approval_id=approval_id)
+
+
+def _line_of_call(sites: Sequence[Json], tool: Json) -> int:
+    for site in sites:
+        if isinstance(site, dict) and site.get("tool") == tool and isinstance(site.get("line"), int):
+            return int(str(site["line"]))
+    return 0
+
+
+def _line_text(source: str, line: int) -> str:
+    lines = source.splitlines()
+    return lines[line - 1].strip() if 0 < line <= len(lines) else ""
+
+
+def _spec(version: ToolVersion) -> ToolSpec:
+    manifest = version.manifest
+    description = f"{manifest.get('description') or version.name}"
+    permissions = manifest.get("permissions")
+    calls = ", ".join(map(str, permissions)) if isinstance(permissions, list) else ""
+    schema = manifest.get("input_schema")
+    return ToolSpec(
+        version.name,
+        Source.CRYSTAL,
+        description=f"{description} [learned tool v{version.version}; calls {calls}]"[:600],
+        input_schema=schema if isinstance(schema, dict) else json.loads('{"type": "object"}'),
+        version=version.version,
+    )

@@ -1,0 +1,181 @@
+"""The tools in service: published, loaded from disk, swapped, rolled back, retired.
+
+What is in service is a version whose status is active in the store and whose files still hash to what a person
+approved. A file that is broken or changed never replaces a working version: it is reported, and the old one stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from druse.crystal.crystallize import publishable
+from druse.crystal.versions import VersionFiles
+from druse.governance import Approval, AuditChain
+from druse.model import Caller, Invalid, NotFound, ToolVersion, VersionStatus
+from druse.store import Store, Transaction, VersionRecord
+
+
+class Shelf:
+    """The crystallized tools of one workspace."""
+
+    def __init__(self, store: Store, files: VersionFiles, audit: AuditChain, *, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._files = files
+        self._audit = audit
+        self._clock = clock
+        self._loaded: dict[str, ToolVersion] = {}
+        self.problems: dict[str, str] = {}  # tool -> why a version on disk is not in service
+        self.retired: dict[str, str] = {}  # tool -> what became of it
+
+    @property
+    def active(self) -> dict[str, ToolVersion]:
+        """The version in service of each tool."""
+        return dict(self._loaded)
+
+    async def publish(self, approval: Approval, caller: Caller) -> ToolVersion:
+        """Write an approved version to disk and put it in service; the one before stays on disk, superseded."""
+        version = publishable(approval.details)
+        if approval.status != "approved" or version.approval_hash != approval.subject_hash:
+            raise Invalid(
+                f"Cannot publish {version.name} v{version.version}: the approval is {approval.status}, or is for other "
+                "content. Propose the tool anew."
+            )
+        self._files.write(version)
+        now = self._clock()
+        before = await self._in_service(version.name)
+        async with self._store.database.transaction(durable=True) as transaction:
+            await self._supersede(transaction, before, f"replaced by v{version.version}")
+            await self._store.tools.set_status(
+                transaction, version.name, version.version, VersionStatus.ACTIVE, now=now
+            )
+            workflow = str(approval.details.get("workflow") or "")
+            await self._store.runs.crystallized(transaction, workflow, version.name, version.version)
+            await self._audit.append(
+                transaction,
+                "tool.published",
+                f"{version.name} v{version.version}",
+                caller,
+                {"approval": approval.id, "hash": version.approval_hash},
+            )
+        return version
+
+    async def reject(self, approval: Approval, caller: Caller) -> None:
+        """Note that a person did not want a proposed version."""
+        version = publishable(approval.details)
+        async with self._store.database.transaction() as transaction:
+            await self._store.tools.set_status(
+                transaction,
+                version.name,
+                version.version,
+                VersionStatus.REJECTED,
+                now=self._clock(),
+                reason=approval.note,
+            )
+            await self._audit.append(
+                transaction, "tool.rejected", f"{version.name} v{version.version}", caller, {"approval": approval.id}
+            )
+
+    async def reload(self) -> bool:
+        """Bring what is in service up to date with store and disk; whether anything changed. Load, check, then swap."""
+        records = await self._store.tools.all()
+        on_disk = self._files.numbers()
+        before = dict(self._loaded)
+        problems: dict[str, str] = {}
+        wanted: dict[str, VersionRecord] = {r.name: r for r in records if r.status is VersionStatus.ACTIVE}
+        for name, record in wanted.items():
+            if record.version not in on_disk.get(name, []):
+                await self._files_removed(record)
+                self._loaded.pop(name, None)
+                continue
+            try:
+                version = self._files.read(name, record.version)
+                if version.approval_hash != record.approval_hash:
+                    raise Invalid("its files are not what a person approved")
+            except Invalid as error:
+                problems[name] = f"{name} v{record.version} on disk is not used: {error}"
+                held = self._loaded.get(name)
+                if held is not None and held.version != record.version:
+                    self._loaded.pop(name)
+                continue
+            self._loaded[name] = replace(version, status=VersionStatus.ACTIVE)
+        for name in set(self._loaded) - set(wanted):
+            del self._loaded[name]
+        problems |= self._unapproved(on_disk, {(record.name, record.version) for record in records})
+        self.problems = problems
+        self.retired = _retired(await self._store.tools.all(), set(self._loaded))
+        return {n: v.approval_hash for n, v in before.items()} != {n: v.approval_hash for n, v in self._loaded.items()}
+
+    async def retire(self, name: str, caller: Caller, reason: str) -> None:
+        """Take a tool out of service; its files stay. Raises NotFound."""
+        serving = await self._in_service(name)
+        if not serving:
+            raise NotFound(f'No tool {name!r} is in service. List them with "druse tools list".')
+        record = serving[0]
+        async with self._store.database.transaction(durable=True) as transaction:
+            await self._store.tools.set_status(
+                transaction, name, record.version, VersionStatus.RETIRED, now=self._clock(), reason=reason
+            )
+            await self._store.runs.uncrystallized(transaction, name)
+            await self._audit.append(
+                transaction, "tool.retired", f"{name} v{record.version}", caller, {"reason": reason}
+            )
+
+    async def rollback(self, name: str, number: int, caller: Caller) -> ToolVersion:
+        """Put an earlier version, which was in service once, in service again. Raises NotFound and Invalid."""
+        record = await self._store.tools.get(name, number)
+        allowed = (VersionStatus.SUPERSEDED, VersionStatus.RETIRED, VersionStatus.ACTIVE, VersionStatus.SUSPENDED)
+        if record is None or record.status not in allowed:
+            known = ", ".join(f"v{r.version} ({r.status})" for r in await self._store.tools.versions(name)) or "none"
+            raise NotFound(f"Cannot roll {name} back to v{number}: its versions are {known}.")
+        version = self._files.read(name, number)
+        if version.approval_hash != record.approval_hash:
+            raise Invalid(
+                f"Cannot roll {name} back to v{number}: its files are not what was approved. Restore them from git."
+            )
+        now = self._clock()
+        before = await self._in_service(name)
+        async with self._store.database.transaction(durable=True) as transaction:
+            await self._supersede(transaction, before, f"rolled back to v{number}")
+            await self._store.tools.set_status(transaction, name, number, VersionStatus.ACTIVE, now=now)
+            await self._store.runs.crystallized(transaction, record.workflow, name, number)
+            await self._audit.append(transaction, "tool.rolled_back", f"{name} v{number}", caller, {})
+        return version
+
+    async def _in_service(self, name: str) -> list[VersionRecord]:
+        return [r for r in await self._store.tools.versions(name) if r.status is VersionStatus.ACTIVE]
+
+    async def _supersede(self, transaction: Transaction, records: list[VersionRecord], reason: str) -> None:
+        for record in records:
+            await self._store.tools.set_status(
+                transaction, record.name, record.version, VersionStatus.SUPERSEDED, now=self._clock(), reason=reason
+            )
+
+    async def _files_removed(self, record: VersionRecord) -> None:
+        """A person took the files away: that retires the tool (seed id N-16)."""
+        async with self._store.database.transaction() as transaction:
+            await self._store.tools.set_status(
+                transaction,
+                record.name,
+                record.version,
+                VersionStatus.RETIRED,
+                now=self._clock(),
+                reason="files removed",
+            )
+            await self._store.runs.uncrystallized(transaction, record.name)
+
+    def _unapproved(self, on_disk: dict[str, list[int]], known: set[tuple[str, int]]) -> dict[str, str]:
+        return {
+            name: f"{name} v{number} is on disk but nobody approved it here, so it is not used"
+            for name, numbers in on_disk.items()
+            for number in numbers
+            if (name, number) not in known
+        }
+
+
+def _retired(records: list[VersionRecord], active: set[str]) -> dict[str, str]:
+    gone: dict[str, str] = {}
+    for record in records:
+        if record.status is VersionStatus.RETIRED and record.name not in active:
+            gone[record.name] = f"it was retired at v{record.version} ({record.reason or 'no reason given'})."
+    return gone

@@ -1,0 +1,97 @@
+"""The proof: a tool must reproduce, in the sandbox, runs that it was not made from.
+
+For each run a program is induced from the others, bound to the inputs of the one left out, and run on its recorded
+results: every call and every argument must be equal. Then the program made of all runs must reproduce all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from druse.induction import Induction, Replay, Unrecorded, bind, induce, macro_of
+from druse.model import Json, JsonObject, Outcome, OutcomeStatus, Run, ToolSpec
+from druse.runtime import EndRun, SandboxHost, SandboxResult
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """How one run was reproduced: right, refused (nothing wrong was called), or wrong with the first difference."""
+
+    run: str
+    calls: int
+    result: str
+    detail: str = ""
+
+    def as_dict(self) -> JsonObject:
+        """For reports and manifests."""
+        return {"run": self.run, "calls": self.calls, "result": self.result, "detail": self.detail}
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Both parts of the proof."""
+
+    left_out: tuple[ReplayResult, ...]
+    all_runs: tuple[ReplayResult, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every run was reproduced both times."""
+        return all(part.result == "right" for part in (*self.left_out, *self.all_runs))
+
+    @property
+    def failure(self) -> str:
+        """The first thing that went wrong."""
+        bad = next((part for part in (*self.left_out, *self.all_runs) if part.result != "right"), None)
+        return f"run {bad.run}: {bad.detail or bad.result}" if bad else ""
+
+
+async def verify(
+    host: SandboxHost, runs: Sequence[Run], induction: Induction, specs: Mapping[str, ToolSpec]
+) -> Verification:
+    """Prove an induced tool on its runs."""
+    left_out: list[ReplayResult] = []
+    for index, run in enumerate(runs):
+        others = [*runs[:index], *runs[index + 1 :]]
+        left_out.append(await _proved(host, induce(others, specs=specs, name=induction.name), run))
+    every = [await _proved(host, induction, run) for run in runs]
+    return Verification(tuple(left_out), tuple(every))
+
+
+async def replay_source(
+    host: SandboxHost, source: str, arguments: Mapping[str, Json], run: Run, *, whole: bool = True
+) -> ReplayResult:
+    """Run a source on the recorded results of one run."""
+    replay = Replay(macro_of(run))
+
+    async def call(tool: str, given: JsonObject) -> Json:
+        try:
+            return replay.call(tool, given)
+        except Unrecorded as error:
+            outcome = Outcome(OutcomeStatus.FAILED, message=str(error), kind="unrecorded")
+            raise EndRun(outcome) from error
+
+    result = await host.run(source, arguments, call=call)
+    return _judged(run, replay, result, whole=whole)
+
+
+def _judged(run: Run, replay: Replay, result: SandboxResult, *, whole: bool) -> ReplayResult:
+    if result.status == "ended" and result.outcome is not None:
+        return ReplayResult(run.id, replay.calls, "wrong", result.outcome.message)
+    if result.status != "ok":
+        detail = result.error.message if result.error else "; ".join(part.message for part in result.problems)
+        return ReplayResult(run.id, replay.calls, "refused", f"{result.status}: {detail}")
+    if whole and not replay.complete:
+        left = ", ".join(step.tool for step in replay.left)
+        return ReplayResult(run.id, replay.calls, "wrong", f"it left out {left}")
+    return ReplayResult(run.id, replay.calls, "right")
+
+
+async def _proved(host: SandboxHost, induction: Induction, run: Run) -> ReplayResult:
+    if not induction.source:
+        return ReplayResult(run.id, 0, "refused", "; ".join(induction.reasons) or "nothing was learned from the others")
+    arguments = bind(induction, run)
+    if arguments is None:
+        return ReplayResult(run.id, 0, "refused", "the run is no instance of what the others show")
+    return await replay_source(host, induction.source, arguments, run, whole=not induction.left_out)

@@ -1,0 +1,70 @@
+"""What is written down of a call: the audit entries around it and the recorded step."""
+
+from __future__ import annotations
+
+from druse.governance import Approvals, AuditChain
+from druse.model import Caller, CallerKind, Decision, JsonObject, Outcome, Step, digest
+from druse.routing.router import Call
+from druse.store import Store
+from druse.traces import Recorder
+
+# Steps of these belong to the caller's run; what a tool does inside is its own affair (and in the audit chain).
+_RECORDED = (CallerKind.AGENT, CallerKind.CODE, CallerKind.REPLAY, CallerKind.PERSON)
+
+
+class CallJournal:
+    """Implements `Journal` over the audit chain and the recorder."""
+
+    def __init__(self, store: Store, audit: AuditChain, recorder: Recorder) -> None:
+        self._store = store
+        self._audit = audit
+        self._recorder = recorder
+
+    async def begin(self, call: Call, decision: Decision) -> str:
+        """The entry before the effect; synced to the disk for a write."""
+        payload = self._described(call) | {"rule": decision.rule, "origin": decision.origin}
+        async with self._store.database.transaction(durable=call.writes) as transaction:
+            return await self._audit.append(transaction, "call.begin", call.spec.name, call.caller, payload)
+
+    async def refuse(self, call: Call, outcome: Outcome) -> None:
+        """The entry of a call that never ran."""
+        payload = self._described(call) | {"status": str(outcome.status), "approval": outcome.approval_id}
+        async with self._store.database.transaction() as transaction:
+            await self._audit.append(transaction, "call.refused", call.spec.name, call.caller, payload)
+
+    async def finish(self, call: Call, cause: str, outcome: Outcome, step: Step) -> None:
+        """The entry after the effect and the step of the run, together."""
+        run_id = await self._recorder.run_of(call.caller) if call.caller.kind in _RECORDED else ""
+        payload: JsonObject = {
+            "status": str(outcome.status),
+            "result": digest(self._recorder.handles.mask(outcome.data)),
+            "run": run_id,
+            "ms": round(step.duration_ms or 0.0, 3),
+        }
+        async with self._store.database.transaction() as transaction:
+            if run_id:
+                await self._recorder.add(transaction, run_id, step, call.spec)
+            await self._audit.append(transaction, "call.end", call.spec.name, call.caller, payload, cause=cause)
+
+    def _described(self, call: Call) -> JsonObject:
+        masked = self._recorder.handles.mask_object(call.arguments, call.spec.input_schema)
+        return {"arguments": digest(masked), "schema": call.spec.schema_hash, "run": call.caller.run_id}
+
+
+class CallConsent:
+    """Implements `Consent` over the approvals; what a person is shown holds no secret."""
+
+    def __init__(self, approvals: Approvals, recorder: Recorder) -> None:
+        self._approvals = approvals
+        self._recorder = recorder
+
+    async def granted(self, subject_hash: str, caller: Caller) -> bool:
+        """Whether a person approved exactly this call."""
+        return await self._approvals.take("call", subject_hash, caller) is not None
+
+    async def ask(self, subject_hash: str, title: str, details: JsonObject, caller: Caller) -> str:
+        """Put the call before a person."""
+        handles = self._recorder.handles
+        masked = handles.mask_object(details)
+        approval = await self._approvals.request("call", subject_hash, handles.mask_text(title), masked, caller)
+        return approval.id
