@@ -42,6 +42,10 @@ EIGHTH = ("Chen", "Johnson", "77004")
 NINTH = ("Yusuf", "Khan", "78242")  # a customer who never ordered anything
 
 
+class Failed(Exception):
+    """The story did not go as it must."""
+
+
 @dataclass
 class Traffic:
     """What went over the wire between the client and Druse."""
@@ -85,7 +89,7 @@ class Project:
     def druse_json(self, *arguments: str) -> Any:
         done = self.druse(*arguments, "--json")
         if done.returncode:
-            raise SystemExit(f"druse {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+            raise Failed(f"druse {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
         return json.loads(done.stdout)
 
 
@@ -110,7 +114,7 @@ class Agent:
     async def tool(self, name: str, **arguments: Any) -> Any:
         answer = await self.call("run_tool", {"name": f"shop__{name}", "arguments": arguments})
         if not answer.get("ok"):
-            raise SystemExit(f"shop__{name} did not work: {json.dumps(answer)[:500]}")
+            raise Failed(f"shop__{name} did not work: {json.dumps(answer)[:500]}")
         return answer["parsed_content"]
 
     async def cancel_by_hand(self, first: str, last: str, postcode: str) -> tuple[str, list[str]]:
@@ -184,7 +188,7 @@ class Story:
         console.print("   $ druse candidates --json    " + json.dumps(shown, ensure_ascii=False))
         report = self.project.druse_json("crystallize", str(first["signature"]))
         if not report.get("approval_id"):
-            raise SystemExit("No tool was made: " + json.dumps(report, indent=2)[:3000])
+            raise Failed("No tool was made: " + json.dumps(report, indent=2)[:3000])
         console.print(Syntax(report["source"], "python", background_color="default", word_wrap=True))
         self.print_report(report)
         self.tool = str(report["tool"])
@@ -226,7 +230,9 @@ class Story:
         listed = [tool.name for tool in (await self.agent.client.list_tools()).tools]
         console.print(f"   tools/list: {', '.join(listed)}")
         found = await self.agent.call("find_tools", {"query": "cancel pending orders of a customer", "detail": "name"})
-        console.print("   find_tools: " + ", ".join(str(hit["name"]) for hit in found["results"][:4]))
+        console.print(
+            "   find_tools: " + ", ".join(str(hit.get("name") or "a past run") for hit in found["results"][:4])
+        )
 
     async def three_more_cases(self) -> list[Traffic]:
         heading(6, "Three more cases, one call each")
@@ -235,13 +241,13 @@ class Story:
         user_id = f"{first}_{last}_6713".lower()
         before = await order_states(self.project, user_id)
         self.agent.traffic = Traffic()
-        await self.agent.call(self.tool, {"first_name": first, "last_name": last, "zip": postcode})
+        answer = await self.agent.call(self.tool, {"first_name": first, "last_name": last, "zip": postcode})
         taken.append(self.agent.traffic)
         after = await order_states(self.project, user_id)
         console.print(f"   seventh, {first} {last}: the shop itself, read past Druse, before and after:")
         console.print(f"     {before}\n     {after}")
         if "pending" in after.values() or before == after:
-            raise SystemExit("The seventh case did not have the right effect.")
+            raise Failed("The seventh case did not have the right effect: " + json.dumps(answer)[:2000])
 
         self.agent.traffic = Traffic()
         answer = await self.agent.call("dispatch_goal", {"goal": goal_for(*EIGHTH)})
@@ -249,8 +255,9 @@ class Story:
         states = await order_states(self.project, "chen_johnson_4204")
         console.print(f"   eighth, in words: mode {answer.get('mode')}, bound {answer.get('arguments')}; now {states}")
         if answer.get("mode") != "CRYSTALLIZED" or "pending" in states.values():
-            raise SystemExit("The eighth case was not crystallized: " + json.dumps(answer)[:2000])
+            raise Failed("The eighth case was not crystallized: " + json.dumps(answer)[:2000])
 
+        self.agent.traffic = Traffic()
         first, last, postcode = NINTH
         answer = await self.agent.call(self.tool, {"first_name": first, "last_name": last, "zip": postcode})
         console.print(f"   ninth, a customer without orders, which no run had: status {answer.get('status')}")
@@ -258,7 +265,7 @@ class Story:
         console.print(f"     done: {[step['tool'] for step in answer.get('done', [])]}")
         console.print(f"     remaining: {[step['tool'] for step in answer.get('remaining', [])]}")
         if answer.get("status") != "diverged":
-            raise SystemExit("The ninth case did not stop: " + json.dumps(answer)[:2000])
+            raise Failed("The ninth case did not stop: " + json.dumps(answer)[:2000])
         return taken
 
     def compare(self, after: list[Traffic]) -> None:
@@ -312,7 +319,11 @@ def main() -> None:
     parser.add_argument("--yes", action="store_true", help="approve the tool without asking")
     parser.add_argument("--keep", action="store_true", help="keep the project folder")
     options = parser.parse_args()
-    raise SystemExit(asyncio.run(run(True if options.yes else None, options.keep)))
+    try:
+        raise SystemExit(asyncio.run(run(True if options.yes else None, options.keep)))
+    except* Failed as group:
+        console.print(f"[bold red]{group.exceptions[0]!r}[/bold red]"[:4000])
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,23 @@ import click
 from druse import __version__
 
 # command -> "module:attribute"; a command stands here only when its module exists.
-_COMMANDS: dict[str, str] = {}
+_COMMANDS: dict[str, str] = {
+    "approvals": "druse.cli.approvals:approvals",
+    "audit": "druse.cli.audit:audit",
+    "candidates": "druse.cli.crystal:candidates_command",
+    "crystallize": "druse.cli.crystal:crystallize",
+    "dispatch": "druse.cli.work:dispatch",
+    "find": "druse.cli.work:find",
+    "init": "druse.cli.project:init",
+    "permissions": "druse.cli.permissions:permissions",
+    "run": "druse.cli.work:run",
+    "sandbox": "druse.cli.sandbox:sandbox",
+    "serve": "druse.cli.serve:serve",
+    "stats": "druse.cli.project:stats",
+    "status": "druse.cli.project:status",
+    "tools": "druse.cli.crystal:tools",
+    "traces": "druse.cli.traces:traces",
+}
 
 
 class _LazyGroup(click.Group):

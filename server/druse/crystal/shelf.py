@@ -21,7 +21,7 @@ class Shelf:
 
     def __init__(self, store: Store, files: VersionFiles, audit: AuditChain, *, clock: Callable[[], float]) -> None:
         self._store = store
-        self._files = files
+        self.files = files
         self._audit = audit
         self._clock = clock
         self._loaded: dict[str, ToolVersion] = {}
@@ -41,7 +41,7 @@ class Shelf:
                 f"Cannot publish {version.name} v{version.version}: the approval is {approval.status}, or is for other "
                 "content. Propose the tool anew."
             )
-        self._files.write(version)
+        self.files.write(version)
         now = self._clock()
         before = await self._in_service(version.name)
         async with self._store.database.transaction(durable=True) as transaction:
@@ -79,7 +79,7 @@ class Shelf:
     async def reload(self) -> bool:
         """Bring what is in service up to date with store and disk; whether anything changed. Load, check, then swap."""
         records = await self._store.tools.all()
-        on_disk = self._files.numbers()
+        on_disk = self.files.numbers()
         before = dict(self._loaded)
         problems: dict[str, str] = {}
         wanted: dict[str, VersionRecord] = {r.name: r for r in records if r.status is VersionStatus.ACTIVE}
@@ -89,7 +89,7 @@ class Shelf:
                 self._loaded.pop(name, None)
                 continue
             try:
-                version = self._files.read(name, record.version)
+                version = self.files.read(name, record.version)
                 if version.approval_hash != record.approval_hash:
                     raise Invalid("its files are not what a person approved")
             except Invalid as error:
@@ -128,7 +128,7 @@ class Shelf:
         if record is None or record.status not in allowed:
             known = ", ".join(f"v{r.version} ({r.status})" for r in await self._store.tools.versions(name)) or "none"
             raise NotFound(f"Cannot roll {name} back to v{number}: its versions are {known}.")
-        version = self._files.read(name, number)
+        version = self.files.read(name, number)
         if version.approval_hash != record.approval_hash:
             raise Invalid(
                 f"Cannot roll {name} back to v{number}: its files are not what was approved. Restore them from git."

@@ -66,6 +66,11 @@ class VersionFiles:
                 found[folder.name] = numbers
         return found
 
+    def touch(self) -> None:
+        """Make watching servers look again: the store changed, no file did."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / ".changed").touch()
+
     def source_path(self, version: ToolVersion) -> Path:
         """Where the source of a version stands."""
         return self.root / version.name / f"v{version.version}.py"

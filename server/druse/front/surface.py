@@ -45,7 +45,8 @@ SURFACE: tuple[ToolSpec, ...] = (
         {
             "goal": {"type": "string", "description": "What to achieve, with the concrete names, ids and values."},
             "arguments": {"type": "object", "description": "Parameter values, if known."},
-            "dry_run": {"type": "boolean", "description": "List the calls with their arguments, run nothing."},
+            "dry_run": {"type": "boolean", "description": "Say what it comes to, run nothing."},
+            "replay": {"type": "boolean", "description": "Yes to a replay that writes (status ready)."},
         },
         ["goal"],
     ),

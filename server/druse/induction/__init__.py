@@ -2,7 +2,7 @@
 
 from druse.induction.induce import Induction, ParameterInfo, bind, induce, macro_of
 from druse.induction.keys import contains, workflow_key
-from druse.induction.procedure import Procedure
+from druse.induction.procedure import Procedure, calls_of
 from druse.induction.replay import Deviation, Replay, Unrecorded
 from druse.induction.structure import is_read
 
@@ -14,6 +14,7 @@ __all__ = [
     "Replay",
     "Unrecorded",
     "bind",
+    "calls_of",
     "contains",
     "induce",
     "is_read",

@@ -1,1 +1,5 @@
-"""Bash, Read, Edit, Write, Glob, Grep, WebFetch as permission-checked tools."""
+"""Bash, Read, Edit, Write, Glob and Grep as permission-checked tools."""
+
+from druse.localtools.provider import LocalTools
+
+__all__ = ["LocalTools"]

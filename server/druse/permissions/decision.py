@@ -46,6 +46,9 @@ def decide(
     rule, why = subject.permitting(policy.allow)
     if rule is not None:
         return Decision(Verdict.ALLOW, rule.text, rule.origin, why)
+    if spec is not None and spec.source is Source.CRYSTAL:
+        # In service means that a person approved it with what it calls; each of those calls is decided again.
+        return Decision(Verdict.ALLOW, f"(approved tool {spec.name} v{spec.version})", "approval")
     if caller is not None and _granted(caller, tool, name, spec):
         return Decision(Verdict.ALLOW, f"(approved with {caller.tool} v{caller.version})", "approval", "")
     return Decision(Verdict.ASK, why=why or "no rule allows it", how_to_allow=subject.narrowest())

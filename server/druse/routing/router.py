@@ -20,6 +20,7 @@ from druse.model import (
     CallerKind,
     Decision,
     DruseError,
+    Effect,
     Invalid,
     Json,
     JsonObject,
@@ -183,7 +184,7 @@ class Router:
                     failed=not outcome.ok,
                     started_at=started,
                     duration_ms=(self._clock() - started) * 1000,
-                    effect="write" if call.writes else "read",
+                    effect=_recorded_effect(call),
                 )
                 # A cancelled call has happened, in part or whole: it must reach the disk all the same.
                 await asyncio.shield(self._journal.finish(call, cause, outcome, step))
@@ -194,6 +195,13 @@ class Router:
             return await entry.provider.call(entry.spec, call.arguments, context)
         except DruseError as error:
             return _refused(OutcomeStatus.FAILED, error)
+
+
+def _recorded_effect(call: Call) -> str:
+    """What is known of the effect: an upstream tool without a hint may read or write."""
+    if not call.writes:
+        return "read"
+    return "unknown" if call.spec.effect is Effect.UNKNOWN else "write"
 
 
 def _refused(status: OutcomeStatus, error: DruseError) -> Outcome:

@@ -1,1 +1,5 @@
-"""Markdown skills in volumes."""
+"""Markdown skills."""
+
+from druse.skills.library import Skill, SkillLibrary
+
+__all__ = ["Skill", "SkillLibrary"]

@@ -1,0 +1,161 @@
+"""`druse init`, `status`, `stats`: the project at a glance."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from druse.cli.output import emit, finish, json_option, table, workspace_here
+
+_CONFIG = """\
+# Rules of this project; the user's own file is ~/.config/druse/config.toml. deny > ask > allow; unknown = ask.
+[permissions]
+allow = []
+ask = []
+deny = []
+
+[self_programming]
+enabled = true
+trust_level = 0
+max_synthesis_per_session = 10
+max_plan_depth = 5
+"""
+
+
+@click.command()
+@click.option("--allow", "rules", multiple=True, metavar="RULE", help="Put an allow rule into the new config.toml.")
+@json_option
+def init(rules: tuple[str, ...], as_json: bool) -> None:
+    """Make .druse/config.toml and mcp.json in this folder, where they are missing, and say how clients start Druse."""
+    workspace = workspace_here()
+    made: list[str] = []
+    workspace.state.mkdir(mode=0o700, exist_ok=True)
+    listed = json.dumps(list(rules))
+    for path, content in (
+        (workspace.config, _CONFIG.replace("allow = []", f"allow = {listed}")),
+        (workspace.state / ".gitignore", "*\n!.gitignore\n!config.toml\n"),
+        (workspace.servers, '{\n  "mcpServers": {}\n}\n'),
+    ):
+        if not path.exists():
+            path.write_text(content, encoding="utf-8")
+            made.append(str(path))
+    client = {"mcpServers": {"druse": {"command": sys.executable, "args": ["-m", "druse", "serve"]}}}
+    data = {"root": str(workspace.root), "made": made, "client_config": client}
+
+    def text() -> str:
+        lines = [f"made {path}" for path in made] or ["everything is there already"]
+        lines += ["", "Put your other MCP servers into mcp.json, and Druse alone into your client:"]
+        return "\n".join([*lines, json.dumps(client, indent=2)])
+
+    emit(data, as_json=as_json, render=text)
+
+
+@click.command()
+@click.option("--connect", is_flag=True, help="Connect every server of mcp.json to see whether it answers.")
+@json_option
+def status(connect: bool, as_json: bool) -> None:
+    """Tools, runs, candidates, pending approvals, servers, and anything that is wrong."""
+    emit_data = finish(_status(connect), as_json=as_json)
+    emit(emit_data, as_json=as_json, render=lambda: _status_text(emit_data))
+
+
+async def _status(connect: bool) -> dict[str, Any]:
+    from druse.front.application import open_application
+
+    async with open_application(workspace_here()) as application:
+        base = application.base
+        problems = list((await application.upstreams.connect()).values()) if connect else []
+        problems += [part["problem"] for part in application.upstreams.status() if part["problem"] and not connect]
+        problems += list(base.shelf.problems.values())
+        runs = await base.store.runs.count()
+        return {
+            "workspace": str(base.workspace.root),
+            "tools": [
+                {"name": name, "version": version.version} for name, version in sorted(base.shelf.active.items())
+            ],
+            "runs": runs,
+            "candidates": [candidate.as_dict() for candidate in await application.candidates()],
+            "approvals": [
+                {"id": approval.id, "kind": approval.kind, "title": approval.title}
+                for approval in await base.approvals.list(open_only=True)
+            ],
+            "servers": application.upstreams.status(),
+            "trust_level": base.config.self_programming.trust_level,
+            "notices": [notice["text"] for notice in await base.store.notices.list(5)],
+            "problems": problems,
+        }
+
+
+def _status_text(data: dict[str, Any]) -> str:
+    lines = [f"Workspace {data['workspace']}"]
+    tools = ", ".join(f"{tool['name']} v{tool['version']}" for tool in data["tools"]) or "none"
+    lines.append(f"Learned tools: {tools}")
+    runs = ", ".join(f"{count} {name}" for name, count in sorted(data["runs"].items())) or "none"
+    lines.append(f"Runs: {runs}")
+    unfinished = data["runs"].get("unfinished", 0)
+    if unfinished:
+        lines.append(
+            f"  {unfinished} ended without report_outcome; a person can say how: druse traces mark RUN --success"
+        )
+    for candidate in data["candidates"]:
+        lines.append(f"Candidate {candidate['signature']}: {candidate['goal']} ({candidate['usage_count']} runs)")
+    for approval in data["approvals"]:
+        lines.append(f"Waits for you: {approval['id']}  {approval['title'][:90]}")
+    for server in data["servers"]:
+        state = "connected" if server["connected"] else "not connected yet"
+        lines.append(f"Server {server['server']}: {state}, {server['tools']} tools")
+    lines += [f"Notice: {text}" for text in data["notices"]]
+    lines += [f"Problem: {text}" for text in data["problems"]]
+    return "\n".join(lines)
+
+
+@click.command()
+@json_option
+def stats(as_json: bool) -> None:
+    """What each learned tool did: runs, failures, divergences, round trips saved, measured wall time."""
+    data = finish(_stats(), as_json=as_json)
+    rows = [
+        [
+            f"{row['tool']} v{row['version']}",
+            str(row["status"]),
+            str(row["runs"]),
+            str(row["failures"]),
+            str(row["divergences"]),
+            str(row["round_trips_saved"]),
+            "unknown" if row["mean_wall_ms"] is None else f"{row['mean_wall_ms']:.0f} ms",
+            str(row["break_even_run"] or "unknown"),
+        ]
+        for row in data["tools"]
+    ]
+    head = ["tool", "status", "runs", "failures", "diverged", "trips saved", "mean wall", "break-even run"]
+    emit(data, as_json=as_json, render=lambda: table(rows, head))
+
+
+async def _stats() -> dict[str, Any]:
+    from druse.front.application import open_base
+
+    async with open_base(workspace_here()) as base:
+        rows: list[dict[str, Any]] = []
+        for record in await base.store.tools.all():
+            version = base.shelf.active.get(record.name)
+            economics: Any = version.manifest.get("economics") if version else None
+            rows.append(
+                {
+                    "tool": record.name,
+                    "version": record.version,
+                    "status": str(record.status),
+                    "made_from": [record.made_successes, record.made_runs],
+                    "runs": record.runs,
+                    "failures": record.failures,
+                    "divergences": record.divergences,
+                    "round_trips_saved": record.steps_saved,
+                    "mean_wall_ms": record.wall_ms / record.runs if record.runs else None,
+                    "last_used_at": record.last_used_at,
+                    "last_verified_at": record.last_verified_at,
+                    "break_even_run": economics.get("break_even_run") if economics else None,
+                }
+            )
+        return {"tools": rows}

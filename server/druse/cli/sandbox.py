@@ -1,0 +1,138 @@
+"""`druse sandbox`: the sandbox by itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from druse.cli.output import emit, fail, finish, json_option, workspace_here
+from druse.model import Invalid
+
+
+@click.group()
+def sandbox() -> None:
+    """Run code in the sandbox, and see which layers of it hold on this machine."""
+
+
+@sandbox.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--args-json", default="{}", show_default=True, help="The arguments of run() as a JSON object.")
+@click.option("--allow", "rules", multiple=True, metavar="RULE", help="Allow calls by this rule; none are by default.")
+@click.option("--os-only", is_flag=True, help="Diagnostic: plain Python in the jail, no effect allowed.")
+@json_option
+def run(file: Path, args_json: str, rules: tuple[str, ...], os_only: bool, as_json: bool) -> None:
+    """Run a FILE that defines run(...) through compiler, jail and broker. Exits with 0 whenever Druse itself held."""
+    try:
+        arguments = json.loads(args_json)
+        source = file.read_text(encoding="utf-8")
+    except (ValueError, OSError) as error:
+        fail(Invalid(f"Cannot start: {error}.", where=str(file)), as_json=as_json)
+    if not isinstance(arguments, dict):
+        fail(Invalid("Cannot use --args-json: it is no JSON object.", where="--args-json"), as_json=as_json)
+    if os_only:
+        click.secho("The language layer is off; only the operating system's layers hold.", err=True)
+    data = finish(_run(source, arguments, rules, os_only), as_json=as_json)
+    emit(data, as_json=as_json, render=lambda: json.dumps(data, indent=2, ensure_ascii=False))
+
+
+async def _run(source: str, arguments: Any, rules: tuple[str, ...], os_only: bool) -> dict[str, Any]:
+    from druse.localtools import LocalTools
+    from druse.model import CallContext, Caller, CallerKind, DruseError, JsonObject, Outcome, OutcomeStatus, Verdict
+    from druse.permissions import Policy, decide
+    from druse.routing import ArgumentCheck, Registry
+    from druse.runtime import EndRun, SandboxHost, ToolCallFailed
+
+    root = workspace_here().root
+    policy = Policy.from_lists({"allow": list(rules)}, workspace=root, home=Path.home())
+    tools = LocalTools(root)
+    registry, checks = Registry([tools]), ArgumentCheck()
+    caller = Caller(CallerKind.CODE, session="sandbox")
+
+    async def call(tool: str, given: JsonObject) -> Any:
+        denied = Outcome(OutcomeStatus.DENIED, message=f"{tool} is not allowed", kind="denied")
+        if os_only or not rules:
+            raise EndRun(denied)
+        try:
+            spec = registry.resolve(tool).spec
+            checked = checks.check(spec, given)
+        except DruseError as error:
+            raise ToolCallFailed(str(error), kind="invalid") from error
+        decision = decide(policy, spec.name, checked, spec=spec, caller=caller)
+        if decision.verdict is not Verdict.ALLOW:
+            why = decision.why or decision.rule
+            raise EndRun(Outcome(OutcomeStatus.DENIED, message=f"{tool} is not allowed: {why}", kind="denied"))
+        outcome = await tools.call(spec, checked, CallContext(caller))
+        if not outcome.ok:
+            raise ToolCallFailed(outcome.message, kind=outcome.kind)
+        return outcome.data
+
+    async with SandboxHost.open(ready=0) as host:
+        result = await host.run(source, arguments, call=call, os_only=os_only)
+    status = result.status
+    error = (
+        {"kind": result.error.kind, "message": result.error.message, "line": result.error.line}
+        if result.error
+        else None
+    )
+    if result.outcome is not None:
+        status, error = "denied", {"kind": "denied", "message": result.outcome.message, "line": 0}
+    elif status == "diverged":
+        status = "error"
+    if result.problems:
+        error = {
+            "kind": "rejected",
+            "message": "; ".join(f"line {p.line}: {p.message}" for p in result.problems),
+            "line": 0,
+        }
+    return {
+        "status": status,
+        "value": result.value,
+        "error": error,
+        "calls": result.calls,
+        "printed": result.prints,
+        "layers": dict(result.layers),
+    }
+
+
+_PROBES = {
+    "read a file": "result = open('/etc/passwd').read()",
+    "open a socket": "import socket\nresult = socket.socket()",
+    "start a process": "import os\nresult = os.fork()",
+    "signal the parent": "import os\nos.kill(os.getppid(), 0)\nresult = 1",
+    "map executable memory": "import mmap\nresult = mmap.mmap(-1, 4096, prot=7)",
+    "allocate 2 GiB": "result = len(bytearray(2 << 30))",
+}
+
+
+@sandbox.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Try to break out of a locked worker, and report which layers are active."""
+    data = finish(_status(), as_json=as_json)
+
+    def text() -> str:
+        lines = [f"tier {data['tier']}"]
+        lines += [f"  {name:14} {state}" for name, state in data["layers"].items()]
+        lines += [f"  probe: {name:22} {state}" for name, state in data["probes"].items()]
+        return "\n".join(lines)
+
+    emit(data, as_json=as_json, render=text)
+    raise SystemExit(0 if data["tier"] == "T3" else 1)
+
+
+async def _status() -> dict[str, Any]:
+    from druse.runtime import SandboxHost
+    from druse_sandbox.jail import tier_of
+
+    probes: dict[str, str] = {}
+    layers: dict[str, str] = {}
+    async with SandboxHost.open(ready=0) as host:
+        for name, source in _PROBES.items():
+            result = await host.run(source, {}, mode="script", os_only=True)
+            layers = dict(result.layers)
+            probes[name] = "NOT BLOCKED" if result.status == "ok" else f"blocked ({result.status})"
+    held = all(state.startswith("blocked") for state in probes.values())
+    return {"tier": tier_of(layers) if held else "T0", "layers": layers, "probes": probes}

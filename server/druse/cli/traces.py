@@ -1,0 +1,182 @@
+"""`druse traces`: recorded runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from typing import IO, Any
+
+import click
+
+from druse.cli.output import emit, finish, json_option, table, workspace_here
+from druse.model import Invalid, NotFound, RunStatus, run_from_neutral, run_to_neutral
+
+
+@click.group()
+def traces() -> None:
+    """Recorded runs: list, show, mark, delete, import, export."""
+
+
+@traces.command("list")
+@click.option("--status", type=click.Choice([str(s) for s in RunStatus]), help="Only runs with this status.")
+@click.option("--limit", default=30, show_default=True, help="At most so many.")
+@json_option
+def list_runs(status: str | None, limit: int, as_json: bool) -> None:
+    """Runs, newest first."""
+
+    async def work() -> list[dict[str, Any]]:
+        from druse.front.application import open_base
+
+        async with open_base(workspace_here()) as base:
+            records = await base.store.runs.list(status=status, limit=limit)
+            return [
+                {
+                    "id": record.run.id,
+                    "status": str(record.run.status),
+                    "goal": record.run.goal,
+                    "mode": record.mode,
+                    "opened_at": record.run.opened_at,
+                    "crystallized_into": list(record.run.crystallized_into or ()),
+                }
+                for record in records
+            ]
+
+    data = finish(work(), as_json=as_json)
+    rows = [[row["id"], row["status"], _when(row["opened_at"]), row["mode"] or "-", row["goal"][:70]] for row in data]
+    emit({"runs": data}, as_json=as_json, render=lambda: table(rows, ["run", "status", "opened", "mode", "goal"]))
+
+
+@traces.command()
+@click.argument("run_id")
+@json_option
+def show(run_id: str, as_json: bool) -> None:
+    """One run with its steps."""
+
+    async def work() -> dict[str, Any]:
+        from druse.front.application import open_base
+
+        async with open_base(workspace_here()) as base:
+            record = await base.store.runs.get(run_id)
+            if record is None:
+                raise NotFound(f"Cannot show run {run_id!r}: there is none of that id. See druse traces list.")
+            return {**run_to_neutral(record.run), "status": str(record.run.status), "note": record.note}
+
+    data = finish(work(), as_json=as_json)
+
+    def text() -> str:
+        lines = [f"{run_id}: {data['status']}  {data['goal']}"]
+        for step in data["steps"]:
+            mark = "!" if step["err"] else " "
+            lines.append(f" {mark} {step['tool']}({json.dumps(step['args'], ensure_ascii=False)[:160]})")
+        return "\n".join(lines)
+
+    emit(data, as_json=as_json, render=text)
+
+
+@traces.command()
+@click.argument("run_id")
+@click.option("--success/--failure", required=True, help="How the run really went.")
+@json_option
+def mark(run_id: str, success: bool, as_json: bool) -> None:
+    """Say how a run went that ended without a report."""
+
+    async def work() -> None:
+        from druse.front.application import open_base
+
+        async with open_base(workspace_here()) as base:
+            await base.recorder.mark(run_id, success=success)
+
+    finish(work(), as_json=as_json)
+    word = "success" if success else "failure"
+    emit({"run": run_id, "status": word}, as_json=as_json, render=lambda: f"{run_id} is marked as {word}")
+
+
+@traces.command()
+@click.argument("run_id")
+@json_option
+def delete(run_id: str, as_json: bool) -> None:
+    """Delete a run and the stored results that only it held."""
+
+    async def work() -> bool:
+        from druse.front.application import open_base
+
+        async with open_base(workspace_here()) as base:
+            return await base.store.runs.delete(run_id)
+
+    gone = finish(work(), as_json=as_json)
+    emit({"deleted": gone}, as_json=as_json, render=lambda: "deleted" if gone else "there was no such run")
+
+
+@traces.command("export")
+@click.option("--status", default="success", help="Only runs with this status.")
+def export_runs(status: str) -> None:
+    """Print runs in the neutral trace format, one JSON object a line. Secrets are handles already."""
+
+    async def work() -> None:
+        from druse.front.application import open_base
+
+        async with open_base(workspace_here()) as base:
+            for record in await base.store.runs.list(status=status, limit=100_000):
+                full = await base.store.runs.get(record.run.id)
+                if full is not None:
+                    click.echo(json.dumps(run_to_neutral(full.run), ensure_ascii=False))
+
+    finish(work(), as_json=False)
+
+
+@traces.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@json_option
+def import_runs(file: IO[str], as_json: bool) -> None:
+    """Read runs in the neutral trace format, one JSON object a line. Running it twice changes nothing."""
+    data = finish(_import(file), as_json=as_json)
+    emit(
+        data,
+        as_json=as_json,
+        render=lambda: "\n".join(
+            [f"{data['imported']} imported, {data['known']} known already", *(f"skipped {s}" for s in data["skipped"])]
+        ),
+    )
+
+
+async def _import(file: IO[str]) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from druse.front.application import open_base
+    from druse.induction import workflow_key
+    from druse.store import RunRecord
+    from druse.traces import shape_of
+
+    imported, known, skipped = 0, 0, list[str]()
+    async with open_base(workspace_here()) as base:
+        handles = base.recorder.handles
+        for number, line in enumerate(file, 1):
+            if sys.stderr.isatty() and number % 100 == 0:
+                click.echo(f"\r{number} lines", err=True, nl=False)
+            try:
+                loaded = json.loads(line) if line.strip() else None
+                if loaded is None:
+                    continue
+                run = run_from_neutral(loaded, default_id=f"import-{number}")
+            except (ValueError, AttributeError, Invalid) as error:
+                skipped.append(f"line {number}: {error}")
+                continue
+            if await base.store.runs.get(run.id) is not None:
+                known += 1
+                continue
+            masked = replace(run, goal=handles.mask_text(run.goal), opened_at=float(number), closed_at=float(number))
+            record = RunRecord(masked, workflow=workflow_key(run), shape=shape_of(masked.goal))
+            async with base.store.database.transaction() as transaction:
+                await base.store.runs.open(transaction, record, owner="import")
+                for step in run.steps:
+                    clean = replace(
+                        step, arguments=handles.mask_object(step.arguments), result=handles.mask(step.result)
+                    )
+                    await base.store.runs.add_step(transaction, run.id, clean, now=float(number))
+            imported += 1
+    return {"imported": imported, "known": known, "skipped": skipped}
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,290 @@
+"""Dispatch: from a goal in words to a mode, without a model and without the network (seed id H-29)."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from druse.crystal import Shelf
+from druse.dispatch.modes import CRYSTALLIZED_FROM, Mode, mode_for
+from druse.induction import Induction, bind, calls_of, induce
+from druse.model import Caller, CallerKind, Json, JsonObject, Outcome, OutcomeStatus, Progress, ToolVersion
+from druse.retrieval import Match, Taught, match_goal
+from druse.runtime import EndRun, SandboxHost, ToolCallFailed
+from druse.store import RunRecord, Store
+from druse.traces import Recorder, shape_of
+
+_GUIDE_STEPS = 30
+_WORKFLOWS_TRIED = 30
+
+
+class Calls(Protocol):
+    """The router."""
+
+    async def call(self, name: str, arguments: Json, caller: Caller, *, progress: Progress | None = None) -> Outcome:
+        """One decided call."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The best of what is known for a goal."""
+
+    match: Match
+    tool: ToolVersion | None = None
+    induction: Induction | None = None
+    records: tuple[RunRecord, ...] = ()
+
+
+class Dispatcher:
+    """Chooses and carries out a mode. `find` answers with tools for a goal that nothing is known about."""
+
+    def __init__(
+        self,
+        store: Store,
+        shelf: Shelf,
+        recorder: Recorder,
+        router: Calls,
+        host: SandboxHost,
+        *,
+        find: Callable[[str], Awaitable[list[JsonObject]]],
+        follow_runs: int = 5,
+    ) -> None:
+        self._store = store
+        self._shelf = shelf
+        self._recorder = recorder
+        self._router = router
+        self._host = host
+        self._find = find
+        self._follow_runs = follow_runs  # successes before recorded work is replayed
+        self._inductions: dict[str, tuple[tuple[str, ...], Induction]] = {}
+
+    async def dispatch(
+        self,
+        goal: str,
+        caller: Caller,
+        *,
+        arguments: Mapping[str, Json] | None = None,
+        dry_run: bool = False,
+        replay: bool = False,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Work on a goal; opens a run unless `dry_run`. `replay` says yes to a replay that writes."""
+        given = dict(arguments or {})
+        found = await self._best(goal, given)
+        binds = found.tool is not None and not found.match.missing
+        mode = mode_for(found.match.confidence, tool_binds=binds)
+        if mode is Mode.FOLLOWER and not self._can_follow(found):
+            mode = Mode.MIXED
+        if mode is Mode.MIXED and not found.records:
+            mode = Mode.LEARNER
+        answer: JsonObject = {
+            "mode": str(mode),
+            "confidence": round(found.match.confidence, 4),
+            "arguments": found.match.arguments,
+        }
+        if found.match.missing:
+            answer["missing"] = list[Json](found.match.missing)
+            answer["why"] = found.match.why
+        if dry_run:
+            return await self._preview(answer, mode, found)
+        run_id = await self._recorder.open(goal, caller, inputs=given, mode=str(mode))
+        await self._store.runs.set_mode(run_id, str(mode), found.match.confidence)
+        answer["run_id"] = run_id
+        own = replace(caller, run_id=run_id)
+        if mode is Mode.CRYSTALLIZED and found.tool is not None:
+            return await self._crystallized(answer, found.tool, found.match, own, progress)
+        if mode is Mode.FOLLOWER and found.induction is not None:
+            if writes(found.induction) and not replay:
+                return _ready(answer, found.induction)
+            return await self._follow(answer, found.induction, found.match, own)
+        if mode is Mode.MIXED:
+            answer["guide"] = _guide(found.records)
+            answer["next"] = "Work along the guide with run_tool, then call report_outcome with this run_id."
+        else:
+            answer["tools"] = list[Json](await self._find(goal))
+            answer["plan"] = "no plan is known for this goal"
+            answer["next"] = "Work with run_tool (find_tools finds more), then call report_outcome with this run_id."
+        return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+
+    def _can_follow(self, found: _Found) -> bool:
+        return found.induction is not None and not found.match.missing and len(found.records) >= self._follow_runs
+
+    async def _best(self, goal: str, given: Mapping[str, Json]) -> _Found:
+        """The tool or the recorded runs that fit best; an approved tool wins."""
+        best = self._best_tool(goal, given)
+        if best.tool is not None and not best.match.missing and best.match.confidence >= CRYSTALLIZED_FROM:
+            return best
+        recorded = await self._best_recorded(goal, given)
+        if best.match.confidence > recorded.match.confidence:
+            return replace(best, records=recorded.records)
+        return recorded
+
+    async def _best_recorded(self, goal: str, given: Mapping[str, Json]) -> _Found:
+        """What recorded runs say: first those whose goal has the same shape, else what their workflows teach."""
+        same = await self._store.runs.of_shape(shape_of(self._recorder.handles.mask_text(goal)))
+        if same:
+            return await self._recorded(goal, given, same)
+        best = _Found(Match(0.0, exact=False))
+        counts = [count for count in await self._store.runs.workflows() if count.successes >= 2]
+        for count in sorted(counts, key=lambda count: -count.last_at)[:_WORKFLOWS_TRIED]:
+            induction, records = await self._learned(count.workflow)
+            if not induction.source:
+                continue
+            match = match_goal(goal, _taught_by(induction, records), given)
+            if match.confidence > best.match.confidence:
+                followed = induction if induction.status == "induced" else None
+                best = _Found(match, None, followed, tuple(records))
+        return best
+
+    async def _learned(self, workflow: str) -> tuple[Induction, list[RunRecord]]:
+        """The program of a workflow; made again only when it has other runs."""
+        records = [record for record in await self._store.runs.of_workflow(workflow) if record.run.goal]
+        key = (workflow, *(record.run.id for record in records))
+        held = self._inductions.get(workflow)
+        if held is None or held[0] != key:
+            self._inductions[workflow] = (key, induce([record.run for record in records]))
+        return self._inductions[workflow][1], records
+
+    def _best_tool(self, goal: str, given: Mapping[str, Json]) -> _Found:
+        """The approved tool that fits; none where two fit equally well, for then nobody knows which is meant."""
+        matches = [(match_goal(goal, _taught(version), given), version) for version in self._shelf.active.values()]
+        ranked = sorted(matches, key=lambda item: (bool(item[0].missing), -item[0].confidence, item[1].name))
+        if not ranked:
+            return _Found(Match(0.0, exact=False))
+        (first, tool), *others = ranked
+        rival = next((match for match, _ in others if not match.missing and match.confidence >= first.confidence), None)
+        if rival is not None and not first.missing and first.confidence > 0:
+            return _Found(replace(first, confidence=0.0, why="two tools fit these words equally well"))
+        return _Found(first, tool=tool)
+
+    async def _recorded(self, goal: str, given: Mapping[str, Json], records: Sequence[RunRecord]) -> _Found:
+        """What runs with the very same shape of goal say: one workflow, or none if they differ."""
+        workflows = {record.workflow for record in records if record.workflow}
+        latest = records[0].workflow
+        induction, full = await self._learned(latest)
+        if len(workflows) != 1:
+            # The same words led to different work: that is a guide, no program.
+            return _Found(Match(0.8, exact=False, why="runs of this goal differ"), records=tuple(full))
+        if not induction.source or induction.status != "induced":
+            return _Found(Match(0.9, exact=True, why="; ".join(induction.reasons)), records=tuple(full))
+        match = match_goal(goal, _taught_by(induction, full), given)
+        return _Found(replace(match, confidence=max(match.confidence, 0.9)), None, induction, tuple(full))
+
+    async def _crystallized(
+        self, answer: JsonObject, tool: ToolVersion, match: Match, caller: Caller, progress: Progress | None
+    ) -> Outcome:
+        outcome = await self._router.call(tool.name, match.arguments, caller, progress=progress)
+        answer["tool"] = f"{tool.name} v{tool.version}"
+        run_id = str(answer["run_id"])
+        if outcome.ok:
+            await self._recorder.close(run_id, success=True, note=f"done by {answer['tool']}")
+            answer["status"] = "done"
+            answer["result"] = outcome.data
+            return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+        if outcome.status is OutcomeStatus.DIVERGED and isinstance(outcome.data, dict):
+            answer.update(outcome.data)
+            answer["next"] = "Go on from what is done, with run_tool; then call report_outcome with this run_id."
+            return replace(outcome, data=answer)
+        return replace(outcome, details={**answer, **outcome.details})
+
+    async def _follow(self, answer: JsonObject, induction: Induction, match: Match, caller: Caller) -> Outcome:
+        """Replay a bound procedure through router, rules and guards; stop at the first thing that goes otherwise."""
+        done: list[JsonObject] = []
+        replaying = replace(caller, kind=CallerKind.REPLAY)
+
+        async def call(tool: str, arguments: JsonObject) -> Json:
+            outcome = await self._router.call(tool, arguments, replaying)
+            if outcome.ok:
+                done.append({"tool": tool, "arguments": arguments, "result": outcome.data})
+                return outcome.data
+            if outcome.status is OutcomeStatus.ERROR:
+                raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error")
+            raise EndRun(outcome)
+
+        result = await self._host.run(induction.source, match.arguments, call=call)
+        answer["done"] = list[Json](done)
+        if result.status == "ok":
+            await self._recorder.close(str(answer["run_id"]), success=True, note="replayed")
+            answer["status"] = "done"
+            answer["result"] = result.value
+            return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+        reason = result.outcome.message if result.outcome else result.error.message if result.error else result.status
+        answer.update(
+            {
+                "status": "diverged",
+                "failed_step": {"line": result.error.line if result.error else 0},
+                "reason": reason,
+                "remaining": [],
+                "next": "Go on from what is done, with run_tool; then call report_outcome with this run_id.",
+            }
+        )
+        approval = result.outcome.approval_id if result.outcome else ""
+        return Outcome(OutcomeStatus.DIVERGED, data=answer, message=reason, kind="diverged", approval_id=approval)
+
+    async def _preview(self, answer: JsonObject, mode: Mode, found: _Found) -> Outcome:
+        """What a dispatch with these words does, without doing it."""
+        answer["dry_run"] = True
+        if mode is Mode.CRYSTALLIZED and found.tool is not None:
+            answer["tool"] = f"{found.tool.name} v{found.tool.version}"
+            answer["calls"] = found.tool.manifest.get("steps")
+        elif mode is Mode.FOLLOWER and found.induction is not None:
+            answer["source"] = found.induction.source
+        elif mode is Mode.MIXED:
+            answer["guide"] = _guide(found.records)
+        return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+
+
+def writes(induction: Induction) -> bool:
+    """Whether a learned program does more than read, as far as anyone knows."""
+    return induction.procedure is None or any(call.writes for call in calls_of(induction.procedure.nodes))
+
+
+def _ready(answer: JsonObject, induction: Induction) -> Outcome:
+    """A replay that writes, and that nobody approved as a tool, waits for a second word of the agent."""
+    answer["status"] = "ready"
+    answer["source"] = induction.source
+    answer["next"] = (
+        "This goal can be replayed with these arguments, and the replay writes. Call dispatch_goal again with "
+        "replay=true to run it, or work by hand with run_tool; then call report_outcome with this run_id."
+    )
+    return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+
+
+def _taught(version: ToolVersion) -> Taught:
+    manifest = version.manifest
+    goals, schema, parameters = manifest.get("goals"), manifest.get("input_schema"), manifest.get("parameters")
+    examples: dict[str, Sequence[Json]] = {}
+    for part in parameters if isinstance(parameters, list) else []:
+        if isinstance(part, dict) and isinstance(part.get("examples"), list):
+            shown = part["examples"]
+            examples[str(part.get("name"))] = shown if isinstance(shown, list) else []
+    return Taught(
+        tuple(map(str, goals)) if isinstance(goals, list) else (), schema if isinstance(schema, dict) else {}, examples
+    )
+
+
+def _taught_by(induction: Induction, records: Sequence[RunRecord]) -> Taught:
+    bound = [bind(induction, record.run) or {} for record in records]
+    names = [part.name for part in induction.parameters]
+    examples = {name: [values[name] for values in bound if name in values] for name in names}
+    return Taught(induction.goal_patterns, induction.input_schema, examples)
+
+
+def _guide(records: Sequence[RunRecord]) -> JsonObject:
+    """A recorded run as a compact guide: its steps with arguments, and how often it went well (seed id H-26)."""
+    if not records:
+        return {}
+    latest = records[-1]
+    steps: list[Json] = [
+        {"tool": step.tool, "arguments": dict(step.arguments), **({"failed": True} if step.failed else {})}
+        for step in latest.run.steps[:_GUIDE_STEPS]
+    ]
+    pitfalls: list[Json] = [
+        f"{step.tool} failed once: {str(step.result)[:200]}"
+        for record in records[-5:]
+        for step in record.run.steps
+        if step.failed
+    ]
+    return {"goal": latest.run.goal, "steps": steps, "pitfalls": pitfalls[:5], "made_from": len(records)}

@@ -1,0 +1,435 @@
+"""Everything of one workspace, put together: what `druse serve` puts on the wire and what the commands use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from druse.crystal import Crystallizer, CrystalProvider, Report, Shelf, VersionFiles, candidates, signature_of, watch
+from druse.crystal.candidates import Candidate
+from druse.dispatch import Dispatcher
+from druse.front.surface import SURFACE
+from druse.governance import Approval, Approvals, AuditChain
+from druse.induction import workflow_key
+from druse.localtools import LocalTools
+from druse.model import (
+    Caller,
+    CallerKind,
+    Decision,
+    DruseError,
+    Invalid,
+    Json,
+    JsonObject,
+    NotFound,
+    Outcome,
+    OutcomeStatus,
+    Progress,
+    ToolSpec,
+)
+from druse.permissions import Policy, decide
+from druse.retrieval import Finder, GoalEntry, SkillEntry
+from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
+from druse.runtime import EndRun, SandboxHost, ToolCallFailed
+from druse.settings import Config, Workspace, load_config
+from druse.skills import SkillLibrary
+from druse.store import Store
+from druse.traces import Recorder, SecretHandles
+from druse.upstream import Upstreams, read_servers
+
+log = logging.getLogger("druse.front")
+
+_IDLE_CHECK_SECONDS = 30.0
+
+
+def person(name: str = "cli") -> Caller:
+    """The caller of a command: a person of this account."""
+    return Caller(CallerKind.PERSON, session="cli", connection="cli", client=f"{_account()} ({name})")
+
+
+def _account() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "somebody"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What commands need that call nothing: store, approvals, tools on disk."""
+
+    workspace: Workspace
+    config: Config
+    store: Store
+    recorder: Recorder
+    audit: AuditChain
+    approvals: Approvals
+    shelf: Shelf
+
+    async def decide(self, approval_id: str, *, approve: bool, how: str, note: str = "") -> Approval:
+        """A person's decision, and what follows from it: an approved tool is published."""
+        caller = person(how)
+        approval = await self.approvals.decide(approval_id, caller, approve=approve, how=how, note=note)
+        if approval.kind == "tool":
+            if approve:
+                await self.shelf.publish(approval, caller)
+            else:
+                await self.shelf.reject(approval, caller)
+        return approval
+
+
+@asynccontextmanager
+async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
+    """Open a workspace's state, made where it is missing. Raises Invalid, StoreDamaged, StoreBusy."""
+    config = load_config(workspace)
+    _make_state(workspace)
+    async with Store.open(workspace.database) as store:
+        handles = SecretHandles.from_file(workspace.keys / "secrets.key")
+        audit = AuditChain(store, clock=time.time, instance=workspace.root.name)
+        recorder = Recorder(
+            store,
+            handles,
+            clock=time.time,
+            new_id=_new_id,
+            workflow_key=workflow_key,
+            owner=f"pid {os.getpid()}",
+            idle_seconds=config.knobs.idle_seconds,
+        )
+        approvals = Approvals(store, audit, clock=time.time, new_id=_new_id)
+        shelf = Shelf(store, VersionFiles(workspace.generated), audit, clock=time.time)
+        await shelf.reload()
+        yield Base(workspace, config, store, recorder, audit, approvals, shelf)
+
+
+class Application:
+    """A workspace at work. Use `open_application`."""
+
+    def __init__(self, base: Base, upstreams: Upstreams, host: SandboxHost) -> None:
+        self.base = base
+        self.upstreams = upstreams
+        self.host = host
+        self.skills = SkillLibrary(base.workspace.skills)
+        self.policy: Policy = base.config.policy
+        self.policy_problem = ""
+        self.listeners: list[Any] = []
+        self._policy_stamp = _stamp(base.workspace)
+        self._surface = {spec.name: spec for spec in SURFACE}
+        self._surface_check = ArgumentCheck()
+        self._finder = Finder()
+        self._finder_stale = True
+        self.crystal = CrystalProvider(base.shelf, host, base.store, specs=self.specs_of, clock=time.time)
+        self.registry = Registry([LocalTools(base.workspace.root), self.crystal, upstreams])
+        self.router = Router(
+            self.registry,
+            decide=self._decide,
+            consent=CallConsent(base.approvals, base.recorder),
+            journal=CallJournal(base.store, base.audit, base.recorder),
+            clock=time.time,
+            parallel_reads=base.config.knobs.parallel_reads,
+        )
+        self.crystal.router = self.router
+        self.crystallizer = Crystallizer(base.store, host, base.approvals, specs=self.specs_of, clock=time.time)
+        self.dispatcher = Dispatcher(
+            base.store,
+            base.shelf,
+            base.recorder,
+            self,
+            host,
+            find=lambda goal: self.find(goal, limit=6),
+            follow_runs=base.config.knobs.candidate_runs,
+        )
+
+    # what the wire needs
+
+    def listing(self) -> Sequence[ToolSpec]:
+        """The fixed surface and the pinned crystallized tools."""
+        pinned = self.crystal.specs()[: self.base.config.knobs.pinned_tools]
+        return [*SURFACE, *pinned]
+
+    async def serve_call(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
+        """One `tools/call`: a tool of the surface, or any other tool by its name."""
+        spec = self._surface.get(name)
+        if spec is None:
+            return await self.call(name, arguments, caller, progress=progress)
+        try:
+            checked = self._surface_check.check(spec, arguments)
+            return await self._on_surface(name, checked, caller, progress)
+        except DruseError as error:
+            status = OutcomeStatus.INVALID if isinstance(error, Invalid | NotFound) else OutcomeStatus.FAILED
+            return Outcome(status, message=str(error), kind=error.kind)
+
+    async def call(self, name: str, arguments: Json, caller: Caller, *, progress: Progress | None = None) -> Outcome:
+        """One call through the router; the server that owns the tool is connected first where needed."""
+        problem = await self._prepare(name)
+        outcome = await self.router.call(name, arguments, caller, progress=progress)
+        if outcome.kind == "not_found" and problem:
+            return replace(outcome, status=OutcomeStatus.FAILED, message=problem, kind="upstream_failure")
+        return outcome
+
+    async def _on_surface(self, name: str, arguments: JsonObject, caller: Caller, progress: Progress | None) -> Outcome:
+        if name == "run_tool":
+            given = arguments.get("arguments")
+            return await self.call(
+                str(arguments["name"]), given if given is not None else {}, caller, progress=progress
+            )
+        if name == "dispatch_goal":
+            given = arguments.get("arguments")
+            return await self.dispatcher.dispatch(
+                str(arguments["goal"]),
+                caller,
+                arguments=given if isinstance(given, dict) else None,
+                dry_run=bool(arguments.get("dry_run")),
+                replay=bool(arguments.get("replay")),
+                progress=progress,
+            )
+        if name == "find_tools":
+            limit, kind = arguments.get("limit"), arguments.get("kind")
+            found = await self.find(
+                str(arguments["query"]),
+                kind=kind if isinstance(kind, str) else None,
+                limit=limit if isinstance(limit, int) else 8,
+                detail=str(arguments.get("detail") or "schema"),
+            )
+            return _ok({"results": list[Json](found), "call_with": "run_tool"})
+        if name == "run_code":
+            given = arguments.get("arguments")
+            return await self.run_code(
+                str(arguments["code"]), given if isinstance(given, dict) else {}, caller, progress
+            )
+        if name == "propose_tool":
+            return await self._propose(arguments, caller)
+        if name == "load_skill":
+            skill = self.skills.load(str(arguments["name"]))
+            return Outcome(OutcomeStatus.OK, data=skill.text)
+        note = arguments.get("note")
+        return await self.report(
+            str(arguments["run_id"]), success=bool(arguments["success"]), note=note if isinstance(note, str) else ""
+        )
+
+    # use cases
+
+    async def find(
+        self, query: str, *, kind: str | None = None, limit: int = 8, detail: str = "schema"
+    ) -> list[JsonObject]:
+        """Tools, skills and past runs that fit a query. Connects every server once."""
+        if any(not part["connected"] for part in self.upstreams.status()):
+            await self.upstreams.connect()
+        if self._finder_stale:
+            records = await self.base.store.runs.list(status="success", limit=500)
+            goals = {
+                record.workflow: GoalEntry(record.run.id, record.run.goal) for record in records if record.run.goal
+            }
+            skills = [SkillEntry(s.name, s.description) for s in self.skills.all() if not s.problem]
+            self._finder.fill(self.registry.specs(), skills, list(goals.values()))
+            self._finder_stale = False
+        return self._finder.find(query, kind=kind, limit=limit, detail=detail)
+
+    async def run_code(self, code: str, arguments: JsonObject, caller: Caller, progress: Progress | None) -> Outcome:
+        """A script in the sandbox; its calls go through the router as the agent's own and are recorded."""
+        run_id = await self.base.recorder.run_of(caller)
+        scripted = replace(caller, kind=CallerKind.CODE, run_id=run_id)
+
+        async def call(tool: str, given: JsonObject) -> Json:
+            outcome = await self.call(tool, given, scripted)
+            if outcome.ok:
+                return outcome.data
+            if outcome.status in (OutcomeStatus.PENDING, OutcomeStatus.DENIED):
+                raise EndRun(outcome)
+            raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error")
+
+        result = await self.host.run(code, arguments, call=call, mode="script", progress=progress)
+        told: JsonObject = {"calls": result.calls}
+        if result.prints:
+            told["printed"] = result.prints
+        if result.status == "ok":
+            return _ok({"result": result.value, **told})
+        if result.outcome is not None:
+            return replace(result.outcome, details={**told, **result.outcome.details})
+        problems = [f"line {part.line}: {part.message}" for part in result.problems]
+        error = result.error
+        text = "; ".join(problems) or (f"line {error.line}: {error.kind}: {error.message}" if error else result.status)
+        return Outcome(
+            OutcomeStatus.ERROR, message=f"The code did not finish: {text}", kind=result.status, details=told
+        )
+
+    async def report(self, run_id: str, *, success: bool, note: str = "") -> Outcome:
+        """How a run went; tells once when its workflow has become a candidate (seed id H-35)."""
+        closed = await self.base.recorder.close(run_id, success=success, note=note)
+        self._finder_stale = True
+        answer: JsonObject = {"run_id": run_id, "status": str(closed.status), "workflow": signature_of(closed.workflow)}
+        if not closed.changed:
+            answer["note"] = "this run had been reported before; nothing changed"
+        notice = await self._notice(closed.workflow) if closed.changed and success else ""
+        if notice:
+            answer["notice"] = notice
+        return _ok(answer)
+
+    async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
+        """Make a proposal of a workflow."""
+        return await self.crystallizer.crystallize(signature, caller, name=name)
+
+    async def specs_of(self, names: Sequence[str]) -> Mapping[str, ToolSpec]:
+        """The tools of these names as they are now; their servers are connected."""
+        for name in names:
+            await self._prepare(name)
+        entries = self.registry.entries()
+        return {name: entries[name].spec for name in names if name in entries}
+
+    async def _propose(self, arguments: JsonObject, caller: Caller) -> Outcome:
+        listed = arguments.get("run_ids")
+        records = [await self.base.store.runs.get(str(i)) for i in (listed if isinstance(listed, list) else [])]
+        known = [record for record in records if record is not None]
+        description = arguments.get("description")
+        report = await self.crystallizer.propose_source(
+            str(arguments["name"]),
+            str(arguments["code"]),
+            description if isinstance(description, str) else "",
+            known,
+            caller,
+        )
+        status = OutcomeStatus.PENDING if report.status == "proposed" else OutcomeStatus.INVALID
+        return Outcome(
+            status, message=report.message, kind=report.status, approval_id=report.approval_id, details=report.as_dict()
+        )
+
+    async def _notice(self, workflow: str) -> str:
+        found: Candidate | None = next((c for c in await self.candidates() if workflow in c.workflows), None)
+        if found is None:
+            return ""
+        text = (
+            f"Candidate for crystallization! {found.successes} of {found.runs} runs of this workflow went well. "
+            f'A person can make it one tool: "druse crystallize {found.signature}".'
+        )
+        given = await self.base.store.notices.give("candidate", found.signature, text, now=time.time())
+        if given:
+            log.warning("%s", text)
+        return text if given else ""
+
+    async def candidates(self) -> list[Candidate]:
+        """Workflows ready to become tools, by the configured thresholds."""
+        knobs = self.base.config.knobs
+        return await candidates(self.base.store, min_usage=knobs.candidate_runs, min_success=knobs.candidate_success)
+
+    # inside
+
+    async def _prepare(self, name: str) -> str:
+        """Connect the server that a name belongs to; the problem if that fails."""
+        if name in self.registry.entries():
+            return ""
+        owner = self.upstreams.owner_of(name)
+        problems = await self.upstreams.connect([owner] if owner else None)
+        return next(iter(problems.values()), "") if owner else ""
+
+    def _decide(self, spec: ToolSpec, arguments: JsonObject, caller: Caller) -> Decision:
+        self._reload_policy()
+        return decide(self.policy, spec.name, arguments, spec=spec, caller=caller)
+
+    def _reload_policy(self) -> None:
+        """Rules edited by a person govern from the next call on; unreadable ones mean that everything asks (D7)."""
+        stamp = _stamp(self.base.workspace)
+        if stamp == self._policy_stamp:
+            return
+        self._policy_stamp = stamp
+        try:
+            self.policy, self.policy_problem = load_config(self.base.workspace).policy, ""
+        except Invalid as error:
+            workspace = self.base.workspace
+            self.policy = Policy.most_restrictive(workspace.root, Path.home(), str(error))
+            self.policy_problem = str(error)
+
+    async def tools_changed(self) -> None:
+        """Something in the list of tools is different."""
+        self.registry.retire(self.base.shelf.retired)
+        self.registry.refresh()
+        self._finder_stale = True
+        for listener in self.listeners:
+            await listener()
+
+    def upstream_changed(self) -> None:
+        """A server listed other tools."""
+        self.registry.refresh()
+        self._finder_stale = True
+
+
+@asynccontextmanager
+async def open_application(workspace: Workspace, *, background: bool = False) -> AsyncGenerator[Application]:
+    """A workspace at work until the block ends. `background` also watches for new versions and closes idle runs."""
+    async with contextlib.AsyncExitStack() as stack:
+        base = await stack.enter_async_context(open_base(workspace))
+        knobs = base.config.knobs
+        holder: list[Application] = []
+        upstreams = await stack.enter_async_context(
+            Upstreams.open(
+                read_servers(workspace.servers, os.environ),
+                logs=workspace.state / "logs",
+                connect_timeout=knobs.connect_timeout,
+                call_timeout=knobs.call_timeout,
+                on_change=lambda: holder[0].upstream_changed() if holder else None,
+            )
+        )
+        host = await stack.enter_async_context(SandboxHost.open())
+        application = Application(base, upstreams, host)
+        holder.append(application)
+        await application.tools_changed()
+        if not background:
+            yield application
+            return
+        workspace.generated.mkdir(parents=True, exist_ok=True)
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(watch(base.shelf, workspace.generated, application.tools_changed))
+            idling = group.create_task(_close_idle(base))
+            try:
+                yield application
+            finally:
+                watching.cancel()
+                idling.cancel()
+
+
+async def _close_idle(base: Base) -> None:
+    while True:
+        try:
+            await base.recorder.close_idle()
+        except DruseError as error:
+            log.warning("idle runs were not closed: %s", error)
+        await asyncio.sleep(_IDLE_CHECK_SECONDS)
+
+
+def _make_state(workspace: Workspace) -> None:
+    try:
+        workspace.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        ignore = workspace.state / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
+    except OSError as error:
+        raise Invalid(
+            f"Cannot use {workspace.state}: {error.strerror}. Make the folder writable.", where=str(workspace.state)
+        ) from error
+
+
+def _stamp(workspace: Workspace) -> tuple[tuple[int, int], ...]:
+    stamps: list[tuple[int, int]] = []
+    for path in (workspace.user_config, workspace.config):
+        try:
+            found = path.stat()
+            stamps.append((found.st_mtime_ns, found.st_size))
+        except OSError:
+            stamps.append((0, 0))
+    return tuple(stamps)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(6)
+
+
+def _ok(payload: JsonObject) -> Outcome:
+    return Outcome(OutcomeStatus.OK, data=payload, structured=payload)

@@ -1,0 +1,179 @@
+"""Bash, Read, Edit, Write, Glob and Grep of the workspace as tools, so that tools can be made of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from druse.localtools.files import read_text, resolve, write_text
+from druse.localtools.search import glob_files, grep_files
+from druse.localtools.shell import run_command
+from druse.model import (
+    CallContext,
+    CallerKind,
+    Effect,
+    Invalid,
+    Json,
+    JsonObject,
+    Outcome,
+    OutcomeStatus,
+    Source,
+    ToolSpec,
+)
+
+_Tool: TypeAlias = "Callable[[JsonObject, CallContext], Awaitable[Outcome]]"
+DEFAULT_TIMEOUT = 120.0
+MAX_TIMEOUT = 600.0
+
+
+def _spec(
+    name: str, summary: str, effect: Effect, required: list[Json], properties: JsonObject, alias: str = ""
+) -> ToolSpec:
+    schema: JsonObject = {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+    hint = effect is Effect.READ
+    return ToolSpec(name, Source.LOCAL, summary, schema, effect=effect, read_only_hint=hint, alias=alias)
+
+
+_TEXT: JsonObject = {"type": "string"}
+_COUNT: JsonObject = {"type": "integer", "minimum": 0}
+_FLAG: JsonObject = {"type": "boolean"}
+_SECONDS: JsonObject = {"type": "number", "description": "At most 600.", "exclusiveMinimum": 0, "maximum": 600}
+SPECS: tuple[ToolSpec, ...] = (
+    _spec(
+        "Bash",
+        "Run a shell command in the workspace. Answers stdout, stderr and exit_code.",
+        Effect.WRITE,
+        ["command"],
+        {"command": _TEXT, "timeout": _SECONDS, "description": _TEXT},
+    ),
+    _spec(
+        "Read",
+        "Read a text file.",
+        Effect.READ,
+        ["file_path"],
+        {"file_path": _TEXT, "offset": _COUNT, "limit": _COUNT},
+    ),
+    _spec(
+        "Edit",
+        "Replace a text in a file; old_string must occur once unless replace_all.",
+        Effect.WRITE,
+        ["file_path", "old_string", "new_string"],
+        {"file_path": _TEXT, "old_string": _TEXT, "new_string": _TEXT, "replace_all": _FLAG},
+        alias="FileEdit",
+    ),
+    _spec(
+        "Write", "Write a whole file.", Effect.WRITE, ["file_path", "content"], {"file_path": _TEXT, "content": _TEXT}
+    ),
+    _spec(
+        "Glob",
+        "Find files by a pattern such as **/*.py.",
+        Effect.READ,
+        ["pattern"],
+        {"pattern": _TEXT, "path": _TEXT},
+    ),
+    _spec(
+        "Grep",
+        "Find lines by a regular expression.",
+        Effect.READ,
+        ["pattern"],
+        {"pattern": _TEXT, "path": _TEXT, "glob": _TEXT, "ignore_case": _FLAG},
+    ),
+)
+
+
+class LocalTools:
+    """Carries out the workspace's own tools."""
+
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace
+        self._tools: dict[str, _Tool] = {
+            "Bash": self._bash,
+            "Read": self._read,
+            "Edit": self._edit,
+            "Write": self._write,
+            "Glob": self._glob,
+            "Grep": self._grep,
+        }
+
+    def specs(self) -> Sequence[ToolSpec]:
+        """The local tools; Edit answers to FileEdit as well."""
+        return SPECS
+
+    async def call(self, spec: ToolSpec, arguments: JsonObject, context: CallContext) -> Outcome:
+        """Carry out one decided call."""
+        try:
+            return await self._tools[spec.name](arguments, context)
+        except Invalid as error:
+            return Outcome(OutcomeStatus.ERROR, message=str(error), kind="tool_error", data=str(error))
+
+    async def _bash(self, arguments: JsonObject, context: CallContext) -> Outcome:
+        timeout = arguments.get("timeout", DEFAULT_TIMEOUT)
+        seconds = min(float(timeout), MAX_TIMEOUT) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
+        shell = context.caller.kind in (CallerKind.AGENT, CallerKind.PERSON)
+        done = await run_command(str(arguments["command"]), self._workspace, timeout=seconds, shell=shell)
+        data: JsonObject = {"stdout": done.stdout, "stderr": done.stderr, "exit_code": done.exit_code}
+        if done.cut:
+            data["note"] = "the output was cut"
+        if done.timed_out:
+            return Outcome(
+                OutcomeStatus.ERROR,
+                data,
+                f"The command was stopped after {seconds:.0f} s. Give a longer timeout.",
+                "timeout",
+            )
+        if done.exit_code:
+            return Outcome(
+                OutcomeStatus.ERROR, data, f"The command ended with exit code {done.exit_code}.", "exit_code"
+            )
+        return Outcome(OutcomeStatus.OK, data)
+
+    async def _read(self, arguments: JsonObject, _: CallContext) -> Outcome:
+        text = await asyncio.to_thread(read_text, resolve(str(arguments["file_path"]), self._workspace))
+        offset, limit = arguments.get("offset"), arguments.get("limit")
+        if isinstance(offset, int) or isinstance(limit, int):
+            lines = text.splitlines(keepends=True)
+            first = offset if isinstance(offset, int) else 0
+            text = "".join(lines[first : first + limit] if isinstance(limit, int) else lines[first:])
+        return Outcome(OutcomeStatus.OK, data=text)
+
+    async def _edit(self, arguments: JsonObject, _: CallContext) -> Outcome:
+        path = resolve(str(arguments["file_path"]), self._workspace)
+        old, new = str(arguments["old_string"]), str(arguments["new_string"])
+        text = await asyncio.to_thread(read_text, path)
+        count = text.count(old) if old else 0
+        if not count or (count > 1 and not arguments.get("replace_all")):
+            problem = "does not occur in it" if not count else f"occurs {count} times in it"
+            raise Invalid(f"Cannot edit {path.name}: old_string {problem}. Give a longer, exact piece of the file.")
+        await asyncio.to_thread(write_text, path, text.replace(old, new))
+        return Outcome(OutcomeStatus.OK, data={"file_path": str(arguments["file_path"]), "replaced": count})
+
+    async def _write(self, arguments: JsonObject, _: CallContext) -> Outcome:
+        path = resolve(str(arguments["file_path"]), self._workspace)
+        new = await asyncio.to_thread(write_text, path, str(arguments["content"]))
+        return Outcome(OutcomeStatus.OK, data={"file_path": str(arguments["file_path"]), "created": new})
+
+    async def _glob(self, arguments: JsonObject, _: CallContext) -> Outcome:
+        files = await asyncio.to_thread(glob_files, str(arguments["pattern"]), self._root(arguments))
+        return Outcome(OutcomeStatus.OK, data={"files": list[Json](files)})
+
+    async def _grep(self, arguments: JsonObject, _: CallContext) -> Outcome:
+        glob = arguments.get("glob")
+        matches = await asyncio.to_thread(
+            grep_files,
+            str(arguments["pattern"]),
+            self._root(arguments),
+            glob=glob if isinstance(glob, str) else "",
+            ignore_case=bool(arguments.get("ignore_case")),
+        )
+        return Outcome(OutcomeStatus.OK, data={"matches": [dict[str, Json](match) for match in matches]})
+
+    def _root(self, arguments: JsonObject) -> Path:
+        path = arguments.get("path")
+        return resolve(path, self._workspace) if isinstance(path, str) and path else self._workspace

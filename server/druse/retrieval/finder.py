@@ -1,0 +1,131 @@
+"""`find_tools`: tools, skills and past runs by a few words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from druse.model import Json, JsonObject, ToolSpec
+from druse.store.search import Document, SearchIndex
+
+
+@dataclass(frozen=True, slots=True)
+class SkillEntry:
+    """A skill as it is found: its name and what it is for."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoalEntry:
+    """A past run as it is found."""
+
+    run_id: str
+    goal: str
+
+
+class Finder:
+    """One index over everything that can be found; rebuilt when something changed."""
+
+    def __init__(self) -> None:
+        self._index: SearchIndex | None = None
+        self._tools: dict[str, ToolSpec] = {}
+        self._skills: dict[str, SkillEntry] = {}
+        self._goals: dict[str, GoalEntry] = {}
+
+    def fill(self, tools: Sequence[ToolSpec], skills: Sequence[SkillEntry], goals: Sequence[GoalEntry]) -> None:
+        """Replace what can be found."""
+        self._tools = {spec.name: spec for spec in tools}
+        self._skills = {entry.name: entry for entry in skills}
+        self._goals = {entry.run_id: entry for entry in goals}
+        documents = [
+            *(
+                Document(f"tool:{s.name}", "tool", f"{s.name} {s.alias}", s.description, " ".join(_parameters(s)))
+                for s in tools
+            ),
+            *(Document(f"skill:{s.name}", "skill", s.name, s.description) for s in skills),
+            *(Document(f"run:{g.run_id}", "run", "", g.goal) for g in goals),
+        ]
+        if self._index is not None:
+            self._index.close()
+        self._index = SearchIndex(documents)
+
+    def find(self, query: str, *, kind: str | None = None, limit: int = 8, detail: str = "schema") -> list[JsonObject]:
+        """What fits the query, best first. `detail`: name, schema (compact), or signature (typed Python)."""
+        if self._index is None:
+            return []
+        return [self._shown(found, detail) for found, _ in self._index.search(query, kind=kind, limit=limit)]
+
+    def _shown(self, found: str, detail: str) -> JsonObject:
+        kind, _, name = found.partition(":")
+        if kind == "tool":
+            spec = self._tools[name]
+            shown: JsonObject = {"kind": "tool", "name": spec.name}
+            if detail == "signature":
+                shown["signature"] = signature_of(spec)
+                shown["description"] = spec.description[:200]
+            elif detail == "schema":
+                shown["description"] = spec.description[:300]
+                shown["arguments"] = compact_schema(spec)
+            return shown
+        if kind == "skill":
+            return {"kind": "skill", "name": name, "description": self._skills[name].description[:300]}
+        return {"kind": "run", "run_id": name, "goal": self._goals[name].goal[:300]}
+
+
+def compact_schema(spec: ToolSpec) -> JsonObject:
+    """The arguments of a tool in few words: `{"zip": "string", "limit?": "integer"}`."""
+    required = spec.input_schema.get("required")
+    needed = required if isinstance(required, list) else []
+    compact: JsonObject = {}
+    for name, part in _properties(spec).items():
+        text = _type_of(part)
+        described = part.get("description") if isinstance(part, dict) else None
+        if isinstance(described, str) and described:
+            text += f" - {described[:100]}"
+        compact[name if name in needed else f"{name}?"] = text
+    return compact
+
+
+def signature_of(spec: ToolSpec) -> str:
+    """The tool as a typed Python call, for scripts."""
+    required = spec.input_schema.get("required")
+    needed = required if isinstance(required, list) else []
+    kinds = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "array": "list", "object": "dict"}
+    parts: list[str] = []
+    for name, part in sorted(_properties(spec).items(), key=lambda item: item[0] not in needed):
+        options = part.get("enum") if isinstance(part, dict) else None
+        annotation = (
+            f"Literal[{', '.join(json.dumps(option) for option in options)}]"
+            if isinstance(options, list)
+            else " | ".join(kinds.get(kind, "object") for kind in _type_of(part).split("|"))
+        )
+        parts.append(f"{name}: {annotation}" + ("" if name in needed else " = ..."))
+    return f'call("{spec.name}", {", ".join(parts)})' if parts else f'call("{spec.name}")'
+
+
+def _properties(spec: ToolSpec) -> dict[str, Json]:
+    properties = spec.input_schema.get("properties")
+    return properties if isinstance(properties, dict) else {}
+
+
+def _parameters(spec: ToolSpec) -> list[str]:
+    words: list[str] = []
+    for name, part in _properties(spec).items():
+        words.append(name)
+        if isinstance(part, dict) and isinstance(part.get("enum"), list):
+            words.append(json.dumps(part["enum"]))
+    return words
+
+
+def _type_of(part: Json) -> str:
+    if not isinstance(part, dict):
+        return "any"
+    kind = part.get("type")
+    if isinstance(kind, list):
+        return "|".join(str(item) for item in kind if item != "null") or "null"
+    if isinstance(part.get("enum"), list):
+        return "one of " + ", ".join(map(str, part["enum"] if isinstance(part["enum"], list) else []))
+    return str(kind or "any")

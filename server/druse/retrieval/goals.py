@@ -1,0 +1,235 @@
+"""Goals in words against a learned tool: whether they mean this tool, and which values they give.
+
+Two ways. A goal that reads as a recorded one with other values is certain. Otherwise the words that carry meaning are
+compared, and values are taken only where there is exactly one way to take them. Wrongly bound is the one failure; a
+goal that says more than the tool does (a condition, an exception, a negation) is not bound.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from druse.model import Json, JsonObject
+
+UNCALIBRATED_CAP = 0.91  # likeness of words is no probability: it never reaches the threshold for replay
+_LIMITING = frozenset(
+    (
+        *("not", "no", "never", "except", "without", "unless", "only", "but", "if", "when", "until", "before", "after"),
+        *("instead", "don", "dont", "doesn", "first", "last", "newest", "oldest", "cheapest", "other", "than", "least"),
+    )
+)
+_EMPTY = frozenset(
+    (
+        *("the", "a", "an", "of", "for", "to", "and", "in", "on", "with", "please", "my", "his", "her", "their", "all"),
+        *("every", "each", "any", "is", "are", "be", "that", "this", "these", "those", "can", "you", "i", "we", "it"),
+        *("would", "like", "want", "need", "could", "has", "have", "s", "belonging", "by", "from", "at", "as", "me"),
+        *("customer", "named", "called", "who", "whose", "lives", "living", "code", "number", "now", "there"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """How a goal fits a tool: `confidence` in [0, 1], the values bound, and the parameters that are missing."""
+
+    confidence: float
+    exact: bool
+    arguments: JsonObject = field(default_factory=dict[str, Json])
+    missing: tuple[str, ...] = ()
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """What is known of a tool: the goals it was made from, its inputs with examples."""
+
+    patterns: tuple[str, ...]
+    schema: Mapping[str, Json]
+    examples: Mapping[str, Sequence[Json]]
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The inputs that must be bound."""
+        required = self.schema.get("required")
+        return tuple(map(str, required)) if isinstance(required, list) else ()
+
+
+def match_goal(goal: str, taught: Taught, given: Mapping[str, Json]) -> Match:
+    """Fit a goal to a tool; `given` values come before anything in the words."""
+    for pattern in taught.patterns:
+        found = _exact(goal, pattern, taught)
+        if found is not None:
+            return _complete(1.0, found, taught, given, exact=True)
+    best = max((_likeness(goal, pattern, taught) for pattern in taught.patterns), default=0.0)
+    if best <= 0.0:
+        return Match(0.0, exact=False, missing=taught.parameters, why="the words mean something else")
+    found = _by_kind(goal, taught, given)
+    return _complete(min(best, UNCALIBRATED_CAP), found, taught, given, exact=False)
+
+
+def _complete(
+    confidence: float, found: Mapping[str, Json], taught: Taught, given: Mapping[str, Json], *, exact: bool
+) -> Match:
+    arguments = {name: value for name, value in {**found, **given}.items() if name in _known(taught)}
+    missing = tuple(name for name in taught.parameters if name not in arguments)
+    why = f"nothing says what {', '.join(missing)} is" if missing else ""
+    return Match(confidence, exact, arguments, missing, why)
+
+
+def _known(taught: Taught) -> frozenset[str]:
+    properties = taught.schema.get("properties")
+    return frozenset(properties) if isinstance(properties, dict) else frozenset()
+
+
+def _exact(goal: str, pattern: str, taught: Taught) -> dict[str, Json] | None:
+    """The values, where the goal is the pattern up to letter case, spacing, end punctuation and values."""
+    parts = re.split(r"\{(\w+)\}", pattern.strip().rstrip(".!"))
+    expression = ""
+    seen: set[str] = set()
+    for index, part in enumerate(parts):
+        if index % 2 == 0:
+            expression += r"\s+".join(re.escape(piece) for piece in re.split(r"\s+", part))
+        elif part in seen:
+            expression += f"(?P={part})"
+        else:
+            seen.add(part)
+            expression += f"(?P<{part}>{_value_expression(taught.examples.get(part, ()))})"
+    found = re.fullmatch(rf"\s*{expression}[.!\s]*", goal, re.IGNORECASE)
+    if found is None:
+        return None
+    values: dict[str, Json] = {}
+    for name, text in found.groupdict().items():
+        typed = _typed(text, taught.schema, name)
+        if typed is None:
+            return None
+        values[name] = typed
+    return values
+
+
+def _value_expression(examples: Sequence[Json]) -> str:
+    """What a value may look like, from the values it had."""
+    texts = [str(example) for example in examples]
+    if texts and all(re.fullmatch(r"\d+", text) for text in texts):
+        return r"\d+"
+    if texts and all(re.fullmatch(r"[^\W\d_][\w'’-]*", text) for text in texts):
+        return r"[^\W\d_][\w'’-]*"
+    if texts and all(not re.search(r"\s", text) for text in texts):
+        return r"\S*[^\s.,;:!?]"
+    return r"\S.*?"
+
+
+def _typed(text: str, schema: Mapping[str, Json], name: str) -> Json:
+    """A text as the type that the schema says; None where it is no such value."""
+    properties = schema.get("properties")
+    part = properties.get(name) if isinstance(properties, dict) else None
+    kind = part.get("type") if isinstance(part, dict) else "string"
+    options = part.get("enum") if isinstance(part, dict) else None
+    if isinstance(options, list):
+        return next((option for option in options if str(option).casefold() == text.casefold()), None)
+    try:
+        if kind == "integer":
+            return int(text)
+        if kind == "number":
+            return float(text) if "." in text else int(text)
+    except ValueError:
+        return None
+    if kind == "boolean":
+        return {"true": True, "yes": True, "false": False, "no": False}.get(text.lower())
+    return text if kind in ("string", None) or isinstance(kind, list) else None
+
+
+def _likeness(goal: str, pattern: str, taught: Taught) -> float:
+    """Share of the meaning-carrying words that goal and pattern have in common; 0 where the goal limits or negates."""
+    said = _words(re.sub(r"\{\w+\}", " ", pattern))
+    values = {text for _, text in _value_tokens(goal, taught)}
+    heard = _words(" ".join(token for token in re.findall(r"[\w'’#@.-]+", goal) if token.strip(".") not in values))
+    limits = {word for word in re.findall(r"\w+", goal.lower()) if word in _LIMITING}
+    limits -= {word for word in re.findall(r"\w+", pattern.lower()) if word in _LIMITING}
+    if limits or not said:
+        return 0.0
+    return len(said & heard) / len(said | heard)
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_stem(word) for word in re.findall(r"[^\W\d_]+", text.lower()) if word not in _EMPTY)
+
+
+def _stem(word: str) -> str:
+    for ending in ("ations", "ation", "ings", "ing", "ies", "es", "ed", "s"):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word
+
+
+def _kind_of(text: str) -> str:
+    """The form of a value: a parameter takes only values of the form it had."""
+    if re.fullmatch(r"\d+", text):
+        return f"digits{len(text)}"
+    if re.fullmatch(r"[^\s@]+@[^\s@]+\.[^\s@]+", text):
+        return "email"
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return "date"
+    if re.fullmatch(r"[^\W\d_][^\W\d_'’-]*", text) and text[:1].isupper():
+        return "name"
+    # An id keeps its letters of punctuation and the order of letters and digits.
+    return "id:" + re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"\d+", "0", text)))
+
+
+def _value_tokens(goal: str, taught: Taught) -> list[tuple[int, str]]:
+    """Words of the goal that have the form of some parameter's values and are no words of the patterns."""
+    forms = {_kind_of(str(example)) for examples in taught.examples.values() for example in examples}
+    literal = {word for pattern in taught.patterns for word in re.findall(r"\w+", pattern.lower())}
+    found: list[tuple[int, str]] = []
+    for match in re.finditer(r"[^\s,;:()\"“”]+", goal):
+        text = match[0].rstrip(".!?").removesuffix("'s").removesuffix("’s")
+        starts = not goal[: match.start()].strip() or goal[: match.start()].rstrip().endswith((".", "!", "?", ":"))
+        plain = text.lower() in literal or text.lower() in _EMPTY or text.lower() in _LIMITING
+        if text and _kind_of(text) in forms and not plain and not (starts and _kind_of(text) == "name"):
+            found.append((match.start(), text))
+    return found
+
+
+def _by_kind(goal: str, taught: Taught, given: Mapping[str, Json]) -> dict[str, Json]:
+    """Values by their form, where every form has as many values as parameters, in the order people say them."""
+    tokens = [(start, text) for start, text in _value_tokens(goal, taught)]
+    values: dict[str, Json] = {}
+    by_form: dict[str, list[str]] = {}
+    for name in taught.parameters:
+        forms = {_kind_of(str(example)) for example in taught.examples.get(name, ())}
+        if name in given or len(forms) != 1:
+            continue
+        by_form.setdefault(forms.pop(), []).append(name)
+    for form, names in by_form.items():
+        found = [(start, text) for start, text in tokens if _kind_of(text) == form]
+        ordered = _said_order(names, taught.patterns)
+        if len(found) != len(names) or ordered is None:
+            continue
+        if len(names) > 1 and not _adjacent(goal, found):
+            continue
+        for name, (_, text) in zip(ordered, found, strict=True):
+            typed = _typed(text, taught.schema, name)
+            if typed is not None:
+                values[name] = typed
+    return values
+
+
+def _said_order(names: Sequence[str], patterns: Sequence[str]) -> list[str] | None:
+    """The order in which all patterns name these parameters; None where they disagree."""
+    orders = {tuple(name for name in re.findall(r"\{(\w+)\}", pattern) if name in names) for pattern in patterns}
+    if len(names) == 1:
+        return list(names)
+    if len(orders) != 1:
+        return None
+    order = list(dict.fromkeys(next(iter(orders))))
+    return order if sorted(order) == sorted(names) else None
+
+
+def _adjacent(goal: str, found: Sequence[tuple[int, str]]) -> bool:
+    """Whether values stand side by side with nothing but a blank between: `Ada Lovelace`, not `Lovelace, Ada`."""
+    return all(
+        goal[start + len(text) : following].strip() == "" and "\n" not in goal[start + len(text) : following]
+        for (start, text), (following, _) in itertools.pairwise(found)
+    )
