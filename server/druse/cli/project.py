@@ -69,7 +69,7 @@ async def _status(connect: bool) -> dict[str, Any]:
         base = application.base
         problems = list((await application.upstreams.connect()).values()) if connect else []
         problems += [part["problem"] for part in application.upstreams.status() if part["problem"] and not connect]
-        problems += list(base.shelf.problems.values())
+        problems += [*base.shelf.problems.values(), *application.upstreams.unusable.values()]
         runs = await base.store.runs.count()
         return {
             "workspace": str(base.workspace.root),

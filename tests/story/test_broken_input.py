@@ -1,0 +1,232 @@
+"""Broken input at every door: a clear error, nothing recorded as success that was not, a restart that works."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import Client
+
+from .conftest import Project  # type: ignore[import-not-found]
+
+HELLO = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
+}
+
+
+class Raw:
+    """A client that sends bytes."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    @classmethod
+    async def start(cls, root: Path) -> Raw:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "druse", "serve"),
+            cwd=root,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=1 << 26,
+        )
+        return cls(process)
+
+    async def send(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line + b"\n")
+        await self.process.stdin.drain()
+
+    async def receive(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(20):
+            return dict(json.loads(await self.process.stdout.readline()))
+
+    async def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        await self.send(json.dumps(message).encode())
+        while True:
+            answer = await self.receive()
+            if answer.get("id") == message["id"]:
+                return answer
+
+    async def stop(self) -> None:
+        if self.process.returncode is None:
+            self.process.terminate()
+        await self.process.wait()
+
+
+async def test_lines_that_are_no_messages_get_an_error_and_the_next_one_an_answer(project: Project) -> None:
+    raw = await Raw.start(project.root)
+    assert "result" in await raw.ask(HELLO)
+    await raw.send(b"{not json")
+    assert (await raw.receive())["error"]["code"] == -32700
+    await raw.send(b'{"jsonrpc": "2.0", "nonsense": true}')
+    assert (await raw.receive())["error"]["code"] == -32600
+    await raw.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+    big = {"name": "run_tool", "arguments": {"name": "Bash", "arguments": {"command": "x" * 50_000_000}}}
+    answer = await raw.ask({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": big})
+    assert "over the limit" in answer["result"]["content"][0]["text"]
+    listed = await raw.ask({"jsonrpc": "2.0", "id": 3, "method": "tools/list", "params": {}})
+    assert len(listed["result"]["tools"]) == 7
+    await raw.stop()
+
+
+@pytest.mark.requirement("H-34")
+async def test_a_killed_server_leaves_an_unfinished_run_and_a_chain_that_verifies(project: Project) -> None:
+    raw = await Raw.start(project.root)
+    await raw.ask(HELLO)
+    await raw.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+    call = {
+        "name": "run_tool",
+        "arguments": {"name": "shop__get_user_details", "arguments": {"user_id": "yusuf_khan_2015"}},
+    }
+    await raw.ask({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call})
+    cancel = {
+        "name": "run_tool",
+        "arguments": {"name": "shop__get_order_details", "arguments": {"order_id": "#W9962383"}},
+    }
+    await raw.send(json.dumps({"jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": cancel}).encode())
+    os.kill(raw.process.pid, signal.SIGKILL)
+    await raw.process.wait()
+
+    assert (await project.druse("audit", "verify"))["ok"]
+    (run,) = (await project.druse("traces", "list"))["runs"]
+    assert run["status"] == "open"
+    assert (await project.druse("candidates", "--min-usage", "1"))["candidates"] == []
+    async with project.client() as client:
+        assert len((await client.list_tools()).tools) == 7
+
+
+async def test_a_dying_upstream_is_named_and_started_again(project: Project, tmp_path: Path) -> None:
+    server = tmp_path / "fragile.py"
+    server.write_text(FRAGILE)
+    project.configure(
+        servers={"frail": {"command": sys.executable, "args": [str(server)]}},
+        config='[permissions]\nallow = ["frail__*"]\n',
+    )
+    status = await project.druse("status", "--connect")
+    assert any("broken schema" in problem for problem in status["problems"])
+    async with project.client() as client:
+        died = await _run(client, "frail__die")
+        assert "'frail'" in died["message"] and died["status"] == "failed"
+        assert (await _run(client, "frail__fine"))["result"] == "fine"
+        noisy = await _run(client, "frail__noisy")
+        assert noisy["result"] == "quiet again"
+        lied = await _run(client, "frail__lie")
+        assert lied["status"] == "failed" and "schema" in lied["message"]
+
+
+async def test_a_server_that_hangs_does_not_hold_up_the_others(project: Project, tmp_path: Path) -> None:
+    shop = json.loads((project.root / "mcp.json").read_text())["mcpServers"]["shop"]
+    project.configure(
+        servers={"hangs": {"command": "sleep", "args": ["600"]}, "gone": {"command": "/no/such/thing"}, "shop": shop},
+        config='[permissions]\nallow = ["shop__*", "hangs__*"]\n[settings]\nconnect_timeout = 2\n',
+    )
+    async with project.client() as client:
+        good = await _run(client, "shop__get_user_details", user_id="yusuf_khan_2015")
+        assert good["ok"] is True
+        hung = await _run(client, "hangs__x")
+        assert "did not complete the MCP handshake within 2 s" in hung["message"]
+    status = await project.druse("status", "--connect")
+    assert any("/no/such/thing" in problem for problem in status["problems"])
+
+
+async def _run(client: Client, name: str, /, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool("run_tool", {"name": name, "arguments": arguments})
+    return dict(result.structured_content or {})
+
+
+async def test_a_corrupted_database_is_left_alone_and_named(project: Project) -> None:
+    await project.druse("status")
+    database = project.root / ".druse" / "druse.db"
+    for extra in database.parent.glob("druse.db-*"):
+        extra.unlink()
+    database.write_bytes(b"this is no database at all" * 100)
+    before = database.read_bytes()
+
+    answer = await project.druse("status")
+
+    assert answer["error"]["kind"] == "store_damaged" and str(database) in answer["error"]["message"]
+    assert database.read_bytes() == before
+
+
+async def test_a_locked_database_is_waited_for(project: Project) -> None:
+    await project.druse("status")
+    connection = sqlite3.connect(project.root / ".druse" / "druse.db", isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    asking = asyncio.ensure_future(project.druse("status"))
+    await asyncio.wait({asking}, timeout=0.5)
+    connection.execute("COMMIT")
+    connection.close()
+    assert "workspace" in await asking
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[permissions]\nallow = [\n  'Bash(',\n]\n", 3),
+        ("[permissions]\nalow = []\n", 2),
+        ("[self_programming]\ntrust_level = 9\n", 2),
+        ("[self_programming]\ntrust_level = 'x'\n", 2),
+        ("[nonsense]\n", 1),
+        ("[permissions\n", 1),
+        ("[permissions]\nallow = ['Bash(python3:*)']\n", 2),
+    ],
+)
+async def test_a_mistake_in_the_configuration_stops_the_start_with_file_and_line(
+    project: Project, text: str, line: int
+) -> None:
+    project.configure(config=text)
+
+    answer = await project.druse("status")
+
+    assert f"config.toml:{line}" in answer["error"]["message"], answer
+
+
+async def test_a_broken_mcp_json_names_the_line(project: Project) -> None:
+    (project.root / "mcp.json").write_text('{"mcpServers": {\n  "a": }\n}')
+
+    assert "mcp.json:2" in (await project.druse("status"))["error"]["message"]
+
+
+FRAGILE = """
+import json, os, sys
+TOOLS = [{"name": n, "inputSchema": {"type": "object"}} for n in ("fine", "die", "noisy")]
+TOOLS.append({"name": "lie", "inputSchema": {"type": "object"}, "outputSchema": {"type": "object", "required": ["a"], "properties": {"a": {"type": "string"}}}})
+TOOLS.append({"name": "broken", "inputSchema": {"type": "object", "properties": {"a": {"type": "nonsense"}}}})
+for line in sys.stdin:
+    m = json.loads(line)
+    method = m.get("method")
+    if method == "initialize":
+        r = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "f", "version": "1"}}
+    elif method == "tools/list":
+        r = {"tools": TOOLS}
+    elif method == "tools/call":
+        name = m["params"]["name"]
+        if name == "die":
+            os._exit(1)
+        if name == "noisy":
+            print("hello, I am a log line")
+            print("x" * 100000)
+            sys.stderr.write("y" * 100000)
+        if name == "lie":
+            r = {"content": [{"type": "text", "text": "{}"}], "structuredContent": {"a": 5}}
+        else:
+            r = {"content": [{"type": "text", "text": "quiet again" if name == "noisy" else name}]}
+    elif "id" in m:
+        print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -32601, "message": "no"}}), flush=True)
+        continue
+    else:
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
+"""

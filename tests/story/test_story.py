@@ -1,0 +1,220 @@
+"""The main job, end to end: stdio clients, a real shop server, the CLI in a second process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+import mcp_types as types
+import pytest
+from mcp import Client
+
+from .conftest import Project  # type: ignore[import-not-found]
+
+CUSTOMERS = [
+    ("Amelia", "Wilson", "75215"),
+    ("Yusuf", "Garcia", "20080"),
+    ("Harper", "Kovacs", "94145"),
+    ("Ivan", "Hernandez", "92133"),
+    ("Emma", "Ito", "19022"),
+]
+
+
+async def call(client: Client, name: str, /, **arguments: Any) -> dict[str, Any]:
+    result = await client.call_tool(name, arguments)
+    assert json.loads(result.content[0].text) == result.structured_content  # type: ignore[union-attr]
+    return dict(result.structured_content or {})
+
+
+async def tool(client: Client, name: str, /, **arguments: Any) -> Any:
+    return (await call(client, "run_tool", name=f"shop__{name}", arguments=arguments))["parsed_content"]
+
+
+async def by_hand(client: Client, first: str, last: str, postcode: str) -> dict[str, Any]:
+    opened = await call(client, "dispatch_goal", goal=f"Cancel the pending orders of {first} {last}, zip {postcode}")
+    user = await tool(client, "find_user_id_by_name_zip", first_name=first, last_name=last, zip=postcode)
+    for order_id in (await tool(client, "get_user_details", user_id=user))["orders"]:
+        if (await tool(client, "get_order_details", order_id=order_id))["status"] == "pending":
+            await tool(client, "cancel_pending_order", order_id=order_id, reason="no longer needed")
+    return await call(client, "report_outcome", run_id=opened["run_id"], success=True)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.requirement(
+    *("H-01", "H-02", "H-03", "H-05", "H-07", "H-09", "H-12", "H-15", "H-21", "H-22", "H-27", "H-29", "H-34", "H-35"),
+    *("H-36", "N-16", "N-19", "H-08", "S-47"),
+)
+async def test_repeated_work_becomes_a_tool_that_a_person_approved(project: Project) -> None:
+    changed = anyio.Event()
+
+    async def heard(message: Any) -> None:
+        if isinstance(message, types.ToolListChangedNotification):
+            changed.set()
+
+    async with project.client(on_message=heard) as client:
+        notices = []
+        for number, customer in enumerate(CUSTOMERS):
+            if number == 4:
+                assert (await project.druse("candidates"))["candidates"] == []
+            notices.append((await by_hand(client, *customer)).get("notice"))
+        assert notices[:4] == [None] * 4 and "Candidate for crystallization!" in notices[4]
+
+        (candidate,) = (await project.druse("candidates"))["candidates"]
+        assert (candidate["usage_count"], candidate["success_count"]) == (5, 5)
+        report = await project.druse("crystallize", candidate["signature"])
+        assert report["status"] == "proposed", report
+        assert [row["result"] for row in report["verification"]] == ["right"] * 5
+        assert report["permissions"] == sorted(report["permissions"]) and len(report["permissions"]) == 4
+        name = report["tool"]
+        assert not (project.root / "tools" / "generated" / name).exists()
+        assert name not in [t.name for t in (await client.list_tools()).tools]
+
+        pending = await project.druse("approvals", "approve", report["approval_id"])
+        assert pending["status"] == "pending"  # no terminal, no --yes: never approved by itself
+        done = await project.druse("approvals", "approve", report["approval_id"], "--yes")
+        assert done["status"] == "approved"
+        with anyio.fail_after(5):
+            await changed.wait()
+        assert name in [t.name for t in (await client.list_tools()).tools]
+
+        answer = await call(client, name, first_name="Fatima", last_name="Muller", zip="60644")
+        assert len(answer["result"]) == 4
+        user = await tool(client, "get_user_details", user_id="fatima_muller_6713")
+        states = [(await tool(client, "get_order_details", order_id=order))["status"] for order in user["orders"]]
+        assert "pending" not in states
+
+        spoken = await call(
+            client, "dispatch_goal", goal="Please cancel every pending order of Chen Johnson, zip 77004"
+        )
+        assert spoken["mode"] == "CRYSTALLIZED" and spoken["status"] == "done"
+        assert spoken["arguments"] == {"first_name": "Chen", "last_name": "Johnson", "zip": "77004"}
+
+        odd = await call(
+            client, "run_tool", name=name, arguments={"first_name": "Yusuf", "last_name": "Khan", "zip": "78242"}
+        )
+        assert odd["status"] == "diverged" and "empty" in odd["reason"]
+        assert [step["tool"] for step in odd["done"]] == ["shop__find_user_id_by_name_zip", "shop__get_user_details"]
+        assert [step["tool"] for step in odd["remaining"]] == ["shop__get_order_details", "shop__cancel_pending_order"]
+
+        source = project.root / "tools" / "generated" / name / "v1.py"
+        good = source.read_text()
+        source.write_text("def run(:\n")
+        still = await call(
+            client, "run_tool", name=name, arguments={"first_name": "Mei", "last_name": "Nobody", "zip": "1"}
+        )
+        assert still["status"] == "diverged"
+        assert (await project.druse("audit", "verify"))["ok"]
+        source.write_text(good)
+        await project.druse("tools", "retire", name)
+        with anyio.fail_after(5):
+            while name in [t.name for t in (await client.list_tools()).tools]:
+                await anyio.lowlevel.checkpoint()
+        late = await call(client, "run_tool", name=name, arguments={})
+        assert "retired at v1" in late["message"]
+        (again,) = (await project.druse("candidates"))["candidates"]
+        assert "is retired" in again["withdrawn"]
+        await project.druse("tools", "rollback", name, "1")
+
+    async with project.client() as client:
+        assert name in [t.name for t in (await client.list_tools()).tools]
+
+
+@pytest.mark.requirement("N-19")
+@pytest.mark.parametrize("mode", ["legacy", "auto"])
+async def test_both_protocol_eras_see_the_same_surface(project: Project, mode: str) -> None:
+    async with project.client(mode=mode) as client:
+        names = [t.name for t in (await client.list_tools()).tools]
+        assert names == [
+            *("dispatch_goal", "find_tools", "run_tool", "run_code", "propose_tool", "load_skill", "report_outcome"),
+        ]
+        found = await call(client, "find_tools", query="find a user by name and zip", limit=3)
+        assert "shop__find_user_id_by_name_zip" in [hit.get("name") for hit in found["results"]]
+        skill = await client.call_tool("load_skill", {"name": "using-druse"})
+        assert "dispatch_goal" in skill.content[0].text  # type: ignore[union-attr]
+
+
+@pytest.mark.requirement("H-17")
+async def test_wrong_arguments_are_named_before_anything_runs(project: Project) -> None:
+    async with project.client() as client:
+        wrong = await call(client, "run_tool", name="shop__get_user_details", arguments={"user_id": 5})
+        assert wrong["status"] == "invalid" and "`user_id` is 5, expected string" in wrong["message"]
+        missing = await call(client, "run_tool", name="shop__get_user_details", arguments={})
+        assert "`user_id` is missing" in missing["message"]
+        unknown = await call(client, "run_tool", name="shop__get_user_detail", arguments={})
+        assert "shop__get_user_details" in unknown["message"]
+        surface = await call(client, "find_tools", query=7)
+        assert "`query` is 7" in surface["message"]
+
+
+async def test_what_no_rule_allows_waits_for_a_person_and_then_goes_through_once(project: Project) -> None:
+    project.configure(config='[permissions]\ndeny = ["shop__reset_state"]\n')
+    async with project.client() as client:
+        asked = {"name": "shop__get_user_details", "arguments": {"user_id": "yusuf_khan_2015"}}
+        first = await call(client, "run_tool", **asked)
+        again = await call(client, "run_tool", **asked)
+        assert first["status"] == "pending" and first["approval_id"] == again["approval_id"]
+        denied = await call(client, "run_tool", name="shop__reset_state", arguments={})
+        assert denied["status"] == "denied" and "config.toml:2" in denied["message"]
+        await project.druse("approvals", "approve", first["approval_id"], "--yes")
+        assert (await call(client, "run_tool", **asked))["ok"] is True
+        assert (await call(client, "run_tool", **asked))["status"] == "pending"
+
+
+async def test_an_agent_cannot_decide_or_rewrite_what_druse_decides_by(project: Project) -> None:
+    project.configure(config='[permissions]\nallow = ["Bash", "Write", "Edit(./**)"]\n')
+    async with project.client() as client:
+        for name, arguments in (
+            ("Write", {"file_path": ".druse/config.toml", "content": "x"}),
+            ("Write", {"file_path": "tools/generated/x/v1.py", "content": "x"}),
+            ("Bash", {"command": "druse approvals approve abc --yes"}),
+        ):
+            answer = await call(client, "run_tool", name=name, arguments=arguments)
+            assert answer["status"] == "denied", answer
+        answer = await call(client, "run_tool", name="Bash", arguments={"command": "echo x > .druse/config.toml"})
+        assert answer["status"] == "pending"
+
+
+async def test_run_code_calls_tools_and_only_its_result_comes_back(project: Project) -> None:
+    async with project.client() as client:
+        code = (
+            "u = call('shop__find_user_id_by_name_zip', first_name='Yusuf', last_name='Khan', zip='78242')\n"
+            "print('found')\n"
+            "call('shop__get_user_details', user_id=u['parsed_content'])['parsed_content']['email']"
+        )
+        answer = await call(client, "run_code", code=code)
+        assert answer == {"result": "yusuf.khan4494@example.com", "calls": 2, "printed": "found\n"}
+        bad = await call(client, "run_code", code="import os")
+        assert bad["status"] == "error" and "os is not available here" in bad["message"]
+
+
+@pytest.mark.requirement("H-20")
+async def test_a_proposed_tool_needs_two_runs_that_it_reproduces(project: Project) -> None:
+    async with project.client() as client:
+        code = '"""Email of a user."""\ndef run(call, *, user_id: str) -> str:\n    return call("shop__get_user_details", user_id=user_id)["parsed_content"]["email"]\n'
+        runs = []
+        for user in ("yusuf_khan_2015", "fatima_muller_6713"):
+            opened = await call(client, "dispatch_goal", goal=f"email of {user}")
+            await tool(client, "get_user_details", user_id=user)
+            await call(client, "report_outcome", run_id=opened["run_id"], success=True)
+            runs.append(opened["run_id"])
+        without = await call(client, "propose_tool", name="email_of", code=code)
+        assert "no evidence" in without["message"]
+        wrong = await call(
+            client, "propose_tool", name="email_of", code=code.replace("user_id=user_id", 'user_id="x"'), run_ids=runs
+        )
+        assert wrong["kind"] == "refused" and "expected" in wrong["message"]
+        good = await call(client, "propose_tool", name="email_of", code=code, run_ids=runs)
+        assert good["status"] == "pending" or good["status"] == "proposed", good
+
+
+@pytest.mark.requirement("H-41")
+async def test_secrets_never_reach_the_disk(project: Project) -> None:
+    project.configure(config='[permissions]\nallow = ["Bash(echo:*)"]\n')
+    token = "ghp_" + "a1B2" * 9
+    async with project.client() as client:
+        await call(client, "run_tool", name="Bash", arguments={"command": f"echo {token}"})
+        await call(client, "dispatch_goal", goal=f"use the token {token}")
+    for path in (project.root / ".druse").rglob("*"):
+        if path.is_file():
+            assert token.encode() not in path.read_bytes(), path
