@@ -181,7 +181,7 @@ def test_a_path_in_a_bash_rule_allows_that_place_only(tmp_path: Path) -> None:
     ],
 )
 def test_paths(tool: str, path: str, rules: dict[str, list[str]], expected: str, tmp_path: Path) -> None:
-    assert verdict(tool, path, workspace=tmp_path, **rules) == expected
+    assert verdict(tool, path, workspace=tmp_path, home=None, **rules) == expected
 
 
 @pytest.mark.requirement("H-19")
@@ -252,9 +252,9 @@ def test_hosts(url: str, expected: str) -> None:
 
 @pytest.mark.requirement("N-18")
 def test_deny_beats_ask_beats_allow_whatever_is_more_specific() -> None:
-    rules = {"allow": ["Bash(git status)"], "ask": ["Bash(git *)"]}
-    assert verdict("Bash", "git status", **rules) == "ask"
-    assert verdict("Bash", "git status", **rules, deny=["Bash(git:*)"]) == "deny"
+    allow, ask = ["Bash(git status)"], ["Bash(git *)"]
+    assert verdict("Bash", "git status", allow=allow, ask=ask) == "ask"
+    assert verdict("Bash", "git status", allow=allow, ask=ask, deny=["Bash(git:*)"]) == "deny"
 
 
 def test_what_a_person_approved_with_a_tool_never_outranks_a_deny_or_an_ask() -> None:

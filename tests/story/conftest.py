@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import sysconfig
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -33,9 +33,7 @@ class Project:
         (self.root / ".druse" / "config.toml").write_text(config or '[permissions]\nallow = ["shop__*"]\n')
 
     @asynccontextmanager
-    async def client(
-        self, mode: str = "legacy", on_message: Callable[[Any], Any] | None = None
-    ) -> AsyncGenerator[Client]:
+    async def client(self, mode: str = "legacy", on_message: Any = None) -> AsyncGenerator[Client]:
         """A client over stdio, as an editor starts it."""
         server = StdioServerParameters(
             command=sys.executable,

@@ -25,7 +25,8 @@ TOKENS = [
 @pytest.mark.requirement("H-41")
 @pytest.mark.parametrize("token", TOKENS)
 def test_a_token_is_masked_wherever_it_stands(token: str) -> None:
-    for value in (token, f"use {token} now", [token], {"note": {"deep": token}}):
+    values: list[Any] = [token, f"use {token} now", [token], {"note": {"deep": token}}]
+    for value in values:
         assert token not in json.dumps(HANDLES.mask(value))
 
 
