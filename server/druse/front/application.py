@@ -18,7 +18,7 @@ from druse.crystal import Crystallizer, CrystalProvider, Report, Shelf, VersionF
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.surface import SURFACE
-from druse.governance import Approval, Approvals, AuditChain
+from druse.governance import Approval, Approvals, AuditChain, SigningKey
 from druse.induction import workflow_key
 from druse.localtools import LocalTools
 from druse.model import (
@@ -95,7 +95,8 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
     _make_state(workspace)
     async with Store.open(workspace.database) as store:
         handles = SecretHandles.from_file(workspace.keys / "secrets.key")
-        audit = AuditChain(store, clock=time.time, instance=workspace.root.name)
+        key = SigningKey.from_file(workspace.keys / "audit.key")
+        audit = AuditChain(store, clock=time.time, key=key, copy=workspace.state / "audit.roots")
         recorder = Recorder(
             store,
             handles,
@@ -108,7 +109,10 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         approvals = Approvals(store, audit, clock=time.time, new_id=_new_id)
         shelf = Shelf(store, VersionFiles(workspace.generated), audit, clock=time.time)
         await shelf.reload()
-        yield Base(workspace, config, store, recorder, audit, approvals, shelf)
+        try:
+            yield Base(workspace, config, store, recorder, audit, approvals, shelf)
+        finally:
+            await audit.close()
 
 
 class Application:

@@ -1,30 +1,65 @@
-"""The audit chain: every decision in order, each entry bound to the one before by its hash.
+"""The audit chain: every decision and effect in order, tamper-evident, signed.
 
-An entry is canonical JSON; its hash covers the previous hash and the entry. The entry of a write is on disk before the
-effect begins (D19).
+The entry of a write is on disk before the effect begins (D19). Several processes may append to one chain. Every
+`TILE` entries, and when an instance ends, the root over all entries is signed; signed roots are kept beside the
+database as well, so that cutting off the end of both takes two files and leaves whoever copied a root a proof.
 """
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
-from collections.abc import Callable
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import cast
 
-from druse.model import Caller, Json, JsonObject, StoreDamaged, canonical
-from druse.store import Store, Transaction
+from druse.governance.entries import (
+    GENESIS,
+    TILE,
+    entry_id,
+    entry_text,
+    hash_of,
+    parsed,
+    root_as_dict,
+    root_from_dict,
+    root_statement,
+)
+from druse.governance.integrity import ChainCheck, Verified
+from druse.governance.merkle import leaf_hash, root_of
+from druse.governance.signing import SigningKey
+from druse.model import Caller, Invalid, JsonObject
+from druse.store import AuditRow, RootRow, Store, Transaction
 
-GENESIS = "sha256:" + "0" * 64
-_PAGE = 5000
+log = logging.getLogger("druse.governance")
+
+_PAGE = 2000
 
 
 class AuditChain:
-    """Appends to and verifies the chain of one workspace."""
+    """Appends to, seals and verifies the chain of one workspace.
 
-    def __init__(self, store: Store, *, clock: Callable[[], float], instance: str) -> None:
+    `policy` gives the hash of the rules in force, which every signed root carries; `copy` is the file that keeps a
+    second copy of the signed roots.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float],
+        key: SigningKey,
+        copy: Path | None = None,
+        policy: Callable[[], str] = lambda: "",
+    ) -> None:
         self._store = store
         self._clock = clock
-        self._instance = instance
+        self.key = key
+        self._copy = copy
+        self.policy = policy
+        self._head: tuple[int, str | None] | None = None  # what this process believes the newest entry is
+        self._appended = False
 
     async def append(
         self,
@@ -37,56 +72,145 @@ class AuditChain:
         cause: str = "",
     ) -> str:
         """Append one entry inside the caller's transaction; its id. The payload must hold no secret."""
-        last = await self._store.audit.last(transaction)
-        seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
-        entry: JsonObject = {
-            "seq": seq,
-            "time": round(self._clock(), 6),
-            "action": action,
-            "subject": subject,
-            "actor": str(caller.kind),
-            "session": caller.session,
-            "client": caller.client,
-            "instance": self._instance,
-            "cause": cause,
-            "payload": payload,
-        }
-        if caller.tool:
-            entry["tool"] = f"{caller.tool} v{caller.version}"
-        text = canonical(entry)
-        await self._store.audit.append(transaction, seq, text, chained(previous, text))
-        return f"a{seq}"
-
-    async def verify(self) -> int:
-        """The number of entries, if all are whole and in place. Raises StoreDamaged naming the first that is not."""
-        previous, expected = GENESIS, 1
+        about: JsonObject = {"time": round(self._clock(), 6), "instance": self.key.instance, "cause": cause}
         while True:
-            rows = await self._store.audit.page(expected - 1, _PAGE)
+            last, previous = self._head or await self._read_head(transaction)
+            seq = last + 1
+            text = entry_text(seq, previous or GENESIS, action, subject, caller, payload, about=about)
+            row = AuditRow(seq, text, hash_of(text))
+            if await self._store.audit.append(transaction, row, behind=previous):
+                break
+            self._head = None  # another process appended, or this one's last transaction was undone
+        self._head = (seq, row.hash)
+        self._appended = True
+        if seq % TILE == 0:
+            await self._sign(transaction, seq, row.hash)
+        return entry_id(seq)
+
+    async def record(
+        self,
+        action: str,
+        subject: str,
+        caller: Caller,
+        payload: JsonObject,
+        *,
+        durable: bool = False,
+        cause: str = "",
+    ) -> str:
+        """Append one entry in a transaction of its own; `durable` has it on the disk before this returns."""
+        async with self._store.database.transaction(durable=durable) as transaction:
+            return await self.append(transaction, action, subject, caller, payload, cause=cause)
+
+    async def seal(self) -> RootRow | None:
+        """Sign the root over all entries, if there are any and it is not signed yet; the newest signed root."""
+        async with self._store.database.transaction(durable=True) as transaction:
+            head = await self._store.audit.head(transaction)
+            signed = await self._store.audit.last_root(transaction)
+            if head.hash is not None and (signed is None or signed.size < head.seq):
+                await self._sign(transaction, head.seq, head.hash)
+                signed = await self._store.audit.last_root(transaction)
+        await self._copy_roots()
+        return signed
+
+    async def close(self) -> None:
+        """Sign what this process appended."""
+        if self._appended:
+            await self.seal()
+            self._appended = False
+
+    async def verify(self) -> Verified:
+        """Check every entry, its place, and every signed root. Raises StoreDamaged naming the first bad entry."""
+        # Read before the entries: others may append meanwhile.
+        issued = await self._store.audit.issued()
+        check = ChainCheck([*await self._store.audit.roots(), *self._copied()], self.key.public)
+        after = 0
+        while rows := await self._store.audit.page(after, _PAGE):
             for row in rows:
-                if row.seq != expected or _seq_of(row.entry) != expected or chained(previous, row.entry) != row.hash:
-                    what = "is missing" if row.seq != expected else "was changed"
-                    raise StoreDamaged(
-                        f"The audit chain does not verify: entry a{expected} {what}. Nothing before it is touched.",
-                        first_bad=f"a{expected}",
-                    )
-                previous, expected = row.hash, expected + 1
-            if len(rows) < _PAGE:
-                return expected - 1
+                check.feed(row)
+            after = rows[-1].seq
+        return check.finish(issued)
 
-    async def newest(self, limit: int = 50) -> list[JsonObject]:
-        """The newest entries, oldest first."""
-        rows = await self._store.audit.newest(limit)
-        return [cast("JsonObject", json.loads(row.entry)) | {"hash": row.hash} for row in rows]
+    async def newest(self, limit: int = 50, matching: Mapping[str, str | float] | None = None) -> list[JsonObject]:
+        """The newest entries that match (see `AuditRepository.newest`), oldest first, with their hashes."""
+        return [parsed(row.entry) | {"hash": row.hash} for row in await self._store.audit.newest(limit, matching)]
+
+    async def get(self, seq: int) -> JsonObject | None:
+        """One entry by its number."""
+        row = await self._store.audit.get(seq)
+        return parsed(row.entry) | {"hash": row.hash} if row else None
+
+    # inside
+
+    async def _read_head(self, transaction: Transaction) -> tuple[int, str | None]:
+        head = await self._store.audit.head(transaction)
+        # A number is never given out twice: behind a deleted tail there stays a gap for `verify` to find.
+        return max(head.seq, head.issued), head.hash
+
+    async def _sign(self, transaction: Transaction, size: int, head: str) -> None:
+        """Sign the root over the first `size` entries; `head` is the hash of the last of them."""
+        root = await self._root(transaction, size)
+        if root is None:
+            log.error("The audit chain has a gap before a%d and is not signed. See: druse audit verify", size)
+            return
+        statement = root_statement(
+            size,
+            root,
+            head,
+            time=round(self._clock(), 6),
+            policy=self.policy(),
+            instance=self.key.instance,
+            public=self.key.public,
+        )
+        await self._store.audit.add_root(transaction, RootRow(size, statement, self.key.sign(statement)))
+
+    async def _root(self, transaction: Transaction, size: int) -> bytes | None:
+        """The Merkle root over the first `size` entries; None where entries are missing."""
+        full, rest = divmod(size, TILE)
+        known = dict(await self._store.audit.tiles(transaction))
+        nodes: list[bytes] = []
+        for number in range(full):
+            root = known.get(number)
+            if root is None:
+                leaves = await leaves_between(self._store, number * TILE, TILE, transaction)
+                if len(leaves) != TILE:
+                    return None
+                root = root_of(leaves)
+                await self._store.audit.add_tile(transaction, number, root)
+            nodes.append(root)
+        if rest:
+            leaves = await leaves_between(self._store, full * TILE, rest, transaction)
+            if len(leaves) != rest:
+                return None
+            nodes.append(root_of(leaves))
+        return root_of(nodes)
+
+    async def _copy_roots(self) -> None:
+        """Bring the second copy of the signed roots up to date."""
+        if self._copy is None:
+            return
+        last = max((root.size for root in self._copied()), default=0)
+        lines = [json.dumps(root_as_dict(root)) for root in await self._store.audit.roots(after=last)]
+        if lines:
+            descriptor = os.open(self._copy, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            with os.fdopen(descriptor, "a", encoding="utf-8") as file:
+                # A line break first: the line before may be half a line, of a process killed while writing it.
+                file.write("".join("\n" + line for line in lines))
+
+    def _copied(self) -> Sequence[RootRow]:
+        if self._copy is None or not self._copy.exists():
+            return ()
+        found: list[RootRow] = []
+        for line in self._copy.read_text(encoding="utf-8").splitlines():
+            with contextlib.suppress(ValueError, Invalid):
+                found.append(root_from_dict(cast("JsonObject", json.loads(line))))
+        return found
 
 
-def chained(previous: str, entry: str) -> str:
-    """The hash of an entry behind another one."""
-    return "sha256:" + hashlib.sha256(f"{previous}\n{entry}".encode()).hexdigest()
-
-
-def _seq_of(entry: str) -> Json:
-    try:
-        loaded = json.loads(entry)
-    except ValueError:
-        return None
-    return cast("JsonObject", loaded).get("seq") if isinstance(loaded, dict) else None
+async def leaves_between(store: Store, after: int, count: int, transaction: Transaction | None = None) -> list[bytes]:
+    """The leaf hashes of up to `count` entries behind number `after`; fewer where one is missing or out of place."""
+    rows = await store.audit.page(after, count, transaction)
+    return [
+        leaf_hash(row.entry.encode("utf-8", "surrogatepass"))
+        for number, row in enumerate(rows, after + 1)
+        if row.seq == number
+    ]

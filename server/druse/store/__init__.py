@@ -7,14 +7,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from druse.store.approvals import ApprovalRepository
-from druse.store.audit import AuditRepository
+from druse.store.audit import AuditRepository, AuditRow, RootRow
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.notices import NoticeRepository
 from druse.store.runs import RunRecord, RunRepository, WorkflowCount
 from druse.store.tools import ToolRepository, VersionRecord
 
 __all__ = [
+    "AuditRow",
     "Database",
+    "RootRow",
     "RunRecord",
     "RunRepository",
     "Store",
