@@ -67,6 +67,9 @@ def induce(runs: Sequence[Run], *, specs: Mapping[str, ToolSpec] | None = None, 
     reasons = list(builder.reasons)
     if len(calls_of(nodes)) < (1 if not left_out else 2):
         return Induction("refused", reasons=tuple(reasons) or ("the runs have no step in common",))
+    if left_out and any(call.writes for call in calls_of(nodes)):
+        reasons.append("the part that could be learned writes, and the rest is missing; half a change is no tool")
+        return Induction("refused", reasons=tuple(reasons))
     procedure = Procedure(nodes, builder.parameters, tuple(run.id for run, _ in kept))
     holes = [declared for declared in builder.parameters.values() if declared.hole]
     reasons += [f"{hole.tool}, `{'.'.join(hole.leaf)}`: {hole.hole}" for hole in holes]
@@ -178,7 +181,8 @@ def _goal_patterns(runs: Sequence[Run], procedure: Procedure) -> tuple[str, ...]
         if not run.goal:
             continue
         text = run.goal.replace("{", "(").replace("}", ")")
-        values = [(name, declared.values[number]) for name, declared in procedure.parameters.items()]
+        parameters = procedure.parameters.items()
+        values = [(name, declared.by_run[number]) for name, declared in parameters if number in declared.by_run]
         written = [(name, str(value)) for name, value in values if isinstance(value, str | int | float)]
         for name, value in sorted(written, key=lambda item: -len(item[1])):
             if len(value) > 1 or value.isdigit():

@@ -19,8 +19,9 @@ def bind_steps(procedure: Procedure, steps: list[Step]) -> tuple[dict[str, Json]
     match = _Match(steps)
     if not match.block(procedure.nodes, {}):
         return None
-    if set(match.parameters) != set(procedure.parameters):
-        return None
+    # An input of a step that this run skipped may have any value: one that it had will do.
+    for name, declared in procedure.parameters.items():
+        match.parameters.setdefault(name, declared.values[0])
     return match.parameters, match.made
 
 

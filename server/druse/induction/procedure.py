@@ -126,14 +126,19 @@ Block: TypeAlias = "list[Node]"
 
 @dataclass(slots=True)
 class Declared:
-    """A parameter of the procedure with the values it had, run by run."""
+    """A parameter of the procedure with the values it had; a run that skipped its step has none."""
 
     name: str
     argument: str
     tool: str
-    values: list[Json]
+    by_run: dict[int, Json]  # the value in each run that used it
     hole: str = ""  # why its value is a choice the runs do not explain; empty for a plain input
     leaf: Path = ()
+
+    @property
+    def values(self) -> list[Json]:
+        """The values it had, in the order of the runs."""
+        return [self.by_run[run] for run in sorted(self.by_run)]
 
 
 @dataclass(slots=True)

@@ -58,6 +58,7 @@ class _Writer:
     names: Names = field(default_factory=Names)
     variables: dict[Root, str] = field(default_factory=dict[Root, str])
     collected: dict[str, str] = field(default_factory=dict[str, str])  # call id -> name of the collecting list
+    in_loop: bool = False
 
     def module(self, description: str) -> str:
         """The whole source."""
@@ -104,7 +105,8 @@ class _Writer:
             if isinstance(node, Call):
                 yield from self._call(node, depth)
             elif isinstance(node, Loop):
-                gathered = [call for call in calls_of(node.body) if call.id in self.collected]
+                outermost = not self.in_loop
+                gathered = [call for call in calls_of(node.body) if call.id in self.collected and outermost]
                 for call in gathered:
                     yield f"{pad}{self.collected[call.id]} = []"
                 element = self.variables[Root("element", node.id)]
@@ -112,7 +114,9 @@ class _Writer:
                 guard = self._element_guard(node)
                 if guard:
                     yield f"{pad}    {guard}"
+                self.in_loop = True
                 yield from self._block(node.body, depth + 1)
+                self.in_loop = not outermost
             else:
                 yield from self._choice(node, depth)
 
@@ -279,7 +283,7 @@ class _Writer:
 
     def _answered(self, loop: Loop) -> list[Call]:
         """The calls of a loop whose results the tool answers: its writes; in a tool that only reads, the last call."""
-        gathered = _direct(loop.body)
+        gathered = calls_of(loop.body)
         writes = any(call.writes for call in calls_of(self.procedure.nodes))
         return [call for call in gathered if call.writes] if writes else gathered[-1:]
 

@@ -30,6 +30,7 @@ from druse.induction.values import Env, Path, Place, Root, at, distinct, leaves,
 from druse.model import Json, Step
 
 _MAX_LOOP_BODY = 12
+_MIN_RUNS = 2  # runs that must have used an input
 _LOOK_AHEAD = 6  # how far a read may be moved to meet the other runs
 _READS = ("get", "list", "find", "search", "read", "fetch", "describe", "show", "lookup", "query", "count", "check")
 
@@ -91,6 +92,7 @@ class Builder:
         self._texts = texts
         self._state = _State(values={number: {} for number in range(len(runs))})
         self.reasons: list[str] = []
+        self._loop_failure = ""  # why the last loop that was tried could not be one
 
     @property
     def parameters(self) -> dict[str, Declared]:
@@ -106,6 +108,8 @@ class Builder:
                 block.append(node)
         except Unexplained as stop:
             self.reasons.append(stop.reason)
+            if self._loop_failure:
+                self.reasons.append(f"a loop was tried: {self._loop_failure}")
         return block, max(len(track.steps) for track in tracks)
 
     def _nodes(self, tracks: list[Track], *, depth: int) -> Iterator[Node]:
@@ -172,7 +176,7 @@ class Builder:
                     f"{call.tool}, `{'.'.join(leaf)}`: differs within one run, and nothing earlier explains it"
                 )
             by_run[track.run] = value
-        if len(by_run) < len(self._runs):
+        if len(by_run) < _MIN_RUNS:
             raise Unexplained(
                 f"{call.tool}, `{'.'.join(leaf)}`: the step happens in some runs only and its value has no source"
             )
@@ -180,9 +184,7 @@ class Builder:
         noun = result_name(call.tool)
         parameter = names.take(identifier(name), f"{noun}_{identifier(name)}")
         hole = self._hole(by_run, tracks)
-        self._state.parameters[parameter] = Declared(
-            parameter, name, call.tool, [by_run[run] for run in range(len(self._runs))], hole, leaf
-        )
+        self._state.parameters[parameter] = Declared(parameter, name, call.tool, by_run, hole, leaf)
         for run, value in by_run.items():
             self._state.values[run][Root("parameter", parameter)] = value
         return Parameter(parameter)
@@ -274,7 +276,8 @@ class Builder:
             rests.append(rest if last >= 0 else list(track.steps))
         try:
             body = self._block([turn for _, turn in body_tracks], depth + 1)
-        except Unexplained:
+        except Unexplained as stop:
+            self._loop_failure = stop.reason
             self._state = saved
             for track, steps in zip(tracks, before, strict=True):
                 track.steps[:] = steps
