@@ -23,8 +23,10 @@ CUSTOMERS = [
 
 async def call(client: Client, name: str, /, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(name, arguments)
-    assert json.loads(result.content[0].text) == result.structured_content  # type: ignore[union-attr]
-    return dict(result.structured_content or {})
+    text, payload = result.content[0].text, dict(result.structured_content or {})  # type: ignore[union-attr]
+    # Clients show a model either the text or the structured content: both are complete.
+    assert payload == {"result": text} or json.loads(text) == payload
+    return payload
 
 
 async def tool(client: Client, name: str, /, **arguments: Any) -> Any:
@@ -218,3 +220,45 @@ async def test_secrets_never_reach_the_disk(project: Project) -> None:
     for path in (project.root / ".druse").rglob("*"):
         if path.is_file():
             assert token.encode() not in path.read_bytes(), path
+
+
+async def test_work_without_a_goal_is_recorded_and_reported_all_the_same(project: Project) -> None:
+    async with project.client() as client:
+        nothing = await call(client, "report_outcome", success=True)
+        assert "no run is open" in nothing["message"]
+        await tool(client, "get_user_details", user_id="yusuf_khan_2015")
+        assert (await call(client, "report_outcome", success=True))["status"] == "success"
+    (run,) = (await project.druse("traces", "list"))["runs"]
+    assert run["status"] == "success"
+
+
+async def test_the_listing_is_small(project: Project) -> None:
+    async with project.client() as client:
+        listed = (await client.list_tools()).tools
+    size = sum(len(json.dumps(entry.model_dump(mode="json", by_alias=True, exclude_none=True))) for entry in listed)
+    assert size / 4 < 2000
+    assert all(len(entry.name) <= 40 for entry in listed)
+
+
+@pytest.mark.requirement("H-19")
+async def test_files_are_read_and_written_inside_the_workspace_only(project: Project) -> None:
+    project.configure(config='[permissions]\nallow = ["Write", "Edit"]\n')
+    outside = project.root.parent / "outside.txt"
+    outside.write_text("secret")
+    (project.root / "link.txt").symlink_to(outside)
+    async with project.client() as client:
+
+        async def run(name: str, **arguments: Any) -> dict[str, Any]:
+            return await call(client, "run_tool", name=name, arguments=arguments)
+
+        made = await run("Write", file_path="a/b.txt", content="one two")
+        assert made["created"] is True
+        assert (await run("Edit", file_path="a/b.txt", old_string="two", new_string="three"))["replaced"] == 1
+        assert (await run("FileEdit", file_path="a/b.txt", old_string="x", new_string="y"))["status"] == "error"
+        assert (await run("Read", file_path="a/b.txt"))["result"] == "one three"
+        assert (await run("Glob", pattern="**/*.txt"))["files"] == ["a/b.txt"]
+        assert (await run("Grep", pattern="th.ee"))["matches"][0]["line"] == 1
+        for path in ("link.txt", "../outside.txt", str(outside), "a/../../outside.txt"):
+            assert (await run("Read", file_path=path))["status"] == "pending", path
+            assert (await run("Write", file_path=path, content="x"))["status"] == "pending", path
+    assert outside.read_text() == "secret"

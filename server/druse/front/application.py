@@ -34,6 +34,7 @@ from druse.model import (
     OutcomeStatus,
     Progress,
     ToolSpec,
+    UpstreamFailure,
 )
 from druse.permissions import Policy, decide
 from druse.retrieval import Finder, GoalEntry, SkillEntry
@@ -216,9 +217,8 @@ class Application:
             skill = self.skills.load(str(arguments["name"]))
             return Outcome(OutcomeStatus.OK, data=skill.text)
         note = arguments.get("note")
-        return await self.report(
-            str(arguments["run_id"]), success=bool(arguments["success"]), note=note if isinstance(note, str) else ""
-        )
+        run_id = str(arguments.get("run_id") or self.base.recorder.current(caller))
+        return await self.report(run_id, success=bool(arguments["success"]), note=note if isinstance(note, str) else "")
 
     # use cases
 
@@ -332,6 +332,11 @@ class Application:
             return ""
         owner = self.upstreams.owner_of(name)
         problems = await self.upstreams.connect([owner] if owner else None)
+        if owner and not problems and name not in self.registry.entries():
+            try:
+                await self.upstreams.relist(owner)
+            except UpstreamFailure as error:
+                return str(error)
         return next(iter(problems.values()), "") if owner else ""
 
     def _decide(self, spec: ToolSpec, arguments: JsonObject, caller: Caller) -> Decision:

@@ -93,7 +93,11 @@ SURFACE: tuple[ToolSpec, ...] = (
     _tool(
         "report_outcome",
         "Tell how the run went. Only successes are learned from.",
-        {"run_id": _TEXT, "success": {"type": "boolean"}, "note": _TEXT},
-        ["run_id", "success"],
+        {
+            "run_id": {"type": "string", "description": "From dispatch_goal; default: the run now open."},
+            "success": {"type": "boolean"},
+            "note": _TEXT,
+        },
+        ["success"],
     ),
 )

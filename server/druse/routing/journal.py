@@ -8,8 +8,9 @@ from druse.routing.router import Call
 from druse.store import Store
 from druse.traces import Recorder
 
-# Steps of these belong to the caller's run; what a tool does inside is its own affair (and in the audit chain).
-_RECORDED = (CallerKind.AGENT, CallerKind.CODE, CallerKind.REPLAY, CallerKind.PERSON)
+# Steps of these belong to the caller's run; what a tool does inside is its own affair (and in the audit chain), and
+# what a person tries at the command line is no repeated work of an agent.
+_RECORDED = (CallerKind.AGENT, CallerKind.CODE, CallerKind.REPLAY)
 
 
 class CallJournal:

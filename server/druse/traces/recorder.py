@@ -82,6 +82,13 @@ class Recorder:
             return held[0]
         return await self.open("", caller)
 
+    def current(self, caller: Caller) -> str:
+        """The open run of the caller's session. Raises NotFound where there is none."""
+        held = self._open.get(caller.session)
+        if held is None:
+            raise NotFound("Cannot report an outcome: no run is open in this session. Begin one with dispatch_goal.")
+        return held[0]
+
     async def add(self, transaction: Transaction, run_id: str, step: Step, spec: ToolSpec) -> None:
         """Append a step, masked, inside the caller's transaction."""
         masked = replace(

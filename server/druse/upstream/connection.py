@@ -48,6 +48,7 @@ class Connection:
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()  # connected, or failed to
         self._broken = asyncio.Event()
+        self._stirred = asyncio.Event()  # broken, or the server said that its tools changed
         self._failures = 0
         self._retry_at = 0.0
 
@@ -101,22 +102,29 @@ class Connection:
             raise self._failure(f"{tool} did not answer within {self._call_timeout:.0f} s") from error
         except MCPError as error:
             if error.error.code == -32000 or self._broken.is_set():  # connection closed
-                self._broken.set()
+                self.mark_broken()
                 raise self._failure(f"it ended while {tool} ran; what it had done by then is not known") from error
             raise self._failure(f"it refused {tool}: {error.error.message}", refused=True) from error
         except (ValueError, RuntimeError) as error:
             raise self._failure(f"{tool} answered against its own declared schema: {_first_line(error)}") from error
 
     async def relist(self) -> None:
-        """Ask for the tools again, after the server said they changed."""
+        """Ask for the tools again: not every server tells when they change. Raises UpstreamFailure."""
+        from mcp.shared.exceptions import MCPError
+
         client = await self.ready()
-        self.tools = await self._list(client)
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                self.tools = await self._list(client)
+        except (MCPError, TimeoutError) as error:
+            raise self._failure(f"its tools could not be listed: {_first_line(error)}") from error
         self._on_tools_changed(self)
 
     async def _serve(self) -> None:
         from mcp import Client
 
         self._broken.clear()
+        self._stirred.clear()
         async with self._transport() as transport:
             client = Client(
                 transport,
@@ -136,7 +144,12 @@ class Connection:
     async def _watch(self, client: Client) -> None:
         """Until the connection breaks; hears of changed tools where only a listen stream tells of them."""
         if client.protocol_version < "2026-07-28":
-            await self._broken.wait()
+            while not self._broken.is_set():
+                await self._stirred.wait()
+                self._stirred.clear()
+                if not self._broken.is_set():
+                    self.tools = await self._list(client)
+                    self._on_tools_changed(self)
             return
         from mcp.shared.exceptions import MCPError
 
@@ -157,9 +170,9 @@ class Connection:
     async def _on_message(self, message: Any) -> None:
         import mcp_types as types
 
-        if isinstance(message, types.ToolListChangedNotification) and self._client is not None:
-            self.tools = await self._list(self._client)
-            self._on_tools_changed(self)
+        # Only noted here: a request from inside the handler waits for the loop that runs the handler.
+        if isinstance(message, types.ToolListChangedNotification):
+            self._stirred.set()
 
     async def _list(self, client: Client) -> list[types.Tool]:
         tools: list[types.Tool] = []
@@ -195,7 +208,7 @@ class Connection:
 
     def _ended(self, reason: str) -> None:
         self.problem = reason
-        self._broken.set()
+        self.mark_broken()
 
     def _failed(self, error: BaseException) -> None:
         self.problem = _cause(error, self._connect_timeout)
@@ -214,6 +227,7 @@ class Connection:
     def mark_broken(self) -> None:
         """Drop the connection; the next call connects again."""
         self._broken.set()
+        self._stirred.set()
 
 
 def _info() -> Any:

@@ -95,6 +95,10 @@ class Upstreams:
                     group.create_task(one(connection))
         return problems
 
+    async def relist(self, name: str) -> None:
+        """Ask one connected server for its tools again. Raises UpstreamFailure."""
+        await self._connections[name].relist()
+
     def status(self) -> list[JsonObject]:
         """One line a server, for `druse status`."""
         return [

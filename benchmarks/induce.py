@@ -1,0 +1,71 @@
+"""`scripts/bench induce FILE`: what is learned from runs of one workflow, and the leave-one-out table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks._execution import replayed
+from benchmarks._traces import read_runs
+from druse.induction import bind, induce
+from druse.model import Run, RunStatus
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench induce", description=__doc__)
+    parser.add_argument("file", type=Path, help="runs of one workflow in the neutral trace format (.jsonl, .jsonl.gz)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--name", help="what to call the tool")
+    options = parser.parse_args()
+    runs = [run for run in read_runs(options.file) if run.status is not RunStatus.FAILURE]
+    data = report(runs, options.name)
+    print(json.dumps(data, indent=2, ensure_ascii=False) if options.json else text(data))
+
+
+def report(runs: list[Run], name: str | None = None) -> dict[str, Any]:
+    """Everything about one induction. Sources are executed in plain Python with the sandbox's guards."""
+    began = time.perf_counter()
+    found = induce(runs, name=name)
+    seconds = time.perf_counter() - began
+    return {
+        "status": found.status,
+        "reasons": list(found.reasons),
+        "ambiguities": list(found.ambiguities),
+        "source": found.source,
+        "parameters": [
+            {"name": p.name, "schema": p.schema, "origin": p.origin, "examples": list(p.examples)}
+            for p in found.parameters
+        ],
+        "calls": list(found.calls),
+        "left_out_steps": found.left_out,
+        "leave_one_out": [_left_out(runs, index) for index in range(len(runs))],
+        "induction_seconds": seconds,
+        "runs": len(runs),
+    }
+
+
+def _left_out(runs: list[Run], index: int) -> dict[str, Any]:
+    held = runs[index]
+    found = induce([*runs[:index], *runs[index + 1 :]])
+    if not found.source:
+        return {"run": held.id, "result": "refused", "detail": "; ".join(found.reasons)}
+    arguments = bind(found, held)
+    if arguments is None:
+        return {"run": held.id, "result": "refused", "detail": "no instance of what the others show"}
+    result, detail = replayed(found.source, arguments, held, whole=not found.left_out)
+    return {"run": held.id, "result": result, "detail": detail}
+
+
+def text(data: dict[str, Any]) -> str:
+    """The report for people."""
+    lines = [f"status: {data['status']} from {data['runs']} runs in {data['induction_seconds'] * 1000:.1f} ms"]
+    lines += [f"  reason: {reason}" for reason in data["reasons"]]
+    lines += [f"  ambiguity: {reason}" for reason in data["ambiguities"]]
+    lines += ["", data["source"]] if data["source"] else []
+    lines += [f"  {p['name']}: {p['origin']}" for p in data["parameters"]]
+    lines += ["", "leave one out:"]
+    lines += [f"  {row['run']}: {row['result']} {row['detail']}" for row in data["leave_one_out"]]
+    return "\n".join(lines)
