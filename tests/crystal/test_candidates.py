@@ -127,3 +127,28 @@ async def test_reporting_twice_counts_once(desk: Desk) -> None:
     assert not again.changed
     (found,) = await candidates(desk.store, min_usage=1)
     assert (found.runs, found.successes) == (1, 1)
+
+
+async def test_a_run_that_needed_fewer_steps_counts_for_the_same_work(desk: Desk) -> None:
+    for number, names in enumerate(("ab", "ab", "a", "ab", "ab")):
+        desk.now += 1
+        run_id = await desk.recorder.open(f"Tidy the desk of Person{number} today please", AGENT)
+        for name in names:
+            async with desk.store.database.transaction() as transaction:
+                await desk.recorder.add(transaction, run_id, Step(f"shop__{name}", {"id": desk.now}, {}), SPEC)
+        await desk.recorder.close(run_id, success=True)
+
+    (found,) = await candidates(desk.store)
+    assert (found.runs, len(found.workflows)) == (5, 2)
+
+
+async def test_other_work_with_the_same_beginning_is_not_the_same_work(desk: Desk) -> None:
+    for goal, names in (("Tidy the desk", "ab"), ("Count all the chairs", "a")):
+        desk.now += 1
+        run_id = await desk.recorder.open(goal, AGENT)
+        for name in names:
+            async with desk.store.database.transaction() as transaction:
+                await desk.recorder.add(transaction, run_id, Step(f"shop__{name}", {"id": desk.now}, {}), SPEC)
+        await desk.recorder.close(run_id, success=True)
+
+    assert len(await candidates(desk.store, min_usage=1)) == 2

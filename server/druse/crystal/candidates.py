@@ -11,6 +11,7 @@ from druse.model import Json, JsonObject, VersionStatus, digest_text
 from druse.store import RunRecord, Store, WorkflowCount
 
 MIN_USAGE = 5
+ALIKE = 0.6  # share of words that two goals of one kind of work have in common; names in them differ
 MIN_SUCCESS = 0.95
 
 
@@ -120,9 +121,19 @@ def _families(counts: Sequence[WorkflowCount]) -> list[list[WorkflowCount]]:
     for count in ordered:
         for family in families:
             head = family[0]
-            if set(head.shapes) & set(count.shapes) and contains(head.workflow, count.workflow):
+            if contains(head.workflow, count.workflow) and _alike(head.shapes, count.shapes):
                 family.append(count)
                 break
         else:
             families.append([count])
     return families
+
+
+def _alike(left: Sequence[str], right: Sequence[str]) -> bool:
+    """Whether some goal of each says nearly the same, values taken out."""
+    for one in left[:20]:
+        for other in right[:20]:
+            mine, theirs = set(one.split()), set(other.split())
+            if len(mine & theirs) >= ALIKE * len(mine | theirs):
+                return True
+    return False
