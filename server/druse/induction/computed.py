@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import TYPE_CHECKING
 
+from druse.induction.instances import Instance
 from druse.induction.procedure import Computed
 from druse.induction.values import Place, distinct, look, places_of, same
 from druse.model import Json
-
-if TYPE_CHECKING:
-    from druse.induction.explain import Instance
 
 _MIN_DIFFERENT = 3
 _MAX_NUMBERS = 60

@@ -9,15 +9,14 @@ min/max, never a bare index; arithmetic and transforms need three different agre
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from druse.induction.computed import computed
-from druse.induction.procedure import Binding, Constant, Each, FromPlace, Lookup, Parameter, Template
+from druse.induction.instances import Instance
+from druse.induction.procedure import Binding, Constant, Each, FromPlace, Lookup, Parameter
 from druse.induction.templates import template
 from druse.induction.values import (
     MISSING,
     ONLY,
-    Env,
     Path,
     Place,
     distinct,
@@ -32,15 +31,6 @@ from druse.model import Json
 _ECHO = frozenset(("arguments", "args", "params", "parameters", "input", "inputs", "request", "query", "echo"))
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One value of the argument, what was known before it, and the run it is from."""
-
-    value: Json
-    env: Env
-    run: int
-
-
 def explain(name: str, instances: Sequence[Instance], order: dict[str, int]) -> Binding | None:
     """The binding of an argument called `name`. `order` ranks nodes by their time: later is nearer."""
     values = [instance.value for instance in instances]
@@ -52,7 +42,7 @@ def explain(name: str, instances: Sequence[Instance], order: dict[str, int]) -> 
         _place(name, instances, order)
         or _each(instances, order)
         or template(instances, lambda place: _rank(name, place, order))
-        or _lookup(name, instances, order)
+        or _lookup(instances, order)
         or computed(instances)
     )
 
@@ -177,7 +167,7 @@ def _column(elements: Json, path: Path) -> Json:
     return column
 
 
-def _lookup(name: str, instances: Sequence[Instance], order: dict[str, int]) -> Lookup | None:
+def _lookup(instances: Sequence[Instance], order: dict[str, int]) -> Lookup | None:
     """An element selected by a key whose value is known, in a list of objects or a mapping."""
     if distinct([instance.value for instance in instances]) < 2:
         return None
@@ -252,7 +242,7 @@ def _lookup_in_mapping(instances: Sequence[Instance], order: dict[str, int]) -> 
     for place, value in places_of(first.env):
         if not isinstance(value, dict) or len(value) < 2:
             continue
-        for key, entry in value.items():
+        for entry in value.values():
             for path in [(), *([(inner,) for inner in entry] if isinstance(entry, dict) else [])]:
                 if not same(_down(entry, path), first.value):
                     continue
@@ -260,7 +250,6 @@ def _lookup_in_mapping(instances: Sequence[Instance], order: dict[str, int]) -> 
                 if known is not None:
                     return Lookup(place, "", known, path)
                 break
-            del key
     return None
 
 
@@ -281,6 +270,3 @@ def _known_entry(
         return None
     bound = _place("", keyed, order)
     return bound if isinstance(bound, FromPlace | Parameter) else None
-
-
-__all__ = ["Instance", "Template", "candidates", "explain"]

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 from druse.induction.matching import bind_steps
 from druse.induction.naming import identifier, result_name
-from druse.induction.procedure import Call, Choice, Constant, Declared, FromPlace, Procedure, calls_of
+from druse.induction.procedure import Constant, Declared, FromPlace, Procedure, calls_of
 from druse.induction.render import annotation_of, render
 from druse.induction.structure import Builder
-from druse.induction.values import distinct, is_handle
+from druse.induction.values import is_handle
 from druse.model import Json, JsonObject, Run, Step, ToolSpec, canonical, typed_equal
 
 MIN_IDENTICAL = 3  # runs without any difference that make a tool without parameters
@@ -224,6 +224,3 @@ def _ambiguities(procedure: Procedure) -> list[str]:
             elif isinstance(binding, Constant) and binding.agrees is not None:
                 found.append(f"{call.tool}, `{'.'.join(path)}`: constant, or {'.'.join(binding.agrees.path)}")
     return found
-
-
-__all__ = ["Call", "Choice", "Induction", "ParameterInfo", "bind", "distinct", "induce", "macro_of"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from druse.induction.conditions import evaluate
 from druse.induction.procedure import Block, Call, Loop, Parameter, Procedure
 from druse.induction.structure import symbol_of
@@ -82,10 +80,3 @@ def _leaf(step: Step, path: Path) -> Json:
         else:
             return MISSING
     return value
-
-
-def parameters_of(call: Call) -> Iterator[str]:
-    """The names of the parameters a call is the first or a later user of."""
-    for binding in call.bindings.values():
-        if isinstance(binding, Parameter):
-            yield binding.name

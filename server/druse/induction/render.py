@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from druse.induction.guards import places, shape_literal, state_guards, used_paths
-from druse.induction.naming import Names, identifier, plural, result_name, singular
+from druse.induction.naming import Names, plural, result_name, singular
 from druse.induction.procedure import (
     Binding,
     Block,
@@ -21,7 +21,6 @@ from druse.induction.procedure import (
     Computed,
     Condition,
     Constant,
-    Declared,
     Each,
     FromPlace,
     Lookup,
@@ -31,7 +30,6 @@ from druse.induction.procedure import (
     Template,
     calls_of,
 )
-from druse.induction.templates import written
 from druse.induction.values import ONLY, Path, Place, Root
 from druse.model import Json
 
@@ -332,6 +330,3 @@ def _literal(value: Json) -> str:
 def _sentence(text: str) -> str:
     plain = re.sub(r'["\\\s]+', " ", text).strip()
     return plain if plain.endswith(".") else f"{plain}."
-
-
-__all__ = ["Declared", "annotation_of", "identifier", "render", "written"]

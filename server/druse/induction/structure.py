@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from druse.induction.conditions import condition_for
-from druse.induction.explain import Instance, explain
+from druse.induction.explain import explain
+from druse.induction.instances import Instance
 from druse.induction.naming import Names, identifier, result_name
 from druse.induction.procedure import (
     Binding,

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
+from druse.induction.instances import Instance
 from druse.induction.procedure import Template
 from druse.induction.values import MISSING, Place, look, places_of
 from druse.model import Json
-
-if TYPE_CHECKING:
-    from druse.induction.explain import Instance
 
 _MIN_LENGTH = 2
 _MAX_TEXT = 20_000

@@ -8,15 +8,14 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from druse.model import Invalid
 from druse.permissions import read_command
+from druse.settings import child_environment
 
 MAX_OUTPUT = 1024 * 1024
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "LOGNAME", "SHELL", "TZ", "SYSTEMROOT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ async def run_command(command: str, workspace: Path, *, timeout: float, shell: b
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=workspace,
-        env=_environment(os.environ),
+        env=child_environment(os.environ, {"GIT_TERMINAL_PROMPT": "0"}),
         start_new_session=sys.platform != "win32",
     )
     timed_out = False
@@ -100,10 +99,6 @@ async def _read(stream: asyncio.StreamReader) -> tuple[bytes, bool]:
         kept += chunk[:room]
         cut = cut or len(chunk) > room
     return bytes(kept), cut
-
-
-def _environment(own: Mapping[str, str], extra: Sequence[str] = ()) -> dict[str, str]:
-    return {name: own[name] for name in (*_PASSED_ON, *extra) if name in own} | {"GIT_TERMINAL_PROMPT": "0"}
 
 
 def _kill_group(process: asyncio.subprocess.Process) -> None:

@@ -82,11 +82,10 @@ class SandboxHost:
                 self._zygote.kill(worker)
         return _result(message, conversation, _since(started))
 
-    async def check(self, source: str, *, mode: str = "tool") -> CompileReport:
+    async def check(self, source: str) -> CompileReport:
         """Compile and lint in a locked worker, run nothing."""
         worker = await self._worker()
         conversation = _Conversation(worker, self._limits, no_effects, None)
-        del mode
         try:
             message = await conversation.hold(
                 {"source": source, "arguments": {}, "mode": "check", "limits": cast("Json", asdict(self._limits))}

@@ -1,8 +1,7 @@
 """MCP clients of the servers in mcp.json."""
 
 from druse.upstream.names import wire_name
-from druse.upstream.pipes import child_environment
 from druse.upstream.provider import Upstreams
 from druse.upstream.servers import ServerEntry, read_servers
 
-__all__ = ["ServerEntry", "Upstreams", "child_environment", "read_servers", "wire_name"]
+__all__ = ["ServerEntry", "Upstreams", "read_servers", "wire_name"]

@@ -17,15 +17,11 @@ from typing import IO, Any
 
 import anyio
 
+from druse.settings import child_environment
+
 MAX_LINE_BYTES = 64 * 1024 * 1024
 _CHUNK = 1 << 18
 _GRACE_SECONDS = 2.0
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "LOGNAME", "SHELL", "TZ", "SYSTEMROOT")
-
-
-def child_environment(own: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:
-    """What a child sees: a few harmless variables of ours and what its entry names (D20)."""
-    return {name: own[name] for name in _PASSED_ON if name in own} | dict(named)
 
 
 @asynccontextmanager
