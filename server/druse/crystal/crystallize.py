@@ -12,9 +12,9 @@ from dataclasses import dataclass, field, replace
 
 from druse.crystal.candidates import Candidate, find_candidate, runs_of
 from druse.crystal.manifest import manifest_for, permissions_of, style_problems
-from druse.crystal.verification import ReplayResult, Verification, replay_source, verify
+from druse.crystal.verification import ReplayResult, Verification, dry_run, replay_source, verify
 from druse.governance import Approvals
-from druse.induction import Induction, induce
+from druse.induction import Induction, bind, induce
 from druse.model import (
     Caller,
     Invalid,
@@ -117,7 +117,8 @@ class Crystallizer:
         verification = await verify(self._host, runs, induction, specs)
         if not verification.passed:
             return Report("refused", "replay", verification.failure, induction, verification)
-        return await self._propose(candidate, records, induction, verification, specs, caller)
+        inputs = bind(induction, runs[-1]) or {}
+        return await self._propose(candidate, records, induction, verification, specs, inputs, caller)
 
     async def propose_source(
         self, name: str, source: str, description: str, records: Sequence[RunRecord], caller: Caller
@@ -150,7 +151,8 @@ class Crystallizer:
         if not verification.passed:
             return Report("refused", "replay", verification.failure, induction, verification)
         candidate = Candidate(digest_text(source)[7:19], (records[0].workflow,), records[0].run.goal, 0, 0, None)
-        return await self._propose(candidate, records, induction, verification, specs, caller)
+        inputs = _inputs_for(source, records[-1].run)
+        return await self._propose(candidate, records, induction, verification, specs, inputs, caller)
 
     async def _stage_problem(self, source: str) -> tuple[str, str] | None:
         """The first stage that the source does not pass, and why."""
@@ -177,6 +179,7 @@ class Crystallizer:
         induction: Induction,
         verification: Verification,
         specs: Mapping[str, ToolSpec],
+        inputs: Mapping[str, Json],
         caller: Caller,
     ) -> Report:
         number = await self._store.tools.next_version(induction.name)
@@ -190,9 +193,20 @@ class Crystallizer:
             "workflow": candidate.workflows[0],
             "source": version.source,
             "manifest": manifest,
+            "dry_run": await dry_run(self._host, version.source, inputs, records[-1].run),
         }
         title = f"New tool {version.name} v{number}: {induction.description}"
-        approval = await self._approvals.request("tool", version.approval_hash, title, details, caller)
+        evidence = [record.run.id for record in records]
+        approval = await self._approvals.request(
+            "tool", version.approval_hash, title, details, caller, evidence=evidence
+        )
+        if approval.status == "rejected":
+            said = f": {approval.note}" if approval.note else ""
+            message = (
+                f"a person rejected exactly this tool{said}. If they changed their mind, they run "
+                f'"druse approvals approve {approval.id}".'
+            )
+            return Report("refused", "propose", message, induction, verification)
         if held is None:
             await self._record(version, candidate, records)
         message = f'{version.name} v{number} waits for a person: "druse approvals show {approval.id}", then approve it.'

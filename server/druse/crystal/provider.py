@@ -61,7 +61,7 @@ class CrystalProvider:
         drift = await self._drift(version)
         if drift:
             return Outcome(OutcomeStatus.FAILED, message=drift, kind="suspended")
-        run = _Run(version, context.caller, cast("Calls", self.router))
+        run = _Run(version, context, cast("Calls", self.router))
         result = await self._host.run(version.source, arguments, call=run.call, progress=context.progress)
         outcome = run.outcome(result)
         await self._store.tools.count_use(
@@ -94,10 +94,11 @@ class CrystalProvider:
 class _Run:
     """One run of one version: its calls, and what to tell when it stops."""
 
-    def __init__(self, version: ToolVersion, caller: Caller, router: Calls) -> None:
+    def __init__(self, version: ToolVersion, context: CallContext, router: Calls) -> None:
         self._version = version
         permissions = version.manifest.get("permissions")
         self._grants = tuple(map(str, permissions)) if isinstance(permissions, list) else ()
+        caller = context.caller
         self._caller = Caller(
             CallerKind.TOOL,
             session=caller.session,
@@ -108,6 +109,7 @@ class _Run:
             version=version.version,
             grants=self._grants,
             depth=caller.depth + 1,
+            cause=context.cause,
         )
         self._router = router
         self.done: list[JsonObject] = []

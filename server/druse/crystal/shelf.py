@@ -57,8 +57,16 @@ class Shelf:
                 f"{version.name} v{version.version}",
                 caller,
                 {"approval": approval.id, "hash": version.approval_hash},
+                cause=approval.decided_entry,
             )
         return version
+
+    async def decided(self, approval: Approval, caller: Caller) -> None:
+        """What follows from a decision about a tool; doing it twice does no harm."""
+        if approval.status == "approved":
+            await self.publish(approval, caller)
+        else:
+            await self.reject(approval, caller)
 
     async def reject(self, approval: Approval, caller: Caller) -> None:
         """Note that a person did not want a proposed version."""
@@ -73,7 +81,12 @@ class Shelf:
                 reason=approval.note,
             )
             await self._audit.append(
-                transaction, "tool.rejected", f"{version.name} v{version.version}", caller, {"approval": approval.id}
+                transaction,
+                "tool.rejected",
+                f"{version.name} v{version.version}",
+                caller,
+                {"approval": approval.id},
+                cause=approval.decided_entry,
             )
 
     async def reload(self) -> bool:

@@ -91,6 +91,21 @@ async def replay_source(
     return _judged(run, replay, result, whole=whole)
 
 
+async def dry_run(host: SandboxHost, source: str, arguments: Mapping[str, Json], run: Run) -> JsonObject:
+    """What a source calls for these inputs, on the recorded results of one run: nothing happens outside."""
+    replay, calls = Replay(macro_of(run)), list[Json]()
+
+    async def call(tool: str, given: JsonObject) -> Json:
+        calls.append({"tool": tool, "arguments": given})
+        try:
+            return replay.call(tool, given)
+        except Unrecorded as error:
+            raise EndRun(Outcome(OutcomeStatus.FAILED, message=str(error), kind="unrecorded")) from error
+
+    result = await host.run(source, arguments, call=call)
+    return {"run": run.id, "arguments": dict(arguments), "calls": calls, "ended": result.status}
+
+
 def _judged(run: Run, replay: Replay, result: SandboxResult, *, whole: bool) -> ReplayResult:
     if result.status == "ended" and result.outcome is not None:
         return ReplayResult(run.id, replay.calls, "wrong", result.outcome.message)

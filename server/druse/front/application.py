@@ -18,7 +18,7 @@ from druse.crystal import Crystallizer, CrystalProvider, Report, Shelf, VersionF
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.surface import SURFACE
-from druse.governance import Approval, Approvals, AuditChain, SigningKey
+from druse.governance import Approval, Approvals, AuditChain, SigningKey, SteadyClock
 from druse.induction import workflow_key
 from druse.localtools import LocalTools
 from druse.model import (
@@ -35,6 +35,7 @@ from druse.model import (
     Progress,
     ToolSpec,
     UpstreamFailure,
+    digest_text,
 )
 from druse.permissions import Policy, decide
 from druse.retrieval import Finder, GoalEntry, SkillEntry
@@ -77,16 +78,12 @@ class Base:
     approvals: Approvals
     shelf: Shelf
 
-    async def decide(self, approval_id: str, *, approve: bool, how: str, note: str = "") -> Approval:
+    async def decide(
+        self, approval_id: str, *, approve: bool, how: str, note: str = "", scope: str = "once"
+    ) -> Approval:
         """A person's decision, and what follows from it: an approved tool is published."""
         caller = person(how)
-        approval = await self.approvals.decide(approval_id, caller, approve=approve, how=how, note=note)
-        if approval.kind == "tool":
-            if approve:
-                await self.shelf.publish(approval, caller)
-            else:
-                await self.shelf.reject(approval, caller)
-        return approval
+        return await self.approvals.decide(approval_id, caller, approve=approve, how=how, note=note, scope=scope)
 
 
 @asynccontextmanager
@@ -107,8 +104,10 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
             owner=f"pid {os.getpid()}",
             idle_seconds=config.knobs.idle_seconds,
         )
-        approvals = Approvals(store, audit, clock=time.time, new_id=_new_id)
+        approvals = Approvals(store, audit, clock=SteadyClock(time.time, time.monotonic), new_id=_new_id)
         shelf = Shelf(store, VersionFiles(workspace.generated), audit, clock=time.time)
+        approvals.on_decided("tool", shelf.decided)
+        await approvals.settle()
         await shelf.reload()
         try:
             yield Base(workspace, config, store, recorder, audit, approvals, shelf)
@@ -218,7 +217,8 @@ class Application:
             return Outcome(OutcomeStatus.OK, data=skill.text)
         note = arguments.get("note")
         run_id = str(arguments.get("run_id") or self.base.recorder.current(caller))
-        return await self.report(run_id, success=bool(arguments["success"]), note=note if isinstance(note, str) else "")
+        told = note if isinstance(note, str) else ""
+        return await self.report(run_id, caller, success=bool(arguments["success"]), note=told)
 
     # use cases
 
@@ -241,7 +241,8 @@ class Application:
     async def run_code(self, code: str, arguments: JsonObject, caller: Caller, progress: Progress | None) -> Outcome:
         """A script in the sandbox; its calls go through the router as the agent's own and are recorded."""
         run_id = await self.base.recorder.run_of(caller)
-        scripted = replace(caller, kind=CallerKind.CODE, run_id=run_id)
+        cause = await self.base.audit.record("code.run", run_id, caller, {"code": digest_text(code)})
+        scripted = replace(caller, kind=CallerKind.CODE, run_id=run_id, cause=cause)
 
         async def call(tool: str, given: JsonObject) -> Json:
             outcome = await self.call(tool, given, scripted)
@@ -266,9 +267,11 @@ class Application:
             OutcomeStatus.ERROR, message=f"The code did not finish: {text}", kind=result.status, details=told
         )
 
-    async def report(self, run_id: str, *, success: bool, note: str = "") -> Outcome:
+    async def report(self, run_id: str, caller: Caller, *, success: bool, note: str = "") -> Outcome:
         """How a run went; tells once when its workflow has become a candidate (seed id H-35)."""
         closed = await self.base.recorder.close(run_id, success=success, note=note)
+        if closed.changed:
+            await self.base.audit.record("run.reported", run_id, caller, {"success": success})
         self._finder_stale = True
         answer: JsonObject = {"run_id": run_id, "status": str(closed.status), "workflow": signature_of(closed.workflow)}
         if not closed.changed:

@@ -2,6 +2,7 @@
 
 from druse.governance.approvals import Approvals
 from druse.governance.audit import AuditChain
+from druse.governance.clock import SteadyClock
 from druse.governance.entries import root_as_dict, seq_of
 from druse.governance.exports import export_lines, verify_export
 from druse.governance.history import causes, why_tool
@@ -16,6 +17,7 @@ __all__ = [
     "AuditChain",
     "ChainCheck",
     "SigningKey",
+    "SteadyClock",
     "Verified",
     "causes",
     "check_proof",

@@ -1,19 +1,33 @@
 """Approvals: a person's yes to exactly one thing.
 
-An approval binds to a hash (D9): of a call with its arguments, of a tool's code, permissions and upstream schemas. It
-expires. What asks is an agent or a tool; what decides is a person at the CLI, never a caller of another kind.
+An approval binds to a hash (D9): of a call with its arguments, of a tool's code, permissions and upstream schemas, of
+the rules. It expires. What asks is an agent or a tool; what decides is a person at the CLI, never a caller of another
+kind. What follows from a decision (a tool is published, rules come into force) is done by the handler of its kind, and
+done after all if the process ended between the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import TypeAlias
 
 from druse.governance.audit import AuditChain
-from druse.model import Caller, CallerKind, Invalid, JsonObject, NotAllowed, NotFound
-from druse.store import Store
-from druse.store.approvals import Approval
+from druse.model import Caller, CallerKind, DruseError, Invalid, Json, JsonObject, NotAllowed, NotFound
+from druse.store import Store, Transaction
+from druse.store.approvals import Approval, Decided
 
-LIFETIME_SECONDS = {"call": 3600.0, "tool": 30 * 86400.0}
+log = logging.getLogger("druse.governance")
+
+Handler: TypeAlias = "Callable[[Approval, Caller], Awaitable[None]]"
+
+_HOUR, _DAY = 3600.0, 86400.0
+LIFETIME_SECONDS = {"call": _HOUR, "tool": 30 * _DAY}  # of a request, and again of a decision
+SESSION_SECONDS = 12 * _HOUR
+_OTHER_SECONDS = _DAY
+_CLOCK_TOLERANCE = 5.0  # how far clocks of processes on one machine may differ
+_UNFINISHED_AFTER = 30.0  # a decision that another process is still carrying out is younger
 
 
 class Approvals:
@@ -26,75 +40,119 @@ class Approvals:
         self._audit = audit
         self._clock = clock
         self._new_id = new_id
+        self._handlers: dict[str, Handler] = {}
 
-    async def request(self, kind: str, subject_hash: str, title: str, details: JsonObject, caller: Caller) -> Approval:
-        """Ask a person. The same subject, asked again while it is open, keeps its id."""
+    def on_decided(self, kind: str, handler: Handler) -> None:
+        """Name what follows from decisions of a kind. It is told of both answers and may be told twice of one."""
+        self._handlers[kind] = handler
+
+    async def request(
+        self,
+        kind: str,
+        subject_hash: str,
+        title: str,
+        details: JsonObject,
+        caller: Caller,
+        *,
+        evidence: Sequence[str] = (),
+        cause: str = "",
+    ) -> Approval:
+        """Ask a person. The same subject, asked again, keeps its request; a no holds until it expires.
+
+        The answer's status says which it is: `pending`, `rejected`, or for a call `approved` (then `take` it).
+        `evidence`: ids of the runs that speak for it. `cause`: the audit entry that led here.
+        """
         now = self._clock()
         async with self._store.database.transaction() as transaction:
-            held = await self._store.approvals.open_for(transaction, kind, subject_hash, now)
-            if held is not None:
-                return held
+            for held in await self._standing(kind, subject_hash, transaction):
+                # A yes to a tool or to rules was carried out, one for another session is not the caller's.
+                if held.status != "approved" or (kind == "call" and _usable(held, caller)):
+                    return held
             requested: JsonObject = {"kind": str(caller.kind), "session": caller.session, "client": caller.client}
+            approval_id = self._new_id()
+            payload: JsonObject = {"kind": kind, "subject": subject_hash}
+            if evidence:
+                payload["evidence"] = list[Json](evidence)
+            entry = await self._audit.append(
+                transaction, "approval.requested", approval_id, caller, payload, cause=cause or caller.cause
+            )
             approval = Approval(
-                id=self._new_id(),
+                id=approval_id,
                 kind=kind,
                 subject_hash=subject_hash,
                 title=title,
                 details=details,
                 requested_by=requested,
                 requested_at=now,
-                expires_at=now + LIFETIME_SECONDS.get(kind, 86400.0),
+                expires_at=now + LIFETIME_SECONDS.get(kind, _OTHER_SECONDS),
+                requested_entry=entry,
             )
             await self._store.approvals.add(transaction, approval)
-            await self._audit.append(
-                transaction, "approval.requested", approval.id, caller, {"kind": kind, "subject": subject_hash}
-            )
         return approval
 
     async def take(self, kind: str, subject_hash: str, caller: Caller) -> Approval | None:
-        """Use up an approval of exactly this subject; None if there is none. A tool's approval stays."""
-        now = self._clock()
-        async with self._store.database.transaction(durable=True) as transaction:
-            held = await self._store.approvals.open_for(transaction, kind, subject_hash, now)
-            if held is None or held.status != "approved":
-                return None
-            # A clock set back must not bring an old approval to life again.
-            if held.decided_at is not None and now < held.decided_at - 60:
-                return None
-            if kind == "call":
-                used = await self._store.approvals.use(transaction, held.id)
-                if not used:
-                    return None
-                await self._audit.append(transaction, "approval.used", held.id, caller, {"subject": subject_hash})
-            return held
+        """Use an approval of exactly this subject; None if there is none.
 
-    async def decide(self, approval_id: str, caller: Caller, *, approve: bool, how: str, note: str = "") -> Approval:
-        """A person's decision. Raises NotAllowed for any other caller, NotFound, Invalid if it is decided already."""
+        A call's is used up, unless it was given for the session: then it is good for that session only.
+        """
+        if not any(_usable(held, caller) for held in await self._standing(kind, subject_hash)):
+            return None
+        async with self._store.database.transaction(durable=True) as transaction:
+            if await self._voided(transaction, kind, subject_hash, caller):
+                return None
+            for held in await self._standing(kind, subject_hash, transaction):
+                if not _usable(held, caller):
+                    continue
+                if kind == "call" and held.scope == "once":
+                    await self._store.approvals.set_status(transaction, held.id, "used", before="approved")
+                await self._audit.append(
+                    transaction,
+                    "approval.used",
+                    held.id,
+                    caller,
+                    {"subject": subject_hash, "scope": held.scope},
+                    cause=held.decided_entry,
+                )
+                return held
+        return None
+
+    async def decide(
+        self, approval_id: str, caller: Caller, *, approve: bool, how: str, note: str = "", scope: str = "once"
+    ) -> Approval:
+        """A person's decision, and what follows from it. A no may be turned into a yes as long as it stands.
+
+        Raises NotAllowed for any other caller, NotFound, Invalid if it was decided already or has expired.
+        """
         if caller.kind is not CallerKind.PERSON:
             raise NotAllowed(
                 f"Approval {approval_id} cannot be decided here: only a person decides, with "
                 f'"druse approvals approve {approval_id}" in a terminal.'
             )
         approval = await self.get(approval_id)
-        if approval.status != "pending":
+        if scope != "once" and (approval.kind != "call" or not approve):
             raise Invalid(
-                f"Approval {approval_id} cannot be decided: it is {approval.status}. "
-                'List the open ones with "druse approvals list".',
-                where="approval",
-                problem=approval.status,
+                f"Approval {approval_id} cannot be given for {scope}: it is of kind {approval.kind}. "
+                "Approve it as it is.",
+                where="scope",
+                problem=scope,
             )
-        status = "approved" if approve else "rejected"
-        now = self._clock()
-        async with self._store.database.transaction(durable=True) as transaction:
-            changed = await self._store.approvals.decide(
-                transaction, approval_id, status=status, by=caller.client, how=how, now=now, note=note
-            )
-            if not changed:
-                raise Invalid(f"Approval {approval_id} was decided by somebody else meanwhile. Look at it again.")
-            await self._audit.append(
-                transaction, f"approval.{status}", approval_id, caller, {"how": how, "subject": approval.subject_hash}
-            )
+        unfinished = approval.status == ("approved" if approve else "rejected") and self._unfinished(approval)
+        if not unfinished:
+            approval = await self._write(approval, caller, approve=approve, how=how, note=note, scope=scope)
+        await self._apply(approval, caller)
         return await self.get(approval_id)
+
+    async def settle(self) -> None:
+        """Do what follows from decisions whose process ended before it was done."""
+        for kind in self._handlers:
+            for approval in await self._store.approvals.unapplied(
+                kind, decided_before=self._clock() - _UNFINISHED_AFTER
+            ):
+                caller = Caller(CallerKind.JOB, client=f"for {approval.decided_by}")
+                try:
+                    await self._apply(approval, caller)
+                except DruseError as error:
+                    log.warning("What follows from approval %s could not be done: %s", approval.id, error)
 
     async def get(self, approval_id: str) -> Approval:
         """One request, expired ones told as such. Raises NotFound."""
@@ -105,12 +163,71 @@ class Approvals:
 
     async def list(self, *, open_only: bool = False) -> list[Approval]:
         """Requests, newest first."""
-        found = [self._aged(approval) for approval in await self._store.approvals.list()]
+        status = "pending" if open_only else None
+        found = [self._aged(approval) for approval in await self._store.approvals.list(status=status)]
         return [approval for approval in found if approval.status == "pending"] if open_only else found
 
-    def _aged(self, approval: Approval) -> Approval:
-        from dataclasses import replace
+    # inside
 
-        if approval.status == "pending" and approval.expires_at <= self._clock():
-            return replace(approval, status="expired")
-        return approval
+    async def _standing(
+        self, kind: str, subject_hash: str, transaction: Transaction | None = None
+    ) -> Sequence[Approval]:
+        return await self._store.approvals.standing(kind, subject_hash, self._clock(), transaction)
+
+    async def _write(
+        self, approval: Approval, caller: Caller, *, approve: bool, how: str, note: str, scope: str
+    ) -> Approval:
+        if approval.status != "pending" and not (approve and approval.status == "rejected"):
+            raise Invalid(
+                f"Approval {approval.id} cannot be decided: it is {approval.status}. "
+                'List the open ones with "druse approvals list".',
+                where="approval",
+                problem=approval.status,
+            )
+        status, now = "approved" if approve else "rejected", self._clock()
+        lasts = SESSION_SECONDS if scope == "session" else LIFETIME_SECONDS.get(approval.kind, _OTHER_SECONDS)
+        payload: JsonObject = {"kind": approval.kind, "subject": approval.subject_hash, "how": how, "scope": scope}
+        async with self._store.database.transaction(durable=True) as transaction:
+            entry = await self._audit.append(
+                transaction, f"approval.{status}", approval.id, caller, payload, cause=approval.requested_entry
+            )
+            decided = Decided(status, caller.client, how, note, scope, now + lasts, entry)
+            if not await self._store.approvals.decide(
+                transaction, approval.id, decided, now=now, before=approval.status
+            ):
+                raise Invalid(f"Approval {approval.id} was decided by somebody else meanwhile. Look at it again.")
+        return await self.get(approval.id)
+
+    async def _apply(self, approval: Approval, caller: Caller) -> None:
+        handler = self._handlers.get(approval.kind)
+        if handler is not None:
+            await handler(approval, caller)
+            await self._store.approvals.applied(approval.id, now=self._clock())
+
+    def _unfinished(self, approval: Approval) -> bool:
+        return approval.kind in self._handlers and approval.applied_at is None
+
+    async def _voided(self, transaction: Transaction, kind: str, subject_hash: str, caller: Caller) -> bool:
+        """Whether the clock was set back since the newest entry.
+
+        Then what was approved before is void: nobody can say any more how old it is.
+        """
+        newest = await self._audit.newest_time(transaction)
+        if newest <= self._clock() + _CLOCK_TOLERANCE:
+            return False
+        for held in await self._standing(kind, subject_hash, transaction):
+            if held.status == "approved":
+                await self._store.approvals.set_status(transaction, held.id, "expired", before="approved")
+                await self._audit.append(
+                    transaction, "approval.voided", held.id, caller, {"why": "the clock was set back"}
+                )
+        return True
+
+    def _aged(self, approval: Approval) -> Approval:
+        # What was carried out stays what it is; what still waits or could be used is over.
+        over = approval.status == "pending" or (approval.kind == "call" and approval.status in ("approved", "rejected"))
+        return replace(approval, status="expired") if over and approval.expires_at <= self._clock() else approval
+
+
+def _usable(held: Approval, caller: Caller) -> bool:
+    return held.status == "approved" and (held.scope == "once" or held.session == caller.session)

@@ -134,6 +134,11 @@ class AuditChain:
         """The newest entries that match (see `AuditRepository.newest`), oldest first, with their hashes."""
         return [parsed(row.entry) | {"hash": row.hash} for row in await self._store.audit.newest(limit, matching)]
 
+    async def newest_time(self, transaction: Transaction) -> float:
+        """When the newest entry was written, in seconds since the epoch; 0 before the first."""
+        time = parsed(await self._store.audit.newest_text(transaction)).get("time")
+        return float(time) if isinstance(time, int | float) else 0.0
+
     async def get(self, seq: int) -> JsonObject | None:
         """One entry by its number."""
         row = await self._store.audit.get(seq)

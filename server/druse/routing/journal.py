@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from druse.governance import Approvals, AuditChain
-from druse.model import Caller, CallerKind, Decision, JsonObject, Outcome, Step, digest
+from druse.model import Caller, CallerKind, Decision, JsonObject, NotAllowed, Outcome, Step, digest
 from druse.routing.router import Call
 from druse.store import Store
 from druse.traces import Recorder
@@ -25,13 +25,17 @@ class CallJournal:
         """The entry before the effect; synced to the disk for a write."""
         payload = self._described(call) | {"rule": decision.rule, "origin": decision.origin}
         async with self._store.database.transaction(durable=call.writes) as transaction:
-            return await self._audit.append(transaction, "call.begin", call.spec.name, call.caller, payload)
+            return await self._audit.append(
+                transaction, "call.begin", call.spec.name, call.caller, payload, cause=call.caller.cause
+            )
 
     async def refuse(self, call: Call, outcome: Outcome) -> None:
         """The entry of a call that never ran."""
         payload = self._described(call) | {"status": str(outcome.status), "approval": outcome.approval_id}
         async with self._store.database.transaction() as transaction:
-            await self._audit.append(transaction, "call.refused", call.spec.name, call.caller, payload)
+            await self._audit.append(
+                transaction, "call.refused", call.spec.name, call.caller, payload, cause=call.caller.cause
+            )
 
     async def finish(self, call: Call, cause: str, outcome: Outcome, step: Step) -> None:
         """The entry after the effect and the step of the run, together."""
@@ -64,8 +68,14 @@ class CallConsent:
         return await self._approvals.take("call", subject_hash, caller) is not None
 
     async def ask(self, subject_hash: str, title: str, details: JsonObject, caller: Caller) -> str:
-        """Put the call before a person."""
+        """Put the call before a person. Raises NotAllowed where one rejected exactly this call a while ago."""
         handles = self._recorder.handles
         masked = handles.mask_object(details)
         approval = await self._approvals.request("call", subject_hash, handles.mask_text(title), masked, caller)
+        if approval.status == "rejected":
+            said = f": {approval.note}" if approval.note else ""
+            raise NotAllowed(
+                f"{title} is not allowed: a person rejected exactly this call{said}. Do not look for a way around it. "
+                f'If they changed their mind, they run "druse approvals approve {approval.id}".'
+            )
         return approval.id

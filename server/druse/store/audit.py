@@ -60,6 +60,11 @@ class AuditRepository:
         seq, last, issued = row or (None, None, None)
         return AuditHead(seq or 0, last, issued or 0)
 
+    async def newest_text(self, transaction: Transaction) -> str:
+        """The text of the newest entry; empty before the first."""
+        row = await transaction.one("SELECT entry FROM audit ORDER BY seq DESC LIMIT 1")
+        return str(row[0]) if row else ""
+
     async def issued(self) -> int:
         """The highest entry number ever given out."""
         row = await self._database.one("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")
