@@ -9,7 +9,7 @@ from __future__ import annotations
 import builtins
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from druse_sandbox.facades import build, power
 from druse_sandbox.guards import DATA_TYPES, Record, check_spec, get_attribute, get_item, make_class, write_to
@@ -28,12 +28,16 @@ class Diverged(BaseException):
     """A guard did not hold. Not an Exception: tool code cannot catch it."""
 
 
-class Ended(BaseException):
-    """The host ended the run. Not an Exception: tool code cannot catch it."""
+# In a worker: reports the divergence and ends the process there and then, so that no `finally`, no `__exit__` and no
+# generator of tool code can go on as if nothing had happened.
+at_divergence: Callable[[str], None] | None = None
 
-    def __init__(self, outcome: Any) -> None:
-        super().__init__("ended")
-        self.outcome = outcome
+
+def diverge(reason: str) -> NoReturn:
+    """End the run as diverged."""
+    if at_divergence is not None:
+        at_divergence(reason)
+    raise Diverged(reason)
 
 
 class ToolError(Exception):
@@ -190,16 +194,16 @@ def _unpack(value: Any, spec: dict[str, Any], getiter: Any = iter) -> Any:
 def require(condition: Any, reason: str = "a condition did not hold") -> None:
     """End the run as diverged unless the condition holds."""
     if not condition:
-        raise Diverged(str(reason)[:1000])
+        diverge(str(reason)[:1000])
 
 
 def one(items: Any, key: str, value: Any) -> Any:
     """The only element whose `key` equals `value` by type and value; none or several ends the run as diverged."""
     if type(items) is not list:
-        raise Diverged(f"expected a list to look up {key!r} in, got {_kind(items)}")
+        diverge(f"expected a list to look up {key!r} in, got {_kind(items)}")
     found = [item for item in items if type(item) is dict and key in item and _equal(item[key], value)]
     if len(found) != 1:
-        raise Diverged(f"{len(found)} elements have {key} = {_short(value)}; exactly one was expected")
+        diverge(f"{len(found)} elements have {key} = {_short(value)}; exactly one was expected")
     return found[0]
 
 
@@ -207,7 +211,7 @@ def expect(value: Any, shape: Any, where: str = "") -> None:
     """End the run as diverged unless `value` has the shape (see docs/sandbox-language.md)."""
     problem = mismatch(value, shape, "")
     if problem:
-        raise Diverged(f"{problem}; no run had that")
+        diverge(f"{problem}; no run had that")
 
 
 def mismatch(value: Any, shape: Any, where: str) -> str:

@@ -28,9 +28,7 @@ _INSTEAD = {
     "Await": "calls need no `await`",
     "AsyncFor": "write a plain `for`",
     "AsyncWith": "write a plain `with`",
-    "Match": "write `if` and `elif`",
     "TryStar": "write a plain `except`",
-    "Nonlocal": "keep the value in a list or a dict",
     "TypeAlias": "leave the alias out",
 }
 
@@ -89,8 +87,77 @@ def compile_source(source: str, *, script: bool) -> Compiled:
     return Compiled(made.code, tools=tools, dynamic_calls=dynamic)
 
 
+# Methods that a class of tool code may define: they run as tool code, on objects of tool code.
+_METHODS = frozenset(
+    (
+        *("__init__", "__repr__", "__str__", "__len__", "__iter__", "__next__", "__getitem__", "__setitem__"),
+        *("__contains__", "__call__", "__bool__", "__hash__", "__enter__", "__exit__", "__eq__", "__ne__", "__lt__"),
+        *("__le__", "__gt__", "__ge__", "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__"),
+        *("__truediv__", "__floordiv__", "__mod__", "__neg__", "__abs__", "__and__", "__or__", "__xor__"),
+    )
+)
+_MATCHED_TYPES = frozenset(("int", "float", "str", "bool", "bytes", "list", "tuple", "dict", "set", "frozenset"))
+
+
 class _Policy(RestrictingNodeTransformer):
-    """RestrictedPython's own policy, with annotations of names left out and bare `except:` refused."""
+    """RestrictedPython's own policy, a little wider where that is safe, with bare `except:` refused."""
+
+    def check_name(self, node: Any, name: Any, allow_magic_methods: bool = False) -> None:
+        if allow_magic_methods and name in _METHODS and node.col_offset != 0:
+            return
+        super().check_name(node, name, allow_magic_methods)
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> Any:
+        for name in node.names:
+            self.check_name(node, name)
+        return node
+
+    def visit_Match(self, node: ast.Match) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_match_case(self, node: ast.match_case) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_MatchValue(self, node: ast.MatchValue) -> Any:
+        if not all(isinstance(part, ast.Constant | ast.UnaryOp | ast.USub | ast.MatchValue) for part in ast.walk(node)):
+            self.error(node, "a pattern compares with plain values only; compare names in an `if`")
+        return node
+
+    def visit_MatchSingleton(self, node: ast.MatchSingleton) -> Any:
+        return node
+
+    def visit_MatchSequence(self, node: ast.MatchSequence) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_MatchOr(self, node: ast.MatchOr) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_MatchStar(self, node: ast.MatchStar) -> Any:
+        self._check_capture(node, node.name)
+        return node
+
+    def visit_MatchAs(self, node: ast.MatchAs) -> Any:
+        self._check_capture(node, node.name)
+        return self.node_contents_visit(node)
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> Any:
+        self._check_capture(node, node.rest)
+        if not all(isinstance(key, ast.Constant) for key in node.keys):
+            self.error(node, "the keys of a pattern are plain values")
+        node.patterns = [self.visit(pattern) for pattern in node.patterns]
+        return node
+
+    def visit_MatchClass(self, node: ast.MatchClass) -> Any:
+        # A class pattern reads attributes without the guard: only plain types, without attributes.
+        plain = isinstance(node.cls, ast.Name) and node.cls.id in _MATCHED_TYPES
+        if not plain or node.kwd_attrs or len(node.patterns) > 1:
+            self.error(node, "a pattern names plain types only, such as `case int():`; check others in an `if`")
+        node.patterns = [self.visit(pattern) for pattern in node.patterns]
+        return node
+
+    def _check_capture(self, node: Any, name: str | None) -> None:
+        if name is not None:
+            self.check_name(node, name)
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> Any:
         if node.type is None:

@@ -7,10 +7,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
+from druse_sandbox import builtins as language
 from druse_sandbox import frames
-from druse_sandbox.builtins import Diverged, Ended, ToolError, names_for
+from druse_sandbox.builtins import ToolError, names_for
 from druse_sandbox.jail import lock
 from druse_sandbox.language import Compiled, compile_source
 
@@ -59,6 +61,7 @@ class _Run:
     def _guarded(self, compiled: Compiled, *, script: bool) -> dict[str, Any]:
         assert compiled.code is not None
         names = names_for(self._call, self._call_all, self._report)
+        language.at_divergence = self._end_diverged
         try:
             if script:
                 names["arguments"] = self._job["arguments"]
@@ -68,10 +71,6 @@ class _Run:
                 exec(compiled.code, names)
                 value = names["run"](self._call, **self._job["arguments"])
             return self._done("ok", value=value)
-        except Ended as end:
-            return self._done("ended", outcome=end.outcome)
-        except Diverged as error:
-            return self._done("diverged", error=("diverged", str(error), _line(error)))
         except ToolError as error:
             return self._done("error", error=(error.kind, error.message, _line(error)))
         except MemoryError:
@@ -80,6 +79,10 @@ class _Run:
             return self._done("error", error=("recursion", "it recursed too deeply", _line(error)))
         except BaseException as error:  # top handler of the worker: whatever tool code raises is its result
             return self._done("error", error=(_kind(error), _message(error), _line(error)))
+
+    def _end_diverged(self, reason: str) -> None:
+        frames.send(self._pipe, self._done("diverged", error=("diverged", reason, _line_now())))
+        os._exit(0)
 
     def _unguarded(self) -> dict[str, Any]:
         """The diagnostic without the language layer: plain Python against the wall alone. No call has an effect."""
@@ -120,7 +123,9 @@ class _Run:
     def _ask(self, message: dict[str, Any]) -> Any:
         self._calls += len(message.get("calls", (1,)))
         if self._calls > self._job["limits"]["calls"]:
-            raise Ended({"status": "error", "kind": "calls", "message": "the limit of calls was reached"})
+            outcome = {"status": "error", "kind": "calls", "message": "the limit of calls was reached"}
+            frames.send(self._pipe, self._done("ended", outcome=outcome))
+            os._exit(0)
         try:
             frames.send(self._pipe, message)
         except frames.BadFrame as error:
@@ -129,8 +134,6 @@ class _Run:
         reply = frames.receive(self._pipe)
         if "value" in reply:
             return reply["value"]
-        if "end" in reply:
-            raise Ended(reply["end"])
         failed = reply["error"]
         raise ToolError(failed["message"], failed["kind"], failed.get("details"))
 
@@ -186,3 +189,13 @@ def _line(error: BaseException) -> int:
             line = trace.tb_lineno
         trace = trace.tb_next
     return line
+
+
+def _line_now() -> int:
+    """The line of tool code that runs at this moment, the innermost one."""
+    frame = sys._getframe()  # pyright: ignore[reportPrivateUsage]
+    while frame is not None:
+        if frame.f_code.co_filename == "tool.py":
+            return frame.f_lineno
+        frame = frame.f_back
+    return 0

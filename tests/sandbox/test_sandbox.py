@@ -35,6 +35,21 @@ async def script(host: SandboxHost, source: str, **arguments: Any) -> SandboxRes
 
 
 LEGITIMATE = [
+    (
+        "def kind(v):\n    match v:\n        case {'id': str(i), **rest}:\n            return [i, rest]\n"
+        "        case [a, *more] if a > 1:\n            return more\n        case int() | float():\n            return 'n'\n"
+        "        case 'x' | None:\n            return 'x'\n        case _:\n            return '?'\n"
+        "[kind({'id': 'q', 'z': 1}), kind([2, 3]), kind(5), kind(None), kind([0])]",
+        [["q", {"z": 1}], [3], "n", "x", "?"],
+    ),
+    ("def f():\n    n = 0\n    def g():\n        nonlocal n\n        n += 1\n    g()\n    g()\n    return n\nf()", 2),
+    (
+        "class Bag:\n    def __init__(self, items):\n        self.items = list(items)\n    def __len__(self):\n"
+        "        return len(self.items)\n    def __iter__(self):\n        return iter(self.items)\n    def __getitem__(self, i):\n"
+        "        return self.items[i]\n    def __repr__(self):\n        return 'Bag'\n    def __enter__(self):\n        return self\n"
+        "    def __exit__(self, a, b, c):\n        return False\nwith Bag([1, 2]) as b:\n    r = [len(b), list(b), b[0], repr(b)]\nr",
+        [2, [1, 2], 1, "Bag"],
+    ),
     ("sum(x * x for x in range(10) if x % 2)", 165),
     ("sorted({'b': 1, 'a': 2}.items(), key=lambda p: p[1])", [["b", 1], ["a", 2]]),
     ("d = {}\nfor w in 'a b a'.split():\n    d[w] = d.get(w, 0)\n    d[w] += 1\nd", {"a": 2, "b": 1}),
@@ -159,7 +174,14 @@ HOSTILE = [
     "from functools import update_wrapper",
     "import operator\noperator.attrgetter('__class__')",
     "import functools\nfunctools.partial.func",
-    "match 1:\n    case int():\n        pass",
+    "match 1:\n    case int(real=x):\n        pass",
+    "match 1:\n    case __x:\n        pass",
+    "match call:\n    case object(__class__=c):\n        pass",
+    "match 1:\n    case call.x:\n        pass",
+    "def f():\n    nonlocal __builtins__",
+    "class X:\n    def __getattribute__(self, n):\n        return 1",
+    "class X:\n    def __new__(cls):\n        return 1",
+    "class X:\n    def __class_getitem__(cls, k):\n        return 1",
     "try:\n    pass\nexcept* ValueError:\n    pass",
     "import math as m\nm.sqrt.__self__",
     "async def f():\n    pass",
@@ -269,6 +291,21 @@ async def test_a_guard_cannot_be_caught_and_tells_what_differed(host: SandboxHos
 
     assert result.status == "diverged" and result.error is not None
     assert result.error.message.startswith("a is int (1), expected str")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "try:\n    require(False, 'no')\nfinally:\n    result = 1",
+        "def f():\n    try:\n        require(False, 'no')\n    finally:\n        return 1\nresult = f()",
+        "while True:\n    try:\n        expect(1, 'str')\n    finally:\n        break\nresult = 1",
+        "class S:\n    def __enter__(self):\n        return self\n    def __exit__(self, a, b, c):\n        return True\n"
+        "with S():\n    require(False, 'no')\nresult = 1",
+        "def g():\n    try:\n        yield 1\n    finally:\n        require(False, 'no')\nfor x in g():\n    break\nresult = 1",
+    ],
+)
+async def test_no_construct_of_the_language_goes_on_behind_a_guard(host: SandboxHost, source: str) -> None:
+    assert (await script(host, source)).status == "diverged"
 
 
 async def test_the_end_of_a_run_by_the_host_cannot_be_caught(host: SandboxHost) -> None:

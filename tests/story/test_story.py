@@ -262,3 +262,31 @@ async def test_files_are_read_and_written_inside_the_workspace_only(project: Pro
             assert (await run("Read", file_path=path))["status"] == "pending", path
             assert (await run("Write", file_path=path, content="x"))["status"] == "pending", path
     assert outside.read_text() == "secret"
+
+
+@pytest.mark.requirement("H-07", "H-20")
+async def test_a_client_of_the_modern_era_hears_of_a_new_tool_on_its_listen_stream(project: Project) -> None:
+    code = (
+        '"""Email of a user."""\n\n\ndef run(call, *, user_id: str) -> str:\n'
+        '    return call("shop__get_user_details", user_id=user_id)["parsed_content"]["email"]\n'
+    )
+    async with project.client(mode="auto") as client, client.listen(tools_list_changed=True) as events:
+        assert client.protocol_version == "2026-07-28"
+        runs = []
+        for user in ("yusuf_khan_2015", "fatima_muller_6713"):
+            opened = await call(client, "dispatch_goal", goal=f"email of {user}")
+            await tool(client, "get_user_details", user_id=user)
+            await call(client, "report_outcome", run_id=opened["run_id"], success=True)
+            runs.append(opened["run_id"])
+        proposed = await call(client, "propose_tool", name="email_of", code=code, run_ids=runs)
+        await project.druse("approvals", "approve", proposed["approval_id"], "--yes")
+        with anyio.fail_after(10):
+            await anext(aiter(events))
+        assert "email_of" in [entry.name for entry in (await client.list_tools()).tools]
+        answer = await call(client, "email_of", user_id="yusuf_khan_2015")
+        assert answer == {"result": "yusuf.khan4494@example.com"}
+        (project.root / "tools" / "generated" / "email_of" / "v1.json").unlink()
+        with anyio.fail_after(10):
+            await anext(aiter(events))
+        assert "email_of" not in [entry.name for entry in (await client.list_tools()).tools]
+        assert "files removed" in (await call(client, "run_tool", name="email_of", arguments={}))["message"]
