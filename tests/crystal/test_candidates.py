@@ -120,7 +120,7 @@ async def test_a_run_that_nobody_reported_never_counts(desk: Desk) -> None:
     assert await candidates(desk.store, min_usage=1) == []
 
 
-@pytest.mark.requirement("H-05", "X-04")
+@pytest.mark.requirement("H-34")
 async def test_reporting_twice_counts_once(desk: Desk) -> None:
     run_id = await desk.work()
     again = await desk.recorder.close(run_id, success=False)

@@ -344,7 +344,6 @@ def open_descriptors() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@pytest.mark.requirement("S-22")
 async def test_many_runs_leave_no_process_and_no_descriptor_behind() -> None:
     before = open_descriptors()
     async with SandboxHost.open(ready=1) as host:

@@ -38,7 +38,7 @@ async def look_up(client: Client, first: str, last: str, postcode: str) -> dict[
     return opened
 
 
-@pytest.mark.requirement("H-25", "H-27", "H-32")
+@pytest.mark.requirement("H-25", "H-27")
 async def test_reading_work_done_often_enough_is_replayed_with_other_values(project: Project) -> None:
     async with project.client() as client:
         modes = [(await look_up(client, *user))["mode"] for user in USERS]

@@ -290,3 +290,28 @@ async def test_a_client_of_the_modern_era_hears_of_a_new_tool_on_its_listen_stre
             await anext(aiter(events))
         assert "email_of" not in [entry.name for entry in (await client.list_tools()).tools]
         assert "files removed" in (await call(client, "run_tool", name="email_of", arguments={}))["message"]
+
+
+@pytest.mark.requirement("N-01")
+def test_everything_works_without_a_network(project: Project) -> None:
+    import os
+    import shutil
+    import subprocess
+    import sys
+
+    unshare = shutil.which("unshare")
+    probe = subprocess.run([unshare or "false", "-rn", "true"], check=False, capture_output=True)
+    if unshare is None or probe.returncode:
+        pytest.skip("this machine gives no network namespace to a user")
+    done = subprocess.run(
+        [
+            *(unshare, "-rn", sys.executable, "-m", "druse", "run", "shop__get_user_details"),
+            *("--args-json", '{"user_id": "yusuf_khan_2015"}', "--json"),
+        ],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "XDG_CONFIG_HOME": str(project.root / "none")},
+    )
+    assert json.loads(done.stdout)["ok"] is True, done.stderr
