@@ -405,6 +405,7 @@ async def open_application(workspace: Workspace, *, background: bool = False) ->
             finally:
                 watching.cancel()
                 idling.cancel()
+                await asyncio.shield(base.recorder.close_own())
 
 
 async def _close_idle(base: Base) -> None:

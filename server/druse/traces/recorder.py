@@ -131,6 +131,11 @@ class Recorder:
         self._forget(run_id)
         return Closed(run_id, status, workflow, changed)
 
+    async def close_own(self) -> None:
+        """Close what this process holds open, as it ends: without a report these are unfinished."""
+        for run_id, _ in list(self._open.values()):
+            await self._end_unreported(run_id, "closed when the client left, without report_outcome")
+
     async def close_idle(self) -> list[str]:
         """Close what nobody touched for the idle time, also runs of processes that died; their ids."""
         closed = await self._store.runs.idle(before=self._clock() - self._idle_seconds)
