@@ -354,3 +354,39 @@ def test_a_user_turn_in_the_middle_ends_the_program() -> None:
     found = induce(runs)
 
     assert "book" not in found.source and "forecast" in found.source
+
+
+def test_a_value_inside_a_sentence_is_cut_out_where_the_words_around_it_stay() -> None:
+    def server() -> Any:
+        return lambda tool, a: (
+            (
+                "Sorry, nothing was made."
+                if a["title"] == "odd"
+                else f"Created issue {sum(map(ord, a['title']))}: {a['title']}"
+            )
+            if tool == "create"
+            else "ok"
+        )
+
+    def program(call: Any, title: str) -> None:
+        text = call("create", title=title)
+        call("label", issue=int(text.split("issue ")[1].split(":")[0]), label="bug")
+
+    found = learned(program, server, [{"title": title} for title in ("alpha", "beta x", "gamma", "delta")])
+
+    assert [parameter.name for parameter in found.parameters] == ["title"], found.source
+    assert same_calls(found, program, server, {"title": "new one"}, {"title": "new one"})
+    with pytest.raises(Diverged):
+        execute(found, server(), {"title": "odd"})
+
+
+def test_the_first_of_a_list_written_as_text_is_not_cut_out() -> None:
+    def server() -> Any:
+        return lambda tool, a: f"Files: {a['q'][::-1]}1, {a['q'][::-1]}2, {a['q'][::-1]}3" if tool == "list" else "ok"
+
+    def program(call: Any, q: str) -> None:
+        call("open", file=call("list", q=q).split(": ")[1].split(", ")[0])
+
+    found = learned(program, server, [{"q": q} for q in ("alpha", "beta", "gamma", "delta")])
+
+    assert ".split(" not in found.source

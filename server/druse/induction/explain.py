@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from druse.induction.computed import computed
+from druse.induction.extraction import extracted
 from druse.induction.instances import Instance
 from druse.induction.procedure import Binding, Constant, Each, FromPlace, Lookup, Parameter
 from druse.induction.templates import template
@@ -44,6 +45,7 @@ def explain(name: str, instances: Sequence[Instance], order: dict[str, int]) -> 
         or template(instances, lambda place: _rank(name, place, order))
         or _lookup(instances, order)
         or computed(instances)
+        or extracted(instances)
     )
 
 

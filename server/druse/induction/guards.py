@@ -13,6 +13,7 @@ from druse.induction.procedure import (
     Computed,
     Constant,
     Each,
+    Extracted,
     FromPlace,
     Lookup,
     Loop,
@@ -149,7 +150,7 @@ def _binding_places(binding: Binding) -> Iterator[Place]:
         yield from binding.others
     elif isinstance(binding, Template):
         yield from (part for part in binding.parts if isinstance(part, Place))
-    elif isinstance(binding, Each):
+    elif isinstance(binding, Each | Extracted):
         yield binding.source
     elif isinstance(binding, Lookup):
         yield binding.source

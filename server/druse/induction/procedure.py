@@ -72,7 +72,17 @@ class Computed:
     constant: Json = None
 
 
-Binding: TypeAlias = "Constant | Parameter | FromPlace | Template | Lookup | Each | Computed"
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What stands in a text between `left` and `right`; an empty side is the text's own end."""
+
+    source: Place
+    left: str
+    right: str
+    number: bool = False
+
+
+Binding: TypeAlias = "Constant | Parameter | FromPlace | Template | Lookup | Each | Computed | Extracted"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from druse.induction.procedure import (
     Condition,
     Constant,
     Each,
+    Extracted,
     FromPlace,
     Lookup,
     Loop,
@@ -183,6 +184,10 @@ class _Writer:
                     if other.root in self.variables:
                         known = f"{self.place(binding.place)} == {self.place(other)}"
                         yield f"require({known}, {_text(f'which of the two {name} comes from was never told apart')})"
+            elif isinstance(binding, Extracted):
+                words = [text for text in (binding.left, binding.right) if text]
+                known = " and ".join(f"{_text(text)} in {self.place(binding.source)}" for text in words)
+                yield f"require({known or 'True'}, {_text(f'{name} is not where it was in all runs')})"
 
     def _arguments(self, call: Call) -> Iterator[tuple[str, str]]:
         for argument in call.symbol[1]:
@@ -217,7 +222,17 @@ class _Writer:
             if not binding.key:
                 return f"{self.place(binding.source)}[{known}]{accessors}"
             return f"one({self.place(binding.source)}, {_text(binding.key)}, {known}){accessors}"
+        if isinstance(binding, Extracted):
+            return self._extracted(binding)
         return self._computed(binding)
+
+    def _extracted(self, binding: Extracted) -> str:
+        text = self.place(binding.source)
+        if binding.left:
+            text = f"{text}.split({_text(binding.left)}, 1)[1]"
+        if binding.right:
+            text = f"{text}.split({_text(binding.right)}, 1)[0]"
+        return f"int({text})" if binding.number else text
 
     def _template(self, binding: Template) -> str:
         pieces: list[str] = []
