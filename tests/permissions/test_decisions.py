@@ -28,6 +28,8 @@ def verdict(
 
 
 ALLOWED_BY_GIT = [
+    *("git --no-pager log --oneline", "git diff --text", "git commit --amend --no-edit", "git pull --rebase"),
+    *("git log --all --graph --format=%h", "git branch --contains x", "git tag --list", "git diff --stat --cached"),
     *("git status", "git", "git  status", '"git" status', "g\\it status", "git status && echo hi", "git status | cat"),
     *("git log -3 --oneline", "git add -A; git commit -m 'fix: it'", "git diff 2>/dev/null", "timeout 5 git status"),
     *("nice git status", "nohup git status", "if true; then git status; fi", "git status # comment"),
@@ -35,6 +37,8 @@ ALLOWED_BY_GIT = [
     *("git checkout -- src/a.py", "git fetch origin", "git stash pop", "git branch -a", "git show HEAD~1:README.md"),
 ]
 ASKED_UNDER_GIT = [
+    *("git grep --open=x y", "git grep --ope x", "git clone --u x y", "git fetch --upload x", "git log --outp=x"),
+    *("git clone --conf a=b u", "git ls-remote --exec=x", "git push --rec x", "git init --temp=x"),
     *("gitk", "git-lfs version", "git status & rm x", "git status; rm x", "git $(x)", "git `x`", "git status > out"),
     *("git -c alias.x='!sh' x", "git -C /etc status", "git status\nrm x", "env git status", "X=1 git status"),
     *(

@@ -28,11 +28,17 @@ def _options(*patterns: str, subcommands: Sequence[str] = ()) -> Options:
 _GIT_GLOBAL = re.compile(
     r"-[cC].*|--(?:exec-path|git-dir|work-tree|namespace|super-prefix|config-env|attr-source|paginate)(?:=.*)?|-p"
 )
-# git after its subcommand: options that start a program or write where they say, in every abbreviation git accepts.
+# git after its subcommand: options that start a program or write where they say. git accepts every abbreviation of a
+# long option, so each prefix of these counts, but for the full names of harmless options.
+_GIT_LONG = (
+    *("--upload-pack", "--receive-pack", "--exec", "--output", "--output-directory", "--ext-diff", "--extcmd"),
+    *("--open-files-in-pager", "--textconv", "--template", "--config", "--sendmail-cmd", "--smtp-server", "--editor"),
+    *("--to-command", "--use-compress-program", "--remote", "--work-tree", "--git-dir", "--separate-git-dir"),
+    *("--reference", "--shared", "--bundle-uri", "--recurse-submodules-default", "--config-env", "--exec-path"),
+)
+_GIT_HARMLESS = frozenset(("--text", "--remote", "--edit"))
 _GIT_LOCAL = re.compile(
-    r"--upl.*|--rece.*|--exec.*|--outp.*|--ext-d.*|--extc.*|--open-f.*|--textc.*|--templ.*|--confi.*|--sendm.*|--smtp.*"
-    r"|--edi.*|--to-c.*|--use-c.*|--remot=.*|--work-tr.*|--git-d.*|--sepa.*|--refe.*|--shar.*"
-    r"|(?:ext|fd)::.*|file://.*|!.+"
+    r"(?:ext|fd)::.*|file://.*|!.+"
     r"|.*core\.(?:pager|editor|sshcommand|fsmonitor|hookspath|askpass|gitproxy|alternaterefscommand).*",
     re.DOTALL | re.IGNORECASE,
 )
@@ -49,6 +55,13 @@ _GIT_NEVER = frozenset(
 _GIT_CONFIG_READS = frozenset(("--get", "--get-all", "--get-regexp", "--list", "-l", "get", "list"))
 
 
+def _reaches_out(word: str) -> bool:
+    name, equals, _ = word.partition("=")
+    if not name.startswith("--") or len(name) < 3 or (name in _GIT_HARMLESS and not equals):
+        return False
+    return any(option.startswith(name) or name.startswith(option) for option in _GIT_LONG)
+
+
 def _git_uncovered(words: Sequence[str], fixed: set[str]) -> str:
     subcommand = ""
     for word in words[1:]:
@@ -61,7 +74,9 @@ def _git_uncovered(words: Sequence[str], fixed: set[str]) -> str:
                 return word
             continue
         short = _GIT_SHORT.get(subcommand)
-        if word not in fixed and (_GIT_LOCAL.fullmatch(word) or (short and re.fullmatch(short, word, re.DOTALL))):
+        if word in fixed:
+            continue
+        if _reaches_out(word) or _GIT_LOCAL.fullmatch(word) or (short and re.fullmatch(short, word, re.DOTALL)):
             return word
     if subcommand == "config" and not _GIT_CONFIG_READS.intersection(words):
         return "config"
