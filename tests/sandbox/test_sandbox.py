@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -350,3 +353,39 @@ async def test_many_runs_leave_no_process_and_no_descriptor_behind() -> None:
         for number in range(60):
             assert (await script(host, f"{number} + 1")).value == number + 1
     assert open_descriptors() <= before + 2
+
+
+def sandbox_processes() -> list[int]:
+    """Every process of the sandboxes that this process started: zygotes and their workers."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+    zygotes = {pid for pid, parent in parents.items() if parent == os.getpid() and _is_zygote(pid)}
+    return sorted({pid for pid, parent in parents.items() if parent in zygotes} | zygotes)
+
+
+def _is_zygote(pid: int) -> bool:
+    try:
+        return b"druse_sandbox" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+async def test_a_killed_sandbox_is_an_error_and_the_next_run_works() -> None:
+    others = set(sandbox_processes())
+    async with SandboxHost.open(Limits(cpu_seconds=20), ready=1) as own:
+        assert (await script(own, "1")).value == 1
+
+        async def slow(tool: str, arguments: JsonObject) -> Any:
+            for pid in set(sandbox_processes()) - others:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            return 1
+
+        killed = await own.run("call('x')\nwhile True:\n    pass", {}, call=slow, mode="script")
+        assert killed.status == "killed" and killed.error is not None and killed.error.kind == "killed"
+        assert (await script(own, "2")).value == 2

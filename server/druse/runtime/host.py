@@ -99,12 +99,20 @@ class SandboxHost:
         return CompileReport(problems, tuple(message.get("tools", [])), bool(message.get("dynamic_calls")))
 
     async def _worker(self) -> Worker:
+        """A waiting worker; a zygote that somebody killed is replaced once."""
+        zygote = await self._running(None)
+        try:
+            return await zygote.worker()
+        except SandboxFailure:
+            return await (await self._running(zygote)).worker()
+
+    async def _running(self, broken: Zygote | None) -> Zygote:
         async with self._starting:
-            if self._zygote is None or not self._zygote.alive:
+            if self._zygote is None or self._zygote is broken or not self._zygote.alive:
                 await self._stack.aclose()
                 self._stack = contextlib.AsyncExitStack()
                 self._zygote = await self._stack.enter_async_context(Zygote.start(self._limits, self._ready))
-        return await self._zygote.worker()
+            return self._zygote
 
     def _ended(self, outcome: Outcome, conversation: _Conversation, started: float) -> SandboxResult:
         return SandboxResult(

@@ -104,7 +104,9 @@ class Zygote:
                     head += part
         except (OSError, TimeoutError) as error:
             ours.close()
-            raise SandboxFailure(f'No worker of the sandbox could be started: {error}. See "druse doctor".') from error
+            raise SandboxFailure(
+                f'No worker of the sandbox could be started: {error}. See "druse sandbox status".'
+            ) from error
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
         return Worker(int(struct.unpack("<I", head)[0]), reader, writer)
 
