@@ -7,12 +7,12 @@
 from __future__ import annotations
 
 import builtins
-import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
-from druse_sandbox.facades import build, power
-from druse_sandbox.guards import DATA_TYPES, Record, check_spec, get_attribute, get_item, make_class, write_to
+from druse_sandbox import bounds
+from druse_sandbox.facades import build
+from druse_sandbox.guards import DATA_TYPES, Record, get_attribute, get_item, make_class, write_to
 
 _PLAIN = (
     "abs all any bool bytes callable chr complex dict divmod enumerate filter float frozenset hash hex int isinstance "
@@ -21,7 +21,6 @@ _PLAIN = (
     "NotImplementedError OverflowError RuntimeError StopIteration TypeError UnicodeDecodeError UnicodeEncodeError "
     "UnicodeError ValueError ZeroDivisionError FloatingPointError RecursionError property staticmethod classmethod"
 )
-_MAX_REPEAT = 8 * 1024 * 1024
 
 
 class Diverged(BaseException):
@@ -73,8 +72,9 @@ def names_for(call: Callable[..., Any], call_all: Callable[..., Any], report: Ca
             "__import__": importer,
             "object": Record,
             "type": _type_of,
-            "pow": power,
-            "format": lambda value, spec="": format(value, check_spec(spec)),
+            "type_name": _name_of_type,
+            "pow": bounds.power,
+            "format": bounds.formatted,
             "getattr": _getattr,
             "hasattr": _hasattr,
             "setattr": _setattr,
@@ -93,7 +93,12 @@ def names_for(call: Callable[..., Any], call_all: Callable[..., Any], report: Ca
         "_getitem_": get_item,
         "_getiter_": iter,
         "_write_": write_to,
-        "_inplacevar_": _inplace,
+        "_inplacevar_": bounds.inplace,
+        "_power_": bounds.power,
+        "_shift_": bounds.shift,
+        "_times_": bounds.times,
+        "_modulo_": bounds.modulo,
+        "_format_": bounds.formatted,
         "_iter_unpack_sequence_": _unpack_each,
         "_unpack_sequence_": _unpack,
         "_print_": printer,
@@ -135,6 +140,12 @@ def _type_of(value: Any) -> type:
     raise TypeError("the type of this value is not available here")
 
 
+def _name_of_type(kind: Any) -> str:
+    if not isinstance(kind, type):
+        raise AttributeError(f"{type(kind).__name__} has no __name__ here")
+    return kind.__name__
+
+
 def _getattr(value: Any, name: Any, *default: Any) -> Any:
     try:
         return get_attribute(value, name)
@@ -153,30 +164,9 @@ def _hasattr(value: Any, name: Any) -> bool:
 
 
 def _setattr(value: Any, name: Any, new: Any) -> None:
-    if type(name) is not str or name.startswith("_") or not isinstance(value, Record):
+    if type(name) is not str or name.startswith("_") or not isinstance(write_to(value), Record):
         raise AttributeError("this attribute cannot be set here")
     setattr(value, name, new)
-
-
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "+=": operator.iadd,
-    "-=": operator.isub,
-    "*=": operator.imul,
-    "/=": operator.itruediv,
-    "//=": operator.ifloordiv,
-    "%=": operator.imod,
-    "**=": power,
-    "<<=": operator.ilshift,
-    ">>=": operator.irshift,
-    "|=": operator.ior,
-    "&=": operator.iand,
-    "^=": operator.ixor,
-    "@=": operator.imatmul,
-}
-
-
-def _inplace(sign: str, left: Any, right: Any) -> Any:
-    return _OPERATORS[sign](left, right)
 
 
 def _unpack_each(value: Any, spec: Any, getiter: Any = iter) -> Iterator[Any]:

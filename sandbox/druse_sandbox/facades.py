@@ -32,11 +32,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from druse_sandbox import bounds, records
 from druse_sandbox.guards import Facade
 
 _RE_FUNCTIONS = ("compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn")
 _MAX_PATTERN = 2000
-_MAX_POWER_BITS = 200_000
 
 
 def _members(module: Any, names: str) -> dict[str, Any]:
@@ -66,18 +66,14 @@ def _bounded(function: Callable[..., Any]) -> Callable[..., Any]:
     return checked
 
 
-def power(base: Any, exponent: Any, modulus: Any = None) -> Any:
-    """`pow` that refuses results of more than some 200,000 bits before computing them."""
-    bits = base.bit_length() if type(base) is int and type(exponent) is int and modulus is None else 0
-    if exponent and bits * exponent > _MAX_POWER_BITS:
-        raise OverflowError("the power is too large")
-    return pow(base, exponent, modulus) if modulus is not None else pow(base, exponent)
-
-
 def _factorial(n: int) -> int:
     if n > 5000:
         raise OverflowError("factorial is available up to 5000 here")
     return math.factorial(n)
+
+
+def _product(values: Any, *, start: Any = 1) -> Any:
+    return functools.reduce(bounds.times, values, start)
 
 
 def _hash(name: str) -> Callable[[Any], Facade]:
@@ -134,9 +130,10 @@ def build() -> dict[str, Facade]:
                 math,
                 "acos acosh asin asinh atan atan2 atanh ceil copysign cos cosh degrees dist e erf erfc exp expm1 fabs "
                 "floor fmod frexp fsum gamma gcd hypot inf isclose isfinite isinf isnan isqrt lcm ldexp lgamma log "
-                "log10 log1p log2 modf nan pi pow prod radians remainder sin sinh sqrt tan tanh tau trunc",
+                "log10 log1p log2 modf nan pi pow radians remainder sin sinh sqrt tan tanh tau trunc",
             ),
             "factorial": _factorial,
+            "prod": _product,
             "comb": lambda n, k: math.comb(n, k) if n <= 10_000 else _refuse("comb"),
             "perm": lambda n, k=None: math.perm(n, k) if n <= 2_000 else _refuse("perm"),
         },
@@ -179,8 +176,15 @@ def build() -> dict[str, Facade]:
         "operator": {
             "add": lambda a, b: a + b,
             "sub": lambda a, b: a - b,
-            "mul": lambda a, b: a * b,
+            "mul": bounds.times,
             "itemgetter": _itemgetter,
+        },
+        "dataclasses": {
+            "dataclass": records.dataclass,
+            "field": records.field,
+            "asdict": records.asdict,
+            "astuple": records.astuple,
+            "replace": records.replace,
         },
         "urllib": {"parse": parse},
         "typing": dict.fromkeys(("Any", "Optional", "Union", "List", "Dict", "Tuple", "Iterable", "Sequence"), list),

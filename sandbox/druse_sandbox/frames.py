@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from typing import Any
 
 MAX_FRAME = 4 * 1024 * 1024
 MAX_DEPTH = 48
+MAX_VALUES = 500_000
 MAX_DIGITS = 400
 _HEAD = struct.Struct("<I")
 
@@ -34,9 +36,12 @@ def encode(message: Any, limit: int = MAX_FRAME) -> bytes:
 
 def decode(body: bytes) -> Any:
     """The message of a frame's body. Raises BadFrame."""
-    _check_depth(body)
+    _check_size(body)
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refused, parse_int=_integer)
+        value = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_refused, parse_int=_integer)
+        if _ESCAPED_SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # refuses one that stands alone
+        return value
     except (ValueError, RecursionError) as error:
         raise BadFrame(f"not JSON: {error}") from None
 
@@ -72,41 +77,32 @@ def _exactly(descriptor: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _check_depth(body: bytes) -> None:
-    """Count in one pass over the bytes how deep brackets outside of strings nest."""
-    depth = 0
-    quoted = False
-    skip = False
-    for byte in body if (body.count(b"[") + body.count(b"{")) > MAX_DEPTH else b"":
-        if skip:
-            skip = False
-        elif quoted:
-            skip = byte == 0x5C
-            quoted = byte != 0x22
-        elif byte == 0x22:
-            quoted = True
-        elif byte in (0x5B, 0x7B):
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise BadFrame(f"nested deeper than {MAX_DEPTH}")
-        elif byte in (0x5D, 0x7D):
-            depth -= 1
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_TEXTS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+
+
+def _check_size(body: bytes) -> None:
+    """Refuse what would nest too deeply or become too many values, from the bytes alone."""
+    if body.count(b",") + body.count(b"[") + body.count(b"{") <= MAX_DEPTH:
+        return
+    bare = _TEXTS.sub(b"", body)
+    if bare.count(b",") + bare.count(b"[") + bare.count(b"{") > MAX_VALUES:
+        raise BadFrame(f"more than {MAX_VALUES} values")
+    brackets = bare.translate(None, _OTHERS)
+    for _ in range(MAX_DEPTH):  # each pass takes the innermost pairs away
+        if not brackets:
+            return
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    if brackets:
+        raise BadFrame(f"nested deeper than {MAX_DEPTH}, or not closed")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         raise ValueError("a key stands twice in one object")
-    for key, value in pairs:
-        if any(isinstance(text, str) and _surrogates(text) for text in (key, value)):
-            raise ValueError("a text holds a lone surrogate")
     return made
-
-
-def _surrogates(text: str) -> bool:
-    if text.isascii():
-        return False
-    return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _refused(name: str) -> Any:

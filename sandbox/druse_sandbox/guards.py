@@ -19,6 +19,8 @@ import re
 import uuid
 from typing import Any, cast
 
+from druse_sandbox.bounds import check_spec
+
 
 def names(text: str) -> frozenset[str]:
     """The words of a text as a set."""
@@ -189,14 +191,6 @@ class _SafeFormat:
         return re.sub(r"\{\{|\}\}|\{(\w*)(?:!([rs]))?(?::([^{}]*))?\}|[{}]", value, self.text)
 
 
-def check_spec(spec: str) -> str:
-    """A format specification, if its width stays small."""
-    for digits in re.findall(r"\d+", spec):
-        if len(digits) > 4:
-            raise ValueError("a width over 9999 is not available here")
-    return spec
-
-
 def get_item(value: Any, key: Any) -> Any:
     """`value[key]`; types are subscripted only in annotations, where the alias says nothing."""
     return value[key]
@@ -204,7 +198,11 @@ def get_item(value: Any, key: Any) -> Any:
 
 def write_to(value: Any) -> Any:
     """The object of an assignment to `value.x` or `value[x]`, if tool code may change it."""
-    if type(value) in _WRITABLE or isinstance(value, Record):
+    if type(value) in _WRITABLE:
+        return value
+    if isinstance(value, Record):
+        if getattr(type(value), "desugared_frozen", False) is True:
+            raise AttributeError(f"{type(value).__name__} is frozen")
         return value
     if type(value) is type and issubclass(value, Record) and value is not Record:
         return value

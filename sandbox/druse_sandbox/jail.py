@@ -24,50 +24,85 @@ _ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 # Landlock has the same numbers everywhere.
 _LANDLOCK_CREATE, _LANDLOCK_RESTRICT = 444, 446
 
-# What a locked interpreter needs: its pipe, memory without execution, time, signals to itself, its end.
-_ALLOW = {
-    "x86_64": {
-        *(0, 1, 3, 5, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 28, 35, 39, 60, 96, 97, 98, 131, 186, 201, 202, 204, 228),
-        *(229, 230, 231, 234, 270, 273, 318, 334, 281, 7, 271),
-    },
-    "aarch64": {
-        *(63, 64, 57, 80, 62, 222, 226, 215, 214, 134, 135, 139, 124, 216, 233, 101, 172, 93, 169, 163, 165, 132, 178),
-        *(98, 123, 113, 114, 115, 94, 131, 99, 278, 293, 73),
-    },
+# System calls by name, with their numbers on x86-64 and aarch64 (None: there is no such call).
+_NUMBERS: dict[str, tuple[int | None, int | None]] = {
+    # What a locked interpreter needs: memory without execution, time, signals to itself, its end.
+    "close": (3, 57),
+    "fstat": (5, 80),
+    "lseek": (8, 62),
+    "munmap": (11, 215),
+    "brk": (12, 214),
+    "rt_sigaction": (13, 134),
+    "rt_sigprocmask": (14, 135),
+    "rt_sigreturn": (15, 139),
+    "sched_yield": (24, 124),
+    "mremap": (25, 216),
+    "madvise": (28, 233),
+    "nanosleep": (35, 101),
+    "getpid": (39, 172),
+    "exit": (60, 93),
+    "gettimeofday": (96, 169),
+    "getrlimit": (97, 163),
+    "getrusage": (98, 165),
+    "sigaltstack": (131, 132),
+    "gettid": (186, 178),
+    "time": (201, None),
+    "futex": (202, 98),
+    "sched_getaffinity": (204, 123),
+    "clock_gettime": (228, 113),
+    "clock_getres": (229, 114),
+    "clock_nanosleep": (230, 115),
+    "exit_group": (231, 94),
+    "set_robust_list": (273, 99),
+    "getrandom": (318, 278),
+    "rseq": (334, 293),
+    "poll": (7, None),
+    "ppoll": (271, 73),
+    "pselect6": (270, 72),
+    # Refused politely, so that a late import or a look around is an ordinary error.
+    "open": (2, None),
+    "openat": (257, 56),
+    "openat2": (437, 437),
+    "stat": (4, None),
+    "lstat": (6, None),
+    "newfstatat": (262, 79),
+    "statx": (332, 291),
+    "access": (21, None),
+    "faccessat": (269, 48),
+    "faccessat2": (439, 439),
+    "readlink": (89, None),
+    "readlinkat": (267, 78),
+    "getdents64": (217, 61),
+    "getcwd": (79, 17),
+    "ioctl": (16, 29),
+    "fcntl": (72, 25),
+    "prlimit64": (302, 261),
+    "socket": (41, 198),
+    "connect": (42, 203),
+    "bind": (49, 200),
+    "fork": (57, None),
+    "vfork": (58, None),
+    "clone": (56, 220),
+    "clone3": (435, 435),
+    "execve": (59, 221),
+    "execveat": (322, 281),
+    "kill": (62, 129),
+    "getppid": (110, 173),
+    # Allowed with conditions on their arguments.
+    "read": (0, 63),
+    "write": (1, 64),
+    "mmap": (9, 222),
+    "mprotect": (10, 226),
+    "tgkill": (234, 131),
 }
-# Refused politely, so that a late import or a look at the file system is an ordinary error.
-_POLITE = {
-    "x86_64": {
-        2,
-        4,
-        6,
-        16,
-        21,
-        72,
-        79,
-        89,
-        217,
-        257,
-        267,
-        269,
-        332,
-        437,
-        439,
-        41,
-        49,
-        42,
-        56,
-        57,
-        58,
-        435,
-        59,
-        322,
-        62,
-    },
-    "aarch64": {25, 29, 48, 56, 61, 78, 17, 291, 437, 439, 198, 200, 203, 220, 435, 221, 281, 129, 79, 261},
-}
-_MMAP = {"x86_64": (9, 10), "aarch64": (222, 226)}
-_TGKILL = {"x86_64": 234, "aarch64": 131}
+_NAMES = list(_NUMBERS)
+_ALLOWED_CALLS = _NAMES[: _NAMES.index("open")]
+_POLITE_CALLS = _NAMES[_NAMES.index("open") : _NAMES.index("read")]
+
+
+def number_of(machine: str, call: str) -> int | None:
+    """The number of a system call on `x86_64` or `aarch64`; None where that machine has none."""
+    return _NUMBERS[call][0 if machine == "x86_64" else 1]
 
 
 def lock(limits: dict[str, int], *, keep: int) -> dict[str, str]:
@@ -82,7 +117,7 @@ def lock(limits: dict[str, int], *, keep: int) -> dict[str, str]:
     libc = ctypes.CDLL(None, use_errno=True)
     _layer(report, "no_new_privs", lambda: _no_new_privs(libc))
     _layer(report, "landlock", lambda: _landlock(libc))
-    _layer(report, "seccomp", lambda: _seccomp(libc))
+    _layer(report, "seccomp", lambda: _seccomp(libc, keep))
     return report
 
 
@@ -184,7 +219,7 @@ _LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL, _ALLOWED, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
 
 
-def filter_program(machine: str, pid: int) -> list[tuple[int, int, int, int]]:
+def filter_program(machine: str, pid: int, pipe: int) -> list[tuple[int, int, int, int]]:
     """The seccomp program: architecture and x32 checked, allow-list, no executable memory, kill on the rest."""
     steps: list[tuple[int, int, int, int]] = [
         (_LOAD, 0, 0, 4),  # architecture
@@ -194,34 +229,34 @@ def filter_program(machine: str, pid: int) -> list[tuple[int, int, int, int]]:
     ]
     if machine == "x86_64":
         steps += [(_JGE, 0, 1, 0x40000000), (_RET, 0, 0, _KILL)]
-    for number in _MMAP[machine]:  # protection is the third argument
+    for call, argument, check, otherwise in (
+        ("read", 0, (_JEQ, 1, 0, pipe), _ERRNO | errno.EBADF),  # the one descriptor
+        ("write", 0, (_JEQ, 1, 0, pipe), _ERRNO | errno.EBADF),
+        ("mmap", 2, (_JSET, 0, 1, 4), _ERRNO | errno.EACCES),  # PROT_EXEC
+        ("mprotect", 2, (_JSET, 0, 1, 4), _ERRNO | errno.EACCES),
+        ("tgkill", 0, (_JEQ, 1, 0, pid), _KILL),  # signals go to this process only
+    ):
+        number = number_of(machine, call)
+        assert number is not None
         steps += [
             (_JEQ, 0, 4, number),
-            (_LOAD, 0, 0, 16 + 8 * 2),
-            (_JSET, 0, 1, 4),
-            (_RET, 0, 0, _ERRNO | errno.EACCES),
+            (_LOAD, 0, 0, 16 + 8 * argument),
+            check,
+            (_RET, 0, 0, otherwise),
             (_RET, 0, 0, _ALLOWED),
         ]
-    steps += [  # signals go to this process only
-        (_JEQ, 0, 4, _TGKILL[machine]),
-        (_LOAD, 0, 0, 16),
-        (_JEQ, 1, 0, pid),
-        (_RET, 0, 0, _KILL),
-        (_RET, 0, 0, _ALLOWED),
-    ]
-    for number in sorted(_ALLOW[machine] - set(_MMAP[machine]) - {_TGKILL[machine]}):
-        steps += [(_JEQ, 0, 1, number), (_RET, 0, 0, _ALLOWED)]
-    for number in sorted(_POLITE[machine]):
-        steps += [(_JEQ, 0, 1, number), (_RET, 0, 0, _ERRNO | errno.EACCES)]
+    for calls, answer in ((_ALLOWED_CALLS, _ALLOWED), (_POLITE_CALLS, _ERRNO | errno.EACCES)):
+        for number in sorted(n for n in (number_of(machine, call) for call in calls) if n is not None):
+            steps += [(_JEQ, 0, 1, number), (_RET, 0, 0, answer)]
     steps.append((_RET, 0, 0, _KILL))
     return steps
 
 
-def _seccomp(libc: Any) -> None:
+def _seccomp(libc: Any, pipe: int) -> None:
     machine = platform.machine()
     if machine not in _ARCH or struct.calcsize("P") != 8:
         raise NotImplementedError(f"no filter for {machine}")
-    steps = filter_program(machine, os.getpid())
+    steps = filter_program(machine, os.getpid(), pipe)
     array = (_Instruction * len(steps))(*(_Instruction(*step) for step in steps))
     program = _Program(len(steps), array)
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:

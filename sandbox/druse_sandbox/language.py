@@ -16,12 +16,12 @@ from types import CodeType
 from typing import Any
 
 from RestrictedPython.compile import compile_restricted_exec
-from RestrictedPython.transformer import RestrictingNodeTransformer
+from RestrictedPython.transformer import RestrictingNodeTransformer, copy_locations
 
 MAX_SOURCE = 128 * 1024
 MAX_NESTING = 80
 MAX_LITERAL = 64 * 1024
-POLICY_VERSION = 1
+POLICY_VERSION = 2  # part of the key of cached code: raise it with every change of the dialect
 
 _INSTEAD = {
     "AsyncFunctionDef": "write a plain `def`",
@@ -96,6 +96,13 @@ _METHODS = frozenset(
         *("__truediv__", "__floordiv__", "__mod__", "__neg__", "__abs__", "__and__", "__or__", "__xor__"),
     )
 )
+# Operators that are calls of a guard, which bounds their result before computing it.
+BOUNDED: dict[type[ast.operator], str] = {
+    ast.Pow: "_power_",
+    ast.LShift: "_shift_",
+    ast.Mult: "_times_",
+    ast.Mod: "_modulo_",
+}
 _MATCHED_TYPES = frozenset(("int", "float", "str", "bool", "bytes", "list", "tuple", "dict", "set", "frozenset"))
 
 
@@ -106,6 +113,31 @@ class _Policy(RestrictingNodeTransformer):
         if allow_magic_methods and name in _METHODS and node.col_offset != 0:
             return
         super().check_name(node, name, allow_magic_methods)
+
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        # A power, a shift, a repetition or a padded text is bounded before it costs anything.
+        visited: Any = self.node_contents_visit(node)
+        guard = BOUNDED.get(type(node.op))
+        if guard is None:
+            return visited
+        call = ast.Call(ast.Name(guard, ast.Load()), [visited.left, visited.right], [])
+        copy_locations(call, node)
+        return call
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> Any:
+        visited: Any = self.node_contents_visit(node)
+        if visited.format_spec is None:
+            return visited
+        # `f"{x:>{n}}"` as `f"{_format_(x, f'>{n}')}"`: the width is seen before the text is made.
+        value = visited.value
+        if visited.conversion in (114, 115, 97):
+            name = {114: "repr", 115: "str", 97: "repr"}[visited.conversion]
+            value = ast.Call(ast.Name(name, ast.Load()), [value], [])
+        call = ast.Call(ast.Name("_format_", ast.Load()), [value, visited.format_spec], [])
+        copy_locations(call, node)
+        made = ast.FormattedValue(call, -1, None)
+        copy_locations(made, node)
+        return made
 
     def visit_Nonlocal(self, node: ast.Nonlocal) -> Any:
         for name in node.names:
@@ -186,6 +218,27 @@ class _Desugar(ast.NodeTransformer):
         if node.value is None:
             return ast.copy_location(ast.Pass(), node)
         return ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        """The annotated names of a class body, in order, as `desugared_fields`: what `@dataclass` reads."""
+        fields = [
+            part.target.id
+            for part in node.body
+            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+        ]
+        self.generic_visit(node)
+        if fields:
+            listed = ast.Tuple([ast.Constant(name) for name in fields], ast.Load())
+            node.body.insert(0, ast.copy_location(_assign("desugared_fields", listed, node), node.body[0]))
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        """`type(x).__name__`, the one special attribute that is plain text, as a call."""
+        self.generic_visit(node)
+        of_type = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "type"
+        if node.attr == "__name__" and of_type and isinstance(node.ctx, ast.Load):
+            return ast.copy_location(ast.Call(ast.Name("type_name", ast.Load()), [node.value], []), node)
+        return node
 
     def visit_AugAssign(self, node: ast.AugAssign) -> Any:
         self.generic_visit(node)

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import base64
+import marshal
 import os
 import sys
+from types import CodeType
 from typing import Any
 
 from druse_sandbox import builtins as language
@@ -23,32 +26,39 @@ def serve(pipe: int, limits: dict[str, int]) -> None:
     """Everything a worker does. Never returns."""
     report = lock(limits, keep=pipe)
     try:
+        run = _Run(pipe)
         frames.send(pipe, {"ready": report})
-        job = frames.receive(pipe)
-        answer = _Run(pipe, job).answer()
-        frames.send(pipe, answer)
+        frames.send(pipe, run.answer(frames.receive(pipe)))
     except (EOFError, BrokenPipeError, frames.BadFrame):
         os._exit(3)
     os._exit(0)
 
 
 class _Run:
-    def __init__(self, pipe: int, job: dict[str, Any]) -> None:
+    """One job. The names of tool code are made before the job is there, while nobody waits."""
+
+    def __init__(self, pipe: int) -> None:
         self._pipe = pipe
-        self._job = job
+        self._job: dict[str, Any] = {}
         self._calls = 0
         self._printed = 0
         self._lines: list[str] = []
+        self._names = names_for(self._call, self._call_all, self._report)
 
-    def answer(self) -> dict[str, Any]:
+    def answer(self, job: dict[str, Any]) -> dict[str, Any]:
         """The result frame."""
-        if self._job.get("os_only"):
+        self._job = job
+        if job.get("os_only"):
             return self._unguarded()
-        script = self._job["mode"] == "script"
-        compiled = compile_source(self._job["source"], script=script)
-        if compiled.code is None or self._job["mode"] == "check":
+        script = job["mode"] == "script"
+        if "code" in job:  # compiled before, by a worker as locked as this one, and kept by the host
+            return self._guarded(marshal.loads(base64.b64decode(job["code"])), script=script)
+        compiled = compile_source(job["source"], script=script)
+        if compiled.code is None or job["mode"] == "check":
             return self._checked(compiled)
-        return self._guarded(compiled, script=script)
+        # Before a byte of tool code has run: what the host keeps can only come from the compiler.
+        frames.send(self._pipe, {"compiled": base64.b64encode(marshal.dumps(compiled.code)).decode("ascii")})
+        return self._guarded(compiled.code, script=script)
 
     def _checked(self, compiled: Compiled) -> dict[str, Any]:
         return {
@@ -58,17 +68,16 @@ class _Run:
             "dynamic_calls": compiled.dynamic_calls,
         }
 
-    def _guarded(self, compiled: Compiled, *, script: bool) -> dict[str, Any]:
-        assert compiled.code is not None
-        names = names_for(self._call, self._call_all, self._report)
+    def _guarded(self, code: CodeType, *, script: bool) -> dict[str, Any]:
+        names = self._names
         language.at_divergence = self._end_diverged
         try:
             if script:
                 names["arguments"] = self._job["arguments"]
-                exec(compiled.code, names)
+                exec(code, names)
                 value = names.get("result")
             else:
-                exec(compiled.code, names)
+                exec(code, names)
                 value = names["run"](self._call, **self._job["arguments"])
             return self._done("ok", value=value)
         except ToolError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ async def _run(source: str, arguments: Any, rules: tuple[str, ...], os_only: boo
             checked = checks.check(spec, given)
         except DruseError as error:
             raise ToolCallFailed(str(error), kind="invalid") from error
-        decision = decide(policy, spec.name, checked, spec=spec, caller=caller)
+        confined = replace(caller, unconfined=not host.holds)
+        decision = decide(policy, spec.name, checked, spec=spec, caller=confined)
         if decision.verdict is not Verdict.ALLOW:
             why = decision.why or decision.rule
             raise EndRun(Outcome(OutcomeStatus.DENIED, message=f"{tool} is not allowed: {why}", kind="denied"))
@@ -97,16 +99,6 @@ async def _run(source: str, arguments: Any, rules: tuple[str, ...], os_only: boo
     }
 
 
-_PROBES = {
-    "read a file": "result = open('/etc/passwd').read()",
-    "open a socket": "import socket\nresult = socket.socket()",
-    "start a process": "import os\nresult = os.fork()",
-    "signal the parent": "import os\nos.kill(os.getppid(), 0)\nresult = 1",
-    "map executable memory": "import mmap\nresult = mmap.mmap(-1, 4096, prot=7)",
-    "allocate 2 GiB": "result = len(bytearray(2 << 30))",
-}
-
-
 @sandbox.command()
 @json_option
 def status(as_json: bool) -> None:
@@ -120,19 +112,11 @@ def status(as_json: bool) -> None:
         return "\n".join(lines)
 
     emit(data, as_json=as_json, render=text)
-    raise SystemExit(0 if data["tier"] == "T3" else 1)
+    raise SystemExit(0 if data["tier"] != "T0" else 1)
 
 
 async def _status() -> dict[str, Any]:
     from druse.runtime import SandboxHost
-    from druse_sandbox.jail import tier_of
 
-    probes: dict[str, str] = {}
-    layers: dict[str, str] = {}
     async with SandboxHost.open(ready=0) as host:
-        for name, source in _PROBES.items():
-            result = await host.run(source, {}, mode="script", os_only=True)
-            layers = dict(result.layers)
-            probes[name] = "NOT BLOCKED" if result.status == "ok" else f"blocked ({result.status})"
-    held = all(state.startswith("blocked") for state in probes.values())
-    return {"tier": tier_of(layers) if held else "T0", "layers": layers, "probes": probes}
+        return (await host.self_test()).as_dict()

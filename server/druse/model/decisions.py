@@ -32,6 +32,7 @@ class Caller:
     version: int | None = None
     grants: tuple[str, ...] = ()  # rules a person approved with that tool; they never outrank deny or an explicit ask
     depth: int = 0  # nesting of tools calling tools
+    unconfined: bool = False  # it runs in a sandbox that does not hold on this machine (tier T0)
     cause: str = ""  # the audit entry that led to what is called
 
 

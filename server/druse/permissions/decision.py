@@ -86,6 +86,11 @@ class _Subject:
             return "the path holds a NUL character"
         if caller is not None and caller.kind is CallerKind.PERSON:
             return ""
+        if caller is not None and caller.unconfined and not self._only_reads():
+            return (
+                "the sandbox does not hold on this machine (tier T0), so code in it may only read; "
+                "see druse sandbox status, or set unconfined_effects = true"
+            )
         if self._name in _WRITING and any(is_own(place, self._policy.workspace) for place in self._places):
             return "Druse decides by these files; only a person edits them, outside of Druse"
         if self._name == "Bash":
@@ -163,6 +168,9 @@ class _Subject:
         if known and re.sub(r"[^a-z0-9_]", "_", known.lower()) != server and known != server:
             return False
         return own_server == server and _glob(rest, own_rest)
+
+    def _only_reads(self) -> bool:
+        return self._name in _READING or (self._spec is not None and self._spec.effect is Effect.READ)
 
     def _reads(self) -> bool:
         if self._name in _READING:

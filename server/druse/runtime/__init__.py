@@ -3,6 +3,7 @@
 from druse.runtime.host import Broker, SandboxHost, no_effects
 from druse.runtime.limits import Limits
 from druse.runtime.results import CompileReport, EndRun, SandboxError, SandboxResult, ToolCallFailed
+from druse.runtime.selftest import SandboxStatus
 
 __all__ = [
     "Broker",
@@ -12,6 +13,7 @@ __all__ = [
     "SandboxError",
     "SandboxHost",
     "SandboxResult",
+    "SandboxStatus",
     "ToolCallFailed",
     "no_effects",
 ]

@@ -11,9 +11,11 @@ from dataclasses import asdict
 from typing import Any, TypeAlias, cast
 
 from druse.model import Json, JsonObject, Outcome, OutcomeStatus, Progress, SandboxFailure
+from druse.runtime.compiled import CodeCache
 from druse.runtime.limits import Limits
 from druse.runtime.pool import Worker, Zygote
 from druse.runtime.results import CompileReport, EndRun, SandboxError, SandboxResult, ToolCallFailed
+from druse.runtime.selftest import PROBES, SandboxStatus, judged
 from druse_sandbox import frames
 
 Broker: TypeAlias = "Callable[[str, JsonObject], Awaitable[Json]]"
@@ -34,6 +36,13 @@ class SandboxHost:
         self._stack = contextlib.AsyncExitStack()
         self._zygote: Zygote | None = None
         self._starting = asyncio.Lock()
+        self._code = CodeCache()
+        self.status: SandboxStatus | None = None  # known from the first run on
+
+    @property
+    def holds(self) -> bool:
+        """Whether every probe of the self-test was stopped by the operating system; False before the first run."""
+        return self.status is not None and self.status.tier != "T0"
 
     @classmethod
     @asynccontextmanager
@@ -56,13 +65,12 @@ class SandboxHost:
         os_only: bool = False,
     ) -> SandboxResult:
         """Run `source` (mode `tool`: its `run`; mode `script`: the module) in a fresh worker."""
-        job: JsonObject = {
-            "source": source,
-            "arguments": dict(arguments),
-            "mode": mode,
-            "os_only": os_only,
-            "limits": cast("Json", asdict(self._limits)),
-        }
+        job: JsonObject = {"arguments": dict(arguments), "mode": mode, "limits": cast("Json", asdict(self._limits))}
+        key = self._code.key(source, mode)
+        compiled = None if os_only else self._code.get(key)
+        job["source" if compiled is None else "code"] = source if compiled is None else compiled
+        if os_only:
+            job["os_only"] = True
         worker = await self._worker()
         started = time.perf_counter()
         conversation = _Conversation(worker, self._limits, call, progress)
@@ -80,6 +88,8 @@ class SandboxHost:
         finally:
             if self._zygote is not None:
                 self._zygote.kill(worker)
+        if conversation.compiled:
+            self._code.put(key, conversation.compiled)
         return _result(message, conversation, _since(started))
 
     async def check(self, source: str) -> CompileReport:
@@ -112,7 +122,33 @@ class SandboxHost:
                 await self._stack.aclose()
                 self._stack = contextlib.AsyncExitStack()
                 self._zygote = await self._stack.enter_async_context(Zygote.start(self._limits, self._ready))
+                self.status = await self._tested(self._zygote)
             return self._zygote
+
+    async def self_test(self) -> SandboxStatus:
+        """Start the sandbox if need be; what its layers are and what the probes met. Raises SandboxFailure."""
+        await self._running(None)
+        assert self.status is not None
+        return self.status
+
+    async def _tested(self, zygote: Zygote) -> SandboxStatus:
+        """Try to get out of a locked worker: a tier is claimed only after every probe was stopped."""
+        worker = await zygote.worker()
+        conversation = _Conversation(worker, self._limits, no_effects, None)
+        job: JsonObject = {
+            "source": PROBES,
+            "arguments": {},
+            "mode": "script",
+            "os_only": True,
+            "limits": cast("Json", asdict(self._limits)),
+        }
+        try:
+            message = await conversation.hold(job)
+        except _Broken as broken:
+            message = {"value": {}, "error": {"message": str(broken)}}
+        finally:
+            zygote.kill(worker)
+        return judged(worker.layers, message.get("value"))
 
     def _ended(self, outcome: Outcome, conversation: _Conversation, started: float) -> SandboxResult:
         return SandboxResult(
@@ -140,21 +176,22 @@ class _Conversation:
         self._progress = progress
         self._computing = 0.0
         self.calls = 0
-        self.layers: dict[str, str] = {}
+        self.compiled = ""
+        self.layers = worker.layers
 
     async def hold(self, job: JsonObject) -> dict[str, Any]:
         """The whole conversation; the result frame. Raises _Broken and EndRun."""
-        ready = await self._receive()
-        if "ready" not in ready:
-            raise _Broken("protocol", "the worker did not report its lock")
-        self.layers = {str(key): str(value) for key, value in ready["ready"].items()}
-        if self.layers.get("rlimits") != "active" or self.layers.get("descriptors") != "active":
-            raise SandboxFailure(f"The sandbox is not locked ({self.layers}), so nothing runs in it.")
         await self._send(job)
+        first = True
         while True:
             message = await self._receive()
             if "done" in message:
                 return message
+            if first and "source" in job and isinstance(message.get("compiled"), str):
+                self.compiled = message["compiled"]
+                first = False
+                continue
+            first = False
             if "progress" in message:
                 await self._report(message["progress"])
             elif "calls" in message:

@@ -1,4 +1,4 @@
-"""Workers forked ahead: a zygote started by exec, and a few of its children waiting for a job each."""
+"""Workers made ahead: on Linux children of a zygote started by exec, elsewhere processes started one by one."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from druse.model import SandboxFailure
 from druse.runtime.limits import Limits
+from druse_sandbox import frames
 
 _START_SECONDS = 20.0
 
 
 @dataclass(slots=True)
 class Worker:
-    """One child, for one job."""
+    """One child, for one job, locked before anybody talks to it. `layers` is what its lock reported."""
 
     pid: int
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    layers: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class Zygote:
@@ -41,6 +43,7 @@ class Zygote:
         self._ready: deque[Worker] = deque()
         self._wanted = ready
         self._turn = asyncio.Lock()
+        self._making: set[asyncio.Task[Worker]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -65,23 +68,61 @@ class Zygote:
                 )
             yield zygote
         finally:
+            making = list(zygote._making)
+            for task in making:
+                task.cancel()
+            await asyncio.gather(*making, return_exceptions=True)
             ours.close()  # its end of the line: the zygote kills its children and ends
             for worker in zygote._ready:
                 worker.writer.close()
             await asyncio.to_thread(_finish, process)
 
     async def worker(self) -> Worker:
-        """A waiting worker; another is forked behind it."""
+        """A locked, waiting worker. Raises SandboxFailure if none can be made."""
+        while self._ready:
+            worker = self._ready.popleft()
+            if not worker.reader.at_eof():
+                return worker
+            worker.writer.close()
+        making = self._start_fork()
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            # The zygote answers every request in turn: a worker that nobody waits for any more is kept for the next.
+            making.add_done_callback(self._keep)
+            raise
+
+    def _start_fork(self) -> asyncio.Task[Worker]:
+        task = asyncio.get_running_loop().create_task(self._fork_in_turn())
+        self._making.add(task)
+        task.add_done_callback(self._making.discard)
+        return task
+
+    def _keep(self, task: asyncio.Task[Worker]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            self._ready.append(task.result())
+
+    async def _fork_in_turn(self) -> Worker:
         async with self._turn:
-            while len(self._ready) <= self._wanted:
-                self._ready.append(await self._fork())
-            return self._ready.popleft()
+            return await self._fork()
 
     def kill(self, worker: Worker) -> None:
-        """End a worker; the zygote knows whether the pid is still its child."""
+        """End a worker; the zygote knows whether the pid is still its child. The next ones are made meanwhile."""
         with contextlib.suppress(OSError):
             self._control.send(b"K" + struct.pack("<I", worker.pid))
         worker.writer.close()
+        self.refill()
+
+    def refill(self) -> None:
+        """Make the next worker ahead, beside what else goes on."""
+        if len(self._ready) + len(self._making) < self._wanted:
+            # A failure shows at the next run, which makes its own worker and tells.
+            self._start_fork().add_done_callback(self._kept_ahead)
+
+    def _kept_ahead(self, task: asyncio.Task[Worker]) -> None:
+        self._keep(task)
+        if not task.cancelled() and task.exception() is None:
+            self.refill()
 
     @property
     def alive(self) -> bool:
@@ -93,8 +134,8 @@ class Zygote:
         ours.setblocking(False)
         loop = asyncio.get_running_loop()
         try:
-            socket.send_fds(self._control, [b"F"], [theirs.fileno()])
-            theirs.close()
+            with theirs:
+                socket.send_fds(self._control, [b"F"], [theirs.fileno()])
             head = b""
             async with asyncio.timeout(_START_SECONDS):
                 while len(head) < 4:
@@ -102,13 +143,37 @@ class Zygote:
                     if not part:
                         raise OSError("the zygote ended")
                     head += part
+        except asyncio.CancelledError:
+            ours.close()
+            raise
         except (OSError, TimeoutError) as error:
             ours.close()
             raise SandboxFailure(
                 f'No worker of the sandbox could be started: {error}. See "druse sandbox status".'
             ) from error
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
-        return Worker(int(struct.unpack("<I", head)[0]), reader, writer)
+        return await greeted(Worker(int(struct.unpack("<I", head)[0]), reader, writer))
+
+
+async def greeted(worker: Worker) -> Worker:
+    """The worker with its report. Raises SandboxFailure unless the lock holds what every platform must hold."""
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            length = frames.length_of(await worker.reader.readexactly(4))
+            ready = frames.decode(await worker.reader.readexactly(length))
+        worker.layers = {str(key): str(value) for key, value in ready["ready"].items()}
+    except asyncio.CancelledError:
+        worker.writer.close()
+        raise
+    except (TimeoutError, OSError, EOFError, KeyError, TypeError, AttributeError, frames.BadFrame) as error:
+        worker.writer.close()
+        raise SandboxFailure(
+            f'A worker of the sandbox did not start: {error or type(error).__name__}. See "druse sandbox status".'
+        ) from error
+    if any(worker.layers.get(name) != "active" for name in ("descriptors", "rlimits")):
+        worker.writer.close()
+        raise SandboxFailure(f"The sandbox is not locked ({worker.layers}), so nothing runs in it.")
+    return worker
 
 
 def _spawn(control: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:

@@ -37,6 +37,7 @@ class Knobs:
     connect_timeout: int = 20
     candidate_runs: int = 5
     candidate_success: float = 0.95
+    unconfined_effects: bool = False  # let code write where the sandbox is language and limits only (tier T0)
 
 
 @dataclass(frozen=True, slots=True)
