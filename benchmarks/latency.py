@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -51,8 +52,8 @@ async def measure(calls: int) -> dict[str, Any]:
         (root / "server.py").write_text(SERVER, encoding="utf-8")
         upstream = {"command": sys.executable, "args": [str(root / "server.py")]}
         (root / "mcp.json").write_text(json.dumps({"mcpServers": {"e": upstream}}), encoding="utf-8")
-        (root / ".druse").mkdir()
-        (root / ".druse" / "config.toml").write_text('[permissions]\nallow = ["e__*"]\n', encoding="utf-8")
+        init = [sys.executable, "-m", "druse", "init", "--allow", "e__*"]
+        subprocess.run(init, cwd=root, check=True, stdout=subprocess.DEVNULL)  # noqa: ASYNC221 - nothing else runs
         direct = StdioServerParameters(command=sys.executable, args=[str(root / "server.py")])
         druse = StdioServerParameters(command=sys.executable, args=["-m", "druse", "serve"], cwd=root)
         async with Client(direct, mode="legacy") as one, Client(druse, mode="legacy") as two:

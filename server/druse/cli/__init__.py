@@ -18,6 +18,7 @@ _COMMANDS: dict[str, str] = {
     "find": "druse.cli.work:find",
     "init": "druse.cli.project:init",
     "permissions": "druse.cli.permissions:permissions",
+    "policy": "druse.cli.policy:policy",
     "run": "druse.cli.work:run",
     "sandbox": "druse.cli.sandbox:sandbox",
     "serve": "druse.cli.serve:serve",

@@ -62,7 +62,7 @@ def crystallize(signature: str, name: str | None, as_json: bool) -> None:
 
     data = finish(work(), as_json=as_json)
     emit(data, as_json=as_json, render=lambda: report_text(data))
-    raise SystemExit(0 if data["status"] == "proposed" else 1)
+    raise SystemExit(0 if data["status"] in ("proposed", "registered") else 1)
 
 
 def report_text(data: dict[str, Any]) -> str:

@@ -23,12 +23,12 @@ def permissions() -> None:
 @json_option
 def explain(call: str, as_json: bool) -> None:
     """Say what the rules of this project decide for a CALL such as 'Bash(git push)', and which rule does."""
-    from druse.permissions import decide, explain_call
-    from druse.settings import load_config
+    from druse.governance import rules_of
+    from druse.permissions import explain_call
 
     try:
         tool, arguments = explain_call(call)
-        decision = decide(load_config(workspace_here()).policy, tool, arguments)
+        decision = rules_of(workspace_here()).decide(None, tool, arguments, None)
     except ValueError as error:
         fail(Invalid(f"Cannot read {call!r}: {error}.", where="CALL"), as_json=as_json)
     except DruseError as error:

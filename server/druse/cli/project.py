@@ -26,31 +26,55 @@ max_plan_depth = 5
 
 
 @click.command()
-@click.option("--allow", "rules", multiple=True, metavar="RULE", help="Put an allow rule into the new config.toml.")
+@click.option("--allow", "allowed", multiple=True, metavar="RULE", help="An allow rule for the new config.toml.")
+@click.option("--ask", "asked", multiple=True, metavar="RULE", help="An ask rule for it.")
+@click.option("--deny", "denied", multiple=True, metavar="RULE", help="A deny rule for it.")
 @json_option
-def init(rules: tuple[str, ...], as_json: bool) -> None:
-    """Make .druse/config.toml and mcp.json in this folder, where they are missing, and say how clients start Druse."""
+def init(allowed: tuple[str, ...], asked: tuple[str, ...], denied: tuple[str, ...], as_json: bool) -> None:
+    """Make .druse/config.toml and mcp.json in this folder, where they are missing, and say how clients start Druse.
+
+    The rules of a new config.toml are in force at once: you wrote them. Allow rules and trust levels that came with a
+    project you cloned wait for "druse policy approve".
+    """
     workspace = workspace_here()
     made: list[str] = []
+    new_config = not workspace.config.exists()
     workspace.state.mkdir(mode=0o700, exist_ok=True)
-    listed = json.dumps(list(rules))
+    config = _CONFIG
+    for kind, rules in (("allow", allowed), ("ask", asked), ("deny", denied)):
+        config = config.replace(f"{kind} = []", f"{kind} = {json.dumps(list(rules))}")
     for path, content in (
-        (workspace.config, _CONFIG.replace("allow = []", f"allow = {listed}")),
+        (workspace.config, config),
         (workspace.state / ".gitignore", "*\n!.gitignore\n!config.toml\n"),
         (workspace.servers, '{\n  "mcpServers": {}\n}\n'),
     ):
         if not path.exists():
             path.write_text(content, encoding="utf-8")
             made.append(str(path))
+    waiting = finish(_adopted(new=new_config), as_json=as_json)
     client = {"mcpServers": {"druse": {"command": sys.executable, "args": ["-m", "druse", "serve"]}}}
-    data = {"root": str(workspace.root), "made": made, "client_config": client}
+    data = {"root": str(workspace.root), "made": made, "rules_waiting": waiting, "client_config": client}
 
     def text() -> str:
         lines = [f"made {path}" for path in made] or ["everything is there already"]
+        if waiting:
+            lines.append("These are not in force until you run druse policy approve:")
+            lines += [f"  {rule}" for rule in waiting]
         lines += ["", "Put your other MCP servers into mcp.json, and Druse alone into your client:"]
         return "\n".join([*lines, json.dumps(client, indent=2)])
 
     emit(data, as_json=as_json, render=text)
+
+
+async def _adopted(*, new: bool) -> list[str]:
+    """Put the rules of a new configuration in force; what still waits."""
+    from druse.front.application import open_base, person
+
+    async with open_base(workspace_here()) as base:
+        if new and base.rules.waiting:
+            asked = await base.adoption.propose(person("init"))
+            await base.decide(asked.id, approve=True, how="init")
+        return list(base.rules.waiting)
 
 
 @click.command()
@@ -70,6 +94,8 @@ async def _status(connect: bool) -> dict[str, Any]:
         problems = list((await application.upstreams.connect()).values()) if connect else []
         problems += [part["problem"] for part in application.upstreams.status() if part["problem"] and not connect]
         problems += [*base.shelf.problems.values(), *application.upstreams.unusable.values()]
+        if base.rules.problem:
+            problems.append(base.rules.problem)
         runs = await base.store.runs.count()
         return {
             "workspace": str(base.workspace.root),
@@ -83,7 +109,8 @@ async def _status(connect: bool) -> dict[str, Any]:
                 for approval in await base.approvals.list(open_only=True)
             ],
             "servers": application.upstreams.status(),
-            "trust_level": base.config.self_programming.trust_level,
+            "trust_level": base.rules.trust_level,
+            "rules_waiting": base.rules.waiting,
             "notices": [notice["text"] for notice in await base.store.notices.list(5)],
             "problems": problems,
         }
@@ -91,6 +118,13 @@ async def _status(connect: bool) -> dict[str, Any]:
 
 def _status_text(data: dict[str, Any]) -> str:
     lines = [f"Workspace {data['workspace']}"]
+    if data["trust_level"] == 4:
+        lines.append("TRUST LEVEL 4: tools of its own making come into service without anybody's approval")
+    elif data["trust_level"]:
+        lines.append(f"Trust level {data['trust_level']}")
+    if data["rules_waiting"]:
+        lines.append("An edit of config.toml is not in force. Read it with druse policy, then: druse policy approve")
+        lines += [f"  {text}" for text in data["rules_waiting"]]
     tools = ", ".join(f"{tool['name']} v{tool['version']}" for tool in data["tools"]) or "none"
     lines.append(f"Learned tools: {tools}")
     runs = ", ".join(f"{count} {name}" for name, count in sorted(data["runs"].items())) or "none"

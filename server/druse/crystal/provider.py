@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol, cast
 
 from druse.crystal.manifest import remaining_after
 from druse.crystal.shelf import Shelf
+from druse.governance import Action
 from druse.model import (
     CallContext,
     Caller,
@@ -19,9 +21,15 @@ from druse.model import (
     Source,
     ToolSpec,
     ToolVersion,
+    Verdict,
 )
 from druse.runtime import EndRun, SandboxHost, SandboxResult, ToolCallFailed
 from druse.store import Store
+
+log = logging.getLogger("druse.crystal")
+
+FAILURES = 3  # in a row, until a version that no person approved goes out of service
+_OUTSIDE = (OutcomeStatus.PENDING, OutcomeStatus.DENIED, OutcomeStatus.FAILED)
 
 
 class Calls(Protocol):
@@ -43,7 +51,9 @@ class CrystalProvider:
         *,
         specs: Callable[[Sequence[str]], Awaitable[Mapping[str, ToolSpec]]],
         clock: Callable[[], float],
+        trust: Callable[[Action], Verdict] = lambda action: Verdict.ASK,
     ) -> None:
+        self._trust = trust
         self._shelf = shelf
         self._host = host
         self._store = store
@@ -61,18 +71,31 @@ class CrystalProvider:
         drift = await self._drift(version)
         if drift:
             return Outcome(OutcomeStatus.FAILED, message=drift, kind="suspended")
-        run = _Run(version, context, cast("Calls", self.router))
+        # Nobody but a person's yes, or the highest trust level, answers for what a tool calls.
+        answered = self._shelf.approved_by_person(version.name) or self._trust(Action.EXECUTE) is Verdict.ALLOW
+        run = _Run(version, context, cast("Calls", self.router), granted=answered)
         result = await self._host.run(version.source, arguments, call=run.call, progress=context.progress)
         outcome = run.outcome(result)
-        await self._store.tools.count_use(
+        failed_in_a_row = await self._store.tools.count_use(
             version.name,
             version.version,
             outcome.status,
             now=self._clock(),
             wall_ms=result.wall_ms,
             steps_saved=max(0, len(run.done) - 1),
+            own_failure=not run.stopped_from_outside,
         )
+        if failed_in_a_row >= FAILURES and not self._shelf.approved_by_person(version.name):
+            await self._give_up(version)
         return outcome
+
+    async def _give_up(self, version: ToolVersion) -> None:
+        """What the trust level put in service and keeps failing goes out of service by itself (seed id S-23)."""
+        reason = f"failed {FAILURES} times in a row"
+        done = await self._shelf.give_up(version.name, Caller(CallerKind.JOB, client="druse"), reason)
+        subject = f"{version.name} v{version.version}"
+        if await self._store.notices.give("rolled_back", subject, done, now=self._clock()):
+            log.warning("%s", done)
 
     async def _drift(self, version: ToolVersion) -> str:
         """Which upstream schema is no longer the approved one (D9); empty if all are."""
@@ -94,10 +117,11 @@ class CrystalProvider:
 class _Run:
     """One run of one version: its calls, and what to tell when it stops."""
 
-    def __init__(self, version: ToolVersion, context: CallContext, router: Calls) -> None:
+    def __init__(self, version: ToolVersion, context: CallContext, router: Calls, *, granted: bool) -> None:
         self._version = version
         permissions = version.manifest.get("permissions")
-        self._grants = tuple(map(str, permissions)) if isinstance(permissions, list) else ()
+        self._permissions = tuple(map(str, permissions)) if isinstance(permissions, list) else ()
+        self.stopped_from_outside = False  # by a server that failed or a rule, not by the tool's own code
         caller = context.caller
         self._caller = Caller(
             CallerKind.TOOL,
@@ -107,7 +131,7 @@ class _Run:
             run_id=caller.run_id,
             tool=version.name,
             version=version.version,
-            grants=self._grants,
+            grants=self._permissions if granted else (),
             depth=caller.depth + 1,
             cause=context.cause,
         )
@@ -118,7 +142,7 @@ class _Run:
 
     async def call(self, tool: str, arguments: JsonObject) -> Json:
         """The broker: permissions as approved, then the router."""
-        if tool not in self._grants:
+        if tool not in self._permissions:
             text = f"{tool} is not among the permissions approved with {self._version.name}"
             raise EndRun(Outcome(OutcomeStatus.DENIED, message=text, kind="not_allowed"))
         outcome = await self._router.call(tool, arguments, self._caller)
@@ -127,6 +151,7 @@ class _Run:
             return outcome.data
         self._failed = {"tool": tool, "arguments": arguments}
         self._why = outcome.message
+        self.stopped_from_outside = outcome.status in _OUTSIDE
         if outcome.status is OutcomeStatus.ERROR:
             details: JsonObject = {"result": outcome.data}
             raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error", details=details)

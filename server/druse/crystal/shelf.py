@@ -25,6 +25,7 @@ class Shelf:
         self._audit = audit
         self._clock = clock
         self._loaded: dict[str, ToolVersion] = {}
+        self._unasked: set[str] = set()  # tools in service by the trust level alone
         self.problems: dict[str, str] = {}  # tool -> why a version on disk is not in service
         self.retired: dict[str, str] = {}  # tool -> what became of it
 
@@ -32,6 +33,10 @@ class Shelf:
     def active(self) -> dict[str, ToolVersion]:
         """The version in service of each tool."""
         return dict(self._loaded)
+
+    def approved_by_person(self, name: str) -> bool:
+        """Whether a person approved the version in service."""
+        return name not in self._unasked
 
     async def publish(self, approval: Approval, caller: Caller) -> ToolVersion:
         """Write an approved version to disk and put it in service; the one before stays on disk, superseded."""
@@ -49,6 +54,8 @@ class Shelf:
             await self._store.tools.set_status(
                 transaction, version.name, version.version, VersionStatus.ACTIVE, now=now
             )
+            by = "trust" if approval.decided_how == "trust" else "person"
+            await self._store.tools.set_approved_by(transaction, version.name, version.version, by)
             workflow = str(approval.details.get("workflow") or "")
             await self._store.runs.crystallized(transaction, workflow, version.name, version.version)
             await self._audit.append(
@@ -112,6 +119,7 @@ class Shelf:
                     self._loaded.pop(name)
                 continue
             self._loaded[name] = replace(version, status=VersionStatus.ACTIVE)
+            (self._unasked.discard if record.approved_by == "person" else self._unasked.add)(name)
         for name in set(self._loaded) - set(wanted):
             del self._loaded[name]
         problems |= self._unapproved(on_disk, {(record.name, record.version) for record in records})
@@ -154,6 +162,21 @@ class Shelf:
             await self._store.runs.crystallized(transaction, record.workflow, name, number)
             await self._audit.append(transaction, "tool.rolled_back", f"{name} v{number}", caller, {})
         return version
+
+    async def give_up(self, name: str, caller: Caller, reason: str) -> str:
+        """Replace a version that keeps failing by the last one a person approved, or retire it; what was done."""
+        serving = await self._in_service(name)
+        known = [r for r in await self._store.tools.versions(name) if r.approved_by == "person"]
+        earlier = [r.version for r in known if r.status is VersionStatus.SUPERSEDED]
+        if earlier:
+            await self.rollback(name, earlier[-1], caller)
+            done = f"{name} v{serving[0].version} {reason}; v{earlier[-1]} is in service again"
+        else:
+            await self.retire(name, caller, reason)
+            done = f"{name} v{serving[0].version} {reason}; it is out of service"
+        await self.reload()
+        self.files.touch()
+        return done
 
     async def _in_service(self, name: str) -> list[VersionRecord]:
         return [r for r in await self._store.tools.versions(name) if r.status is VersionStatus.ACTIVE]

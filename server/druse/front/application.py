@@ -11,14 +11,13 @@ import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from druse.crystal import Crystallizer, CrystalProvider, Report, Shelf, VersionFiles, candidates, signature_of, watch
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.surface import SURFACE
-from druse.governance import Approval, Approvals, AuditChain, SigningKey, SteadyClock
+from druse.governance import Adoption, Approval, Approvals, AuditChain, Quotas, Rules, SigningKey, SteadyClock
 from druse.induction import workflow_key
 from druse.localtools import LocalTools
 from druse.model import (
@@ -29,6 +28,7 @@ from druse.model import (
     Invalid,
     Json,
     JsonObject,
+    NotAllowed,
     NotFound,
     Outcome,
     OutcomeStatus,
@@ -37,7 +37,6 @@ from druse.model import (
     UpstreamFailure,
     digest_text,
 )
-from druse.permissions import Policy, decide
 from druse.retrieval import Finder, GoalEntry, SkillEntry
 from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
 from druse.runtime import EndRun, SandboxHost, ToolCallFailed
@@ -77,6 +76,9 @@ class Base:
     audit: AuditChain
     approvals: Approvals
     shelf: Shelf
+    rules: Rules
+    adoption: Adoption
+    quotas: Quotas
 
     async def decide(
         self, approval_id: str, *, approve: bool, how: str, note: str = "", scope: str = "once"
@@ -89,12 +91,16 @@ class Base:
 @asynccontextmanager
 async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
     """Open a workspace's state, made where it is missing. Raises Invalid, StoreDamaged, StoreBusy."""
-    config = load_config(workspace)
+    load_config(workspace)  # a mistake in it stops the start before anything is made
     _make_state(workspace)
     async with Store.open(workspace.database) as store:
         handles = SecretHandles.from_file(workspace.keys / "secrets.key")
         key = SigningKey.from_file(workspace.keys / "audit.key")
         audit = AuditChain(store, clock=time.time, key=key, copy=workspace.state / "audit.roots")
+        steady = SteadyClock(time.time, time.monotonic)
+        rules = Rules(workspace, key, clock=steady)
+        audit.policy = lambda: rules.hash
+        config = rules.config
         recorder = Recorder(
             store,
             handles,
@@ -104,13 +110,17 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
             owner=f"pid {os.getpid()}",
             idle_seconds=config.knobs.idle_seconds,
         )
-        approvals = Approvals(store, audit, clock=SteadyClock(time.time, time.monotonic), new_id=_new_id)
+        approvals = Approvals(store, audit, clock=steady, new_id=_new_id)
+        quotas = Quotas(store, clock=steady)
         shelf = Shelf(store, VersionFiles(workspace.generated), audit, clock=time.time)
+        approvals.trust = rules.trusts
+        adoption = Adoption(store, audit, approvals, rules, clock=time.time)
         approvals.on_decided("tool", shelf.decided)
         await approvals.settle()
+        await adoption.begin(person("first start"))
         await shelf.reload()
         try:
-            yield Base(workspace, config, store, recorder, audit, approvals, shelf)
+            yield Base(workspace, config, store, recorder, audit, approvals, shelf, rules, adoption, quotas)
         finally:
             await audit.close()
 
@@ -123,15 +133,14 @@ class Application:
         self.upstreams = upstreams
         self.host = host
         self.skills = SkillLibrary(base.workspace.skills)
-        self.policy: Policy = base.config.policy
-        self.policy_problem = ""
         self.listeners: list[Any] = []
-        self._policy_stamp = _stamp(base.workspace)
         self._surface = {spec.name: spec for spec in SURFACE}
         self._surface_check = ArgumentCheck()
         self._finder = Finder()
         self._finder_stale = True
-        self.crystal = CrystalProvider(base.shelf, host, base.store, specs=self.specs_of, clock=time.time)
+        self.crystal = CrystalProvider(
+            base.shelf, host, base.store, specs=self.specs_of, clock=time.time, trust=base.approvals.trust
+        )
         self.registry = Registry([LocalTools(base.workspace.root), self.crystal, upstreams])
         self.router = Router(
             self.registry,
@@ -140,6 +149,7 @@ class Application:
             journal=CallJournal(base.store, base.audit, base.recorder),
             clock=time.time,
             parallel_reads=base.config.knobs.parallel_reads,
+            max_depth=lambda: base.rules.config.self_programming.max_plan_depth,
         )
         self.crystal.router = self.router
         self.crystallizer = Crystallizer(base.store, host, base.approvals, specs=self.specs_of, clock=time.time)
@@ -169,8 +179,7 @@ class Application:
             checked = self._surface_check.check(spec, arguments)
             return await self._on_surface(name, checked, caller, progress)
         except DruseError as error:
-            status = OutcomeStatus.INVALID if isinstance(error, Invalid | NotFound) else OutcomeStatus.FAILED
-            return Outcome(status, message=str(error), kind=error.kind)
+            return Outcome(_status_of(error), message=str(error), kind=error.kind)
 
     async def call(self, name: str, arguments: Json, caller: Caller, *, progress: Progress | None = None) -> Outcome:
         """One call through the router; the server that owns the tool is connected first where needed."""
@@ -282,8 +291,35 @@ class Application:
         return _ok(answer)
 
     async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
-        """Make a proposal of a workflow."""
-        return await self.crystallizer.crystallize(signature, caller, name=name)
+        """Make a proposal of a workflow; where the trust level allows it, put the tool in service at once."""
+        await self._spend_synthesis(caller)
+        return await self._registered(await self.crystallizer.crystallize(signature, caller, name=name))
+
+    async def _spend_synthesis(self, caller: Caller) -> None:
+        """Count an attempt to make a tool. Raises NotAllowed where self-programming is off or the quota is used up."""
+        block = self.base.rules.config.self_programming
+        if not block.enabled:
+            raise NotAllowed(
+                'Cannot make a tool: self-programming is off. A person can switch it on with "enabled = true" under '
+                '[self_programming] in .druse/config.toml and "druse policy approve".',
+                rule="[self_programming] enabled",
+            )
+        limit = block.max_synthesis_per_session
+        await self.base.quotas.spend("synthesis", caller, limit, setting=f"max_synthesis_per_session = {limit + 10}")
+
+    async def _registered(self, report: Report) -> Report:
+        """The report of a proposal, carried on by the trust level where that allows it."""
+        if report.status != "proposed":
+            return report
+        granted = await self.base.approvals.grant(report.approval_id, Caller(CallerKind.JOB, client="druse"))
+        if granted is None:
+            return report
+        await self.base.shelf.reload()
+        await self.tools_changed()
+        self.base.shelf.files.touch()
+        level = self.base.rules.trust_level
+        message = f"{granted.details['name']} is in service by trust level {level}; it rolls back if it keeps failing."
+        return replace(report, status="registered", message=message)
 
     async def specs_of(self, names: Sequence[str]) -> Mapping[str, ToolSpec]:
         """The tools of these names as they are now; their servers are connected."""
@@ -297,14 +333,19 @@ class Application:
         records = [await self.base.store.runs.get(str(i)) for i in (listed if isinstance(listed, list) else [])]
         known = [record for record in records if record is not None]
         description = arguments.get("description")
-        report = await self.crystallizer.propose_source(
-            str(arguments["name"]),
-            str(arguments["code"]),
-            description if isinstance(description, str) else "",
-            known,
-            caller,
+        await self._spend_synthesis(caller)
+        report = await self._registered(
+            await self.crystallizer.propose_source(
+                str(arguments["name"]),
+                str(arguments["code"]),
+                description if isinstance(description, str) else "",
+                known,
+                caller,
+            )
         )
         status = OutcomeStatus.PENDING if report.status == "proposed" else OutcomeStatus.INVALID
+        if report.status == "registered":
+            return Outcome(OutcomeStatus.OK, data=report.as_dict(), structured=report.as_dict())
         return Outcome(
             status, message=report.message, kind=report.status, approval_id=report.approval_id, details=report.as_dict()
         )
@@ -343,24 +384,10 @@ class Application:
         return next(iter(problems.values()), "") if owner else ""
 
     def _decide(self, spec: ToolSpec, arguments: JsonObject, caller: Caller) -> Decision:
-        self._reload_policy()
         in_sandbox = caller.kind in (CallerKind.TOOL, CallerKind.CODE, CallerKind.REPLAY)
         if in_sandbox and not self.host.holds and not self.base.config.knobs.unconfined_effects:
             caller = replace(caller, unconfined=True)
-        return decide(self.policy, spec.name, arguments, spec=spec, caller=caller)
-
-    def _reload_policy(self) -> None:
-        """Rules edited by a person govern from the next call on; unreadable ones mean that everything asks (D7)."""
-        stamp = _stamp(self.base.workspace)
-        if stamp == self._policy_stamp:
-            return
-        self._policy_stamp = stamp
-        try:
-            self.policy, self.policy_problem = load_config(self.base.workspace).policy, ""
-        except Invalid as error:
-            workspace = self.base.workspace
-            self.policy = Policy.most_restrictive(workspace.root, Path.home(), str(error))
-            self.policy_problem = str(error)
+        return self.base.rules.decide(spec, spec.name, arguments, caller)
 
     async def tools_changed(self) -> None:
         """Something in the list of tools is different."""
@@ -432,15 +459,10 @@ def _make_state(workspace: Workspace) -> None:
         ) from error
 
 
-def _stamp(workspace: Workspace) -> tuple[tuple[int, int], ...]:
-    stamps: list[tuple[int, int]] = []
-    for path in (workspace.user_config, workspace.config):
-        try:
-            found = path.stat()
-            stamps.append((found.st_mtime_ns, found.st_size))
-        except OSError:
-            stamps.append((0, 0))
-    return tuple(stamps)
+def _status_of(error: DruseError) -> OutcomeStatus:
+    if isinstance(error, NotAllowed):
+        return OutcomeStatus.DENIED
+    return OutcomeStatus.INVALID if isinstance(error, Invalid | NotFound) else OutcomeStatus.FAILED
 
 
 def _new_id() -> str:

@@ -1,5 +1,6 @@
-"""Approvals and the audit chain."""
+"""Approvals, trust levels, rules in force, quotas, and the audit chain."""
 
+from druse.governance.adoption import Adoption
 from druse.governance.approvals import Approvals
 from druse.governance.audit import AuditChain
 from druse.governance.clock import SteadyClock
@@ -7,24 +8,36 @@ from druse.governance.entries import root_as_dict, seq_of
 from druse.governance.exports import export_lines, verify_export
 from druse.governance.history import causes, why_tool
 from druse.governance.integrity import ChainCheck, Verified
+from druse.governance.policy import Content, losses
 from druse.governance.proofs import check_proof, prove_entry, prove_growth
+from druse.governance.quotas import Quotas
+from druse.governance.rules import Rules, rules_of
 from druse.governance.signing import SigningKey
+from druse.governance.trust import Action, allowed
 from druse.store.approvals import Approval
 
 __all__ = [
+    "Action",
+    "Adoption",
     "Approval",
     "Approvals",
     "AuditChain",
     "ChainCheck",
+    "Content",
+    "Quotas",
+    "Rules",
     "SigningKey",
     "SteadyClock",
     "Verified",
+    "allowed",
     "causes",
     "check_proof",
     "export_lines",
+    "losses",
     "prove_entry",
     "prove_growth",
     "root_as_dict",
+    "rules_of",
     "seq_of",
     "verify_export",
     "why_tool",

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from druse.governance.audit import AuditChain
-from druse.model import Caller, CallerKind, DruseError, Invalid, Json, JsonObject, NotAllowed, NotFound
+from druse.governance.trust import Action
+from druse.model import Caller, CallerKind, DruseError, Invalid, Json, JsonObject, NotAllowed, NotFound, Verdict
 from druse.store import Store, Transaction
 from druse.store.approvals import Approval, Decided
 
@@ -23,7 +24,12 @@ log = logging.getLogger("druse.governance")
 Handler: TypeAlias = "Callable[[Approval, Caller], Awaitable[None]]"
 
 _HOUR, _DAY = 3600.0, 86400.0
-LIFETIME_SECONDS = {"call": _HOUR, "tool": 30 * _DAY}  # of a request, and again of a decision
+LIFETIME_SECONDS = {
+    "call": _HOUR,
+    "trust": 12 * _HOUR,
+    "tool": 30 * _DAY,
+    "policy": 30 * _DAY,
+}  # of a request, and again of a decision
 SESSION_SECONDS = 12 * _HOUR
 _OTHER_SECONDS = _DAY
 _CLOCK_TOLERANCE = 5.0  # how far clocks of processes on one machine may differ
@@ -41,6 +47,7 @@ class Approvals:
         self._clock = clock
         self._new_id = new_id
         self._handlers: dict[str, Handler] = {}
+        self.trust: Callable[[Action], Verdict] = lambda action: Verdict.ASK
 
     def on_decided(self, kind: str, handler: Handler) -> None:
         """Name what follows from decisions of a kind. It is told of both answers and may be told twice of one."""
@@ -142,6 +149,28 @@ class Approvals:
         await self._apply(approval, caller)
         return await self.get(approval_id)
 
+    async def grant(self, approval_id: str, caller: Caller) -> Approval | None:
+        """Say yes to a tool where the trust level in force lets Druse do so by itself; None where it does not.
+
+        The level is asked here, so no caller can claim one.
+        """
+        approval = await self.get(approval_id)
+        steps = (Action.SYNTHESIZE, Action.REGISTER)
+        if (approval.kind, approval.status) != ("tool", "pending") or any(
+            self.trust(step) is not Verdict.ALLOW for step in steps
+        ):
+            return None
+        approval = await self._write(approval, caller, approve=True, how="trust", note="", scope="once")
+        await self._apply(approval, caller)
+        return await self.get(approval_id)
+
+    async def withdraw(self, kind: str, *, keep: str) -> None:
+        """Take back open requests of a kind for other subjects than `keep`: what they asked for is no longer wanted."""
+        for held in await self._store.approvals.list(status="pending"):
+            if held.kind == kind and held.subject_hash != keep:
+                async with self._store.database.transaction() as transaction:
+                    await self._store.approvals.set_status(transaction, held.id, "expired", before="pending")
+
     async def settle(self) -> None:
         """Do what follows from decisions whose process ended before it was done."""
         for kind in self._handlers:
@@ -191,7 +220,8 @@ class Approvals:
             entry = await self._audit.append(
                 transaction, f"approval.{status}", approval.id, caller, payload, cause=approval.requested_entry
             )
-            decided = Decided(status, caller.client, how, note, scope, now + lasts, entry)
+            by = "the trust level" if how == "trust" else caller.client
+            decided = Decided(status, by, how, note, scope, now + lasts, entry)
             if not await self._store.approvals.decide(
                 transaction, approval.id, decided, now=now, before=approval.status
             ):

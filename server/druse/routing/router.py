@@ -42,7 +42,7 @@ from druse.routing.registry import Entry, Registry
 
 log = logging.getLogger("druse.routing")
 
-MAX_DEPTH = 8  # crystallized tools calling crystallized tools
+MAX_DEPTH = 5  # crystallized tools calling crystallized tools, where the configuration says nothing
 
 
 class Consent(Protocol):
@@ -100,7 +100,9 @@ class Router:
         journal: Journal,
         clock: Callable[[], float],
         parallel_reads: int = 10,
+        max_depth: Callable[[], int] = lambda: MAX_DEPTH,
     ) -> None:
+        self._max_depth = max_depth
         self.registry = registry
         self._decide = decide
         self._consent = consent
@@ -114,9 +116,10 @@ class Router:
         try:
             entry = self.registry.resolve(name)
             checked = self._arguments.check(entry.spec, arguments)
-            if caller.depth > MAX_DEPTH:
+            if caller.depth > self._max_depth():
                 raise Invalid(
-                    f"Cannot call {name}: tools are nested deeper than {MAX_DEPTH}. Call it from the agent instead.",
+                    f"Cannot call {name}: tools are nested {caller.depth} deep, {self._max_depth()} is the limit. Call "
+                    'it from the agent, or raise "max_plan_depth" under [self_programming] in .druse/config.toml.',
                     where="depth",
                     problem="too deep",
                 )

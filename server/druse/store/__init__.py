@@ -8,12 +8,15 @@ from pathlib import Path
 
 from druse.store.approvals import ApprovalRepository
 from druse.store.audit import AuditRepository, AuditRow, RootRow
+from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.notices import NoticeRepository
+from druse.store.policies import Adopted, PolicyRepository
 from druse.store.runs import RunRecord, RunRepository, WorkflowCount
 from druse.store.tools import ToolRepository, VersionRecord
 
 __all__ = [
+    "Adopted",
     "AuditRow",
     "Database",
     "RootRow",
@@ -39,6 +42,8 @@ class Store:
         self.notices = NoticeRepository(database)
         self.approvals = ApprovalRepository(database)
         self.audit = AuditRepository(database)
+        self.counters = CounterRepository(database)
+        self.policies = PolicyRepository(database)
 
     @classmethod
     @asynccontextmanager

@@ -9,7 +9,7 @@ from druse.store.database import Database, Row, Transaction
 
 _COLUMNS = (
     "name, version, status, approval_hash, workflow, created_at, changed_at, reason, made_runs, made_successes, runs,"
-    " failures, divergences, last_used_at, last_verified_at, wall_ms, steps_saved"
+    " failures, divergences, last_used_at, last_verified_at, wall_ms, steps_saved, approved_by, streak"
 )
 
 
@@ -34,6 +34,8 @@ class VersionRecord:
     last_verified_at: float | None = None
     wall_ms: float = 0.0
     steps_saved: int = 0
+    approved_by: str = "person"  # or "trust": put in service by the trust level
+    streak: int = 0  # failed runs since the last good one
 
 
 class ToolRepository:
@@ -85,20 +87,40 @@ class ToolRepository:
         """All versions made from one workflow, newest first."""
         return await self._select("WHERE workflow = ? ORDER BY created_at DESC, version DESC", workflow)
 
+    async def set_approved_by(self, transaction: Transaction, name: str, version: int, approved_by: str) -> None:
+        """Note who put a version in service: `person` or `trust`."""
+        await transaction.execute(
+            "UPDATE tool_version SET approved_by = ?, streak = 0 WHERE name = ? AND version = ?",
+            (approved_by, name, version),
+        )
+
     async def count_use(
-        self, name: str, version: int, status: OutcomeStatus, *, now: float, wall_ms: float, steps_saved: int
-    ) -> None:
-        """Count one run of a version."""
+        self,
+        name: str,
+        version: int,
+        status: OutcomeStatus,
+        *,
+        now: float,
+        wall_ms: float,
+        steps_saved: int,
+        own_failure: bool = True,
+    ) -> int:
+        """Count one run of a version; how many in a row failed through its own doing (`own_failure`) by now."""
         async with self._database.transaction() as transaction:
             await transaction.execute(
                 "UPDATE tool_version SET runs = runs + 1, failures = failures + ?, divergences = divergences + ?,"
-                " last_used_at = ?, wall_ms = wall_ms + ?, steps_saved = steps_saved + ?"
+                " last_used_at = ?, wall_ms = wall_ms + ?, steps_saved = steps_saved + ?,"
+                " streak = CASE WHEN ? THEN 0 ELSE streak + ? END"
                 " WHERE name = ? AND version = ?",
                 (
                     *(int(status not in (OutcomeStatus.OK, OutcomeStatus.DIVERGED)), int(status == "diverged")),
-                    *(now, wall_ms, steps_saved, name, version),
+                    *(now, wall_ms, steps_saved, status is OutcomeStatus.OK, int(own_failure), name, version),
                 ),
             )
+            row = await transaction.one(
+                "SELECT streak FROM tool_version WHERE name = ? AND version = ?", (name, version)
+            )
+        return int(row[0]) if row else 0
 
     async def _select(self, rest: str, *values: str | int) -> list[VersionRecord]:
         rows = await self._database.all(f"SELECT {_COLUMNS} FROM tool_version {rest}", values)

@@ -1,0 +1,135 @@
+"""The rules in force: what the configuration files say, as far as a person approved it (seed ids S-25, S-26).
+
+An edit of the files alone widens nothing. What narrows (a deny or ask rule, an allow taken away, a lower trust level)
+holds from the moment the file is saved; what widens waits for the approval of its hash, and until then the rules
+approved before go on to govern. Files that cannot be read mean that everything asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, cast
+
+from druse.governance.trust import HIGHEST
+from druse.model import Invalid, Json, JsonObject, digest
+from druse.permissions import Layer, Policy
+from druse.settings import Config, SelfProgramming
+
+_KINDS = ("allow", "ask", "deny")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What governs, without where it stands."""
+
+    allow: frozenset[str] = frozenset()
+    ask: frozenset[str] = frozenset()
+    deny: frozenset[str] = frozenset()
+    self_programming: SelfProgramming = field(default_factory=SelfProgramming)
+
+    @classmethod
+    def of(cls, config: Config) -> Content:
+        """What the configuration files say."""
+        rules = {kind: frozenset(text for text, _ in _placed(config.policy, kind)) for kind in _KINDS}
+        return cls(rules["allow"], rules["ask"], rules["deny"], config.self_programming)
+
+    @classmethod
+    def from_json(cls, data: JsonObject) -> Content:
+        """What was approved. Raises Invalid."""
+        block = data.get("self_programming")
+        try:
+            rules = [frozenset(map(str, cast("list[Json]", data[kind]))) for kind in _KINDS]
+            made = SelfProgramming(**cast("dict[str, Any]", block))
+        except (KeyError, TypeError) as error:
+            raise Invalid("Cannot read the approved rules: a part is missing. Approve the rules anew.") from error
+        return cls(rules[0], rules[1], rules[2], made)
+
+    def as_json(self) -> JsonObject:
+        """For the store; the hash is over this."""
+        rules: JsonObject = {kind: list[Json](sorted(cast("frozenset[str]", getattr(self, kind)))) for kind in _KINDS}
+        return {**rules, "self_programming": cast("JsonObject", asdict(self.self_programming))}
+
+    @property
+    def hash(self) -> str:
+        """What an approval of these rules binds to."""
+        return digest(self.as_json())
+
+
+def gains(approved: Content, wanted: Content) -> list[str]:
+    """What `wanted` permits beyond `approved`, the weightiest first; empty where it only narrows."""
+    was, now = approved.self_programming, wanted.self_programming
+    found: list[str] = []
+    if now.trust_level > was.trust_level:
+        found.append(f"trust level {was.trust_level} -> {now.trust_level}")
+    if now.enabled and not was.enabled:
+        found.append("self-programming is switched on")
+    found += [f"no longer denied: {rule}" for rule in sorted(approved.deny - wanted.deny)]
+    found += [f"no longer asked about: {rule}" for rule in sorted(approved.ask - wanted.ask)]
+    found += [f"allowed: {rule}" for rule in sorted(wanted.allow - approved.allow)]
+    for name in ("max_synthesis_per_session", "max_plan_depth"):
+        if getattr(now, name) > getattr(was, name):
+            found.append(f"{name} {getattr(was, name)} -> {getattr(now, name)}")
+    return found
+
+
+def losses(approved: Content, wanted: Content) -> list[str]:
+    """What `approved` permits beyond `wanted`."""
+    return gains(wanted, approved)
+
+
+def first_content(config: Config, *, cloned: bool) -> Content:
+    """What comes into force when a workspace is opened for the first time.
+
+    Never a trust level: that is raised by an act of its own. `cloned`: the project's file came with the project, so
+    that somebody else may have written it; then it narrows what the user's own file says and widens nothing.
+    """
+    wanted, plain = Content.of(config), SelfProgramming()
+    block = replace(wanted.self_programming, trust_level=0)
+    if not cloned:
+        return replace(wanted, self_programming=block)
+    own = {text for layer in config.policy.layers if layer.name != "project" for text, _ in layer.rules["allow"]}
+    return replace(wanted, allow=wanted.allow & own, self_programming=_narrower(block, plain))
+
+
+def in_force(config: Config, approved: Content) -> Config:
+    """The configuration as far as it is approved."""
+    layers = [
+        Layer(
+            layer.name,
+            {
+                kind: [one for one in layer.rules.get(kind, ()) if kind != "allow" or one[0] in approved.allow]
+                for kind in _KINDS
+            },
+        )
+        for layer in config.policy.layers
+    ]
+    wanted = Content.of(config)
+    kept = {
+        kind: [(rule, "the approved rules") for rule in sorted(getattr(approved, kind) - getattr(wanted, kind))]
+        for kind in ("ask", "deny")
+    }
+    if any(kept.values()):
+        layers.append(Layer.parse("approved", kept))
+    policy = Policy(tuple(layers), config.policy.workspace, config.policy.home, config.policy.restricted)
+    return replace(
+        config, policy=policy, self_programming=_narrower(approved.self_programming, wanted.self_programming)
+    )
+
+
+def restricted(config: Config, why: str) -> Config:
+    """The configuration where the rules cannot be read: everything asks, nothing is trusted."""
+    policy = Policy.most_restrictive(config.policy.workspace, config.policy.home, why)
+    return replace(config, policy=policy, self_programming=replace(config.self_programming, trust_level=0))
+
+
+def _narrower(one: SelfProgramming, other: SelfProgramming) -> SelfProgramming:
+    return SelfProgramming(
+        enabled=one.enabled and other.enabled,
+        trust_level=min(one.trust_level, other.trust_level, HIGHEST),
+        max_synthesis_per_session=min(one.max_synthesis_per_session, other.max_synthesis_per_session),
+        max_plan_depth=min(one.max_plan_depth, other.max_plan_depth),
+    )
+
+
+def _placed(policy: Policy, kind: str) -> list[tuple[str, str]]:
+    return [placed for layer in policy.layers for placed in layer.rules.get(kind, ())]

@@ -1,0 +1,189 @@
+"""The rules as a running process knows them: files and approvals, looked at again before each decision.
+
+What a person approved is kept in the store; `policy.json` beside it is a copy that a running server can read without
+waiting, under a code that only this instance can make.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+
+from druse.governance.policy import Content, first_content, gains, in_force, restricted
+from druse.governance.signing import SigningKey
+from druse.governance.trust import HIGHEST, Action, allowed
+from druse.model import Caller, Decision, Invalid, JsonObject, ToolSpec, Verdict, canonical
+from druse.permissions import decide
+from druse.settings import Config, Workspace, load_config
+
+log = logging.getLogger("druse.governance")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a person approved. `number` counts up; `confirmed_until` is when a confirmed level 4 ends."""
+
+    number: int = 0
+    content: Content = field(default_factory=Content)
+    confirmed_until: float = 0.0
+
+
+class Rules:
+    """The configuration in force. Not for several threads."""
+
+    def __init__(self, workspace: Workspace, key: SigningKey | None, *, clock: Callable[[], float]) -> None:
+        """Read files and record. Raises Invalid with file and line for a configuration that is not understood."""
+        self._workspace = workspace
+        self._key = key
+        self._clock = clock
+        self.path = workspace.state / "policy.json"
+        self._stamp = self._stamped()
+        self.wanted: Config = load_config(workspace)
+        self.record = self._read() or Record()
+        self.problem = ""  # why everything asks, if it does
+        self.config: Config = in_force(self.wanted, self.record.content)
+
+    @property
+    def waiting(self) -> list[str]:
+        """What the files permit beyond what a person approved; it is not in force."""
+        return gains(self.record.content, Content.of(self.wanted)) if not self.problem else []
+
+    @property
+    def hash(self) -> str:
+        """The hash of the approved rules."""
+        return self.record.content.hash
+
+    @property
+    def trust_level(self) -> int:
+        """The level in force. The highest counts only while a person has confirmed it lately."""
+        level = self.config.self_programming.trust_level
+        return level if level < HIGHEST or self._clock() < self.record.confirmed_until else HIGHEST - 1
+
+    def trusts(self, action: Action) -> Verdict:
+        """Whether Druse does this to itself without a person, at the level in force now."""
+        self.refresh()
+        return allowed(self.trust_level, action, enabled=self.config.self_programming.enabled)
+
+    def decide(self, spec: ToolSpec | None, tool: str, arguments: JsonObject, caller: Caller | None) -> Decision:
+        """The one decision function, under the rules in force at this moment."""
+        self.refresh()
+        decision = decide(self.config.policy, tool, arguments, spec=spec, caller=caller)
+        if decision.verdict is not Verdict.ASK or not self.waiting:
+            return decision
+        wanted = decide(self.wanted.policy, tool, arguments, spec=spec, caller=caller)
+        if wanted.verdict is not Verdict.ALLOW:
+            return decision
+        waits = f'the rule {wanted.rule} in {wanted.origin} waits for a person: "druse policy approve"'
+        return replace(decision, why=waits, how_to_allow="")
+
+    def refresh(self) -> None:
+        """Take up what changed in the files since the last look."""
+        stamp = self._stamped()
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        record = self._read()
+        # An older record put back in place of a newer one changes nothing.
+        if record is not None and record.number >= self.record.number:
+            self.record = record
+        try:
+            self.wanted, self.problem = load_config(self._workspace), ""
+            self.config = in_force(self.wanted, self.record.content)
+        except Invalid as error:
+            self.problem = str(error)
+            self.config = restricted(self.wanted, self.problem)
+
+    def take_over(self, record: Record) -> None:
+        """Put approved rules in force, for every process of this workspace."""
+        self.record = record
+        self._write(record)
+        self.config = in_force(self.wanted, record.content) if not self.problem else self.config
+
+    def look_ahead(self) -> None:
+        """Show, in this process only, what the first start of the workspace puts in force."""
+        self.record = Record(0, first_content(self.wanted, cloned=self.cloned()))
+        self.config = in_force(self.wanted, self.record.content)
+
+    def cloned(self) -> bool:
+        """Whether the project's file is part of a git repository's content: then it may be another person's."""
+        root = self._workspace.root
+        if (
+            not any((folder / ".git").exists() for folder in (root, *root.parents))
+            or not self._workspace.config.exists()
+        ):
+            return False
+        command = ["git", "-C", str(root), "ls-files", "--error-unmatch", "--", str(self._workspace.config)]
+        try:
+            return subprocess.run(command, check=False, capture_output=True, timeout=10).returncode == 0
+        except (OSError, subprocess.TimeoutExpired):
+            return True  # nobody can say
+
+    # inside
+
+    def _stamped(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(_stamp(path) for path in (self._workspace.user_config, self._workspace.config, self.path))
+
+    def _read(self) -> Record | None:
+        """The record on disk; None where there is none that this instance wrote."""
+        if self._key is None:
+            return None
+        try:
+            loaded = cast("JsonObject", json.loads(self.path.read_text(encoding="utf-8")))
+            code = loaded.pop("mac")
+            if code != self._key.mac(canonical(loaded)):
+                raise ValueError("its code is wrong")
+            number, until = loaded["number"], loaded["confirmed_until"]
+            if not isinstance(number, int) or not isinstance(until, int | float):
+                raise ValueError("a number is none")
+            return Record(number, Content.from_json(cast("JsonObject", loaded["content"])), float(until))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, Invalid) as error:
+            log.warning("%s is not used: %s. What was approved before goes on to govern.", self.path, error)
+            return None
+
+    def _write(self, record: Record) -> None:
+        if self._key is None:
+            return
+        made: JsonObject = {
+            "number": record.number,
+            "content": record.content.as_json(),
+            "confirmed_until": record.confirmed_until,
+        }
+        text = json.dumps({**made, "mac": self._key.mac(canonical(made))}, indent=1)
+        waiting = self.path.with_name(f".policy.{os.getpid()}")
+        with contextlib.suppress(FileNotFoundError):
+            waiting.unlink()
+        descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        waiting.replace(self.path)
+        self._stamp = self._stamped()
+
+
+def rules_of(workspace: Workspace) -> Rules:
+    """The rules in force in a workspace, for a look at them: makes nothing, not even the key.
+
+    Before the first start: those that the first start puts in force.
+    """
+    path = workspace.keys / "audit.key"
+    rules = Rules(workspace, SigningKey.from_file(path) if path.exists() else None, clock=time.time)
+    if not path.exists() and not workspace.database.exists():
+        rules.look_ahead()
+    return rules
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
