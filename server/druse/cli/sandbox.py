@@ -66,7 +66,7 @@ async def _run(source: str, arguments: Any, rules: tuple[str, ...], os_only: boo
         if decision.verdict is not Verdict.ALLOW:
             why = decision.why or decision.rule
             raise EndRun(Outcome(OutcomeStatus.DENIED, message=f"{tool} is not allowed: {why}", kind="denied"))
-        outcome = await tools.call(spec, checked, CallContext(caller))
+        outcome = await tools.call(spec, checked, CallContext(caller, place=decision.place))
         if not outcome.ok:
             raise ToolCallFailed(outcome.message, kind=outcome.kind)
         return outcome.data

@@ -1,12 +1,13 @@
-"""Files at the point of effect: opened without following a link that was not there when the call was decided.
+"""Files at the point of effect: never through a link that was put there after the call was decided.
 
-The path a rule was asked about is resolved once; from then on every folder on the way is opened by descriptor with
-O_NOFOLLOW, so that a link put in its place meanwhile is an error, not another file. Only regular files; a file with
-several names (hard links) is not written; replaced whole or not at all.
+The path a rule was asked about was resolved once. From then on its folders are reached from a root descriptor with
+every link refused, so that a link put in their place meanwhile is an error, not another file. Only regular files; a
+file with several names (hard links) is not written; replaced whole or not at all.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
@@ -14,6 +15,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from druse.localtools.beneath import make_folder, open_folder, open_regular
 from druse.model import Invalid
 
 MAX_READ = 8 * 1024 * 1024
@@ -35,14 +37,14 @@ def read_text(path: Path) -> str:
     """The text of a regular file. Raises Invalid saying why it cannot be read."""
     with _opened_folder(path) as folder:
         try:
-            descriptor = os.open(path.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+            with os.fdopen(open_regular(folder, path.name), "rb") as file:
+                data = file.read(MAX_READ + 1) or b""
         except OSError as error:
             raise _refused("read", path, error) from error
-        with os.fdopen(descriptor, "rb") as file:
-            _check_regular(path, os.fstat(descriptor), "read")
-            data = file.read(MAX_READ + 1)
     if len(data) > MAX_READ:
-        raise Invalid(f"Cannot read {path}: it is larger than {MAX_READ:,} bytes. Read a part with offset and limit.")
+        raise Invalid(
+            f"Cannot read {path}: it is larger than {MAX_READ:,} bytes. Search it with Grep, or cut it with a command."
+        )
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -70,6 +72,8 @@ def write_text(path: Path, text: str) -> bool:
         try:
             descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
             with os.fdopen(descriptor, "wb") as file:
+                if not new:
+                    os.fchmod(descriptor, mode)  # the umask is for new files
                 file.write(data)
                 file.flush()
                 os.fsync(descriptor)
@@ -91,26 +95,17 @@ def with_removed(name: str, folder: int) -> None:
 @contextmanager
 def _opened_folder(path: Path, *, make: bool = False) -> Generator[int]:
     """A descriptor of the folder that holds `path`, reached without following a link."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    current = os.open("/", flags)
+    top = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for part in path.parent.parts[1:]:
-            if make:
-                try:
-                    os.mkdir(part, 0o755, dir_fd=current)
-                except FileExistsError:
-                    pass
-                except OSError as error:
-                    if error.errno not in (13, 30, 1):  # an existing folder that may not be written is fine
-                        raise
-            following = os.open(part, flags, dir_fd=current)
-            os.close(current)
-            current = following
-        yield current
+        folder = (make_folder if make else open_folder)(top, str(path.parent))
     except OSError as error:
         raise _refused("open the folder of", path, error) from error
     finally:
-        os.close(current)
+        os.close(top)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def _check_regular(path: Path, found: os.stat_result, what: str) -> None:
@@ -119,6 +114,13 @@ def _check_regular(path: Path, found: os.stat_result, what: str) -> None:
 
 
 def _refused(what: str, path: Path, error: OSError) -> Invalid:
+    if error.errno in (errno.ELOOP, errno.EXDEV):
+        return Invalid(
+            f"Cannot {what} {path}: a link stands in the path that was not there when the call was decided. "
+            "Call again; the rules decide anew.",
+            where=str(path),
+            problem="a link",
+        )
     return Invalid(
         f"Cannot {what} {path}: {error.strerror or error}. Check the path.", where=str(path), problem=str(error)
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -92,7 +93,7 @@ class LocalTools:
     """Carries out the workspace's own tools."""
 
     def __init__(self, workspace: Path) -> None:
-        self._workspace = workspace
+        self._workspace = Path(os.path.realpath(workspace))
         self._tools: dict[str, _Tool] = {
             "Bash": self._bash,
             "Read": self._read,
@@ -134,8 +135,8 @@ class LocalTools:
             )
         return Outcome(OutcomeStatus.OK, data)
 
-    async def _read(self, arguments: JsonObject, _: CallContext) -> Outcome:
-        text = await asyncio.to_thread(read_text, resolve(str(arguments["file_path"]), self._workspace))
+    async def _read(self, arguments: JsonObject, context: CallContext) -> Outcome:
+        text = await asyncio.to_thread(read_text, self._place(arguments["file_path"], context))
         offset, limit = arguments.get("offset"), arguments.get("limit")
         if isinstance(offset, int) or isinstance(limit, int):
             lines = text.splitlines(keepends=True)
@@ -143,8 +144,8 @@ class LocalTools:
             text = "".join(lines[first : first + limit] if isinstance(limit, int) else lines[first:])
         return Outcome(OutcomeStatus.OK, data=text)
 
-    async def _edit(self, arguments: JsonObject, _: CallContext) -> Outcome:
-        path = resolve(str(arguments["file_path"]), self._workspace)
+    async def _edit(self, arguments: JsonObject, context: CallContext) -> Outcome:
+        path = self._place(arguments["file_path"], context)
         old, new = str(arguments["old_string"]), str(arguments["new_string"])
         text = await asyncio.to_thread(read_text, path)
         count = text.count(old) if old else 0
@@ -154,26 +155,34 @@ class LocalTools:
         await asyncio.to_thread(write_text, path, text.replace(old, new))
         return Outcome(OutcomeStatus.OK, data={"file_path": str(arguments["file_path"]), "replaced": count})
 
-    async def _write(self, arguments: JsonObject, _: CallContext) -> Outcome:
-        path = resolve(str(arguments["file_path"]), self._workspace)
+    async def _write(self, arguments: JsonObject, context: CallContext) -> Outcome:
+        path = self._place(arguments["file_path"], context)
         new = await asyncio.to_thread(write_text, path, str(arguments["content"]))
         return Outcome(OutcomeStatus.OK, data={"file_path": str(arguments["file_path"]), "created": new})
 
-    async def _glob(self, arguments: JsonObject, _: CallContext) -> Outcome:
-        files = await asyncio.to_thread(glob_files, str(arguments["pattern"]), self._root(arguments))
-        return Outcome(OutcomeStatus.OK, data={"files": list[Json](files)})
+    async def _glob(self, arguments: JsonObject, context: CallContext) -> Outcome:
+        root = self._place(arguments.get("path"), context)
+        found = await asyncio.to_thread(glob_files, str(arguments["pattern"]), root)
+        return Outcome(OutcomeStatus.OK, data=_noted({"files": list[Json](found.files)}, found.note))
 
-    async def _grep(self, arguments: JsonObject, _: CallContext) -> Outcome:
+    async def _grep(self, arguments: JsonObject, context: CallContext) -> Outcome:
         glob = arguments.get("glob")
-        matches = await asyncio.to_thread(
+        found = await asyncio.to_thread(
             grep_files,
             str(arguments["pattern"]),
-            self._root(arguments),
+            self._place(arguments.get("path"), context),
             glob=glob if isinstance(glob, str) else "",
             ignore_case=bool(arguments.get("ignore_case")),
         )
-        return Outcome(OutcomeStatus.OK, data={"matches": [dict[str, Json](match) for match in matches]})
+        matches: list[Json] = [dict[str, Json](match) for match in found.matches]
+        return Outcome(OutcomeStatus.OK, data=_noted({"matches": matches}, found.note))
 
-    def _root(self, arguments: JsonObject) -> Path:
-        path = arguments.get("path")
-        return resolve(path, self._workspace) if isinstance(path, str) and path else self._workspace
+    def _place(self, text: Json, context: CallContext) -> Path:
+        """The path the call was decided for. Resolving it anew could follow a link that was put there since."""
+        if not isinstance(text, str) or not text:
+            return self._workspace
+        return Path(context.place) if context.place else resolve(text, self._workspace)
+
+
+def _noted(data: JsonObject, note: str) -> JsonObject:
+    return {**data, "note": note} if note else data

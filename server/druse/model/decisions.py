@@ -53,6 +53,7 @@ class Decision:
     origin: str = ""  # file:line, or the name of the layer
     why: str = ""
     how_to_allow: str = ""  # the narrowest rule that covers this call, where there is one
+    place: str = ""  # the path the call was decided for, links followed; the effect takes this one and no other
 
 
 class OutcomeStatus(StrEnum):

@@ -20,6 +20,7 @@ class CallContext:
     caller: Caller
     progress: Progress | None = None
     cause: str = ""  # id of the audit entry that led here
+    place: str = ""  # the path the decision was made for (`Decision.place`); empty where the call names none
 
 
 class Provider(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ from druse.permissions.rules import PATH_TOOLS, Rule, canonical_tool
 from druse.permissions.shell import read_command, unwrapped
 
 _READING = frozenset(("Read", "Grep", "Glob", "LS", "NotebookRead"))
+_PATH_KEYS = ("file_path", "path", "notebook_path")
 _WRITING = frozenset(("Edit", "Write", "MultiEdit", "NotebookEdit"))
 
 
@@ -30,6 +32,12 @@ def decide(
     """Allow, ask or deny one call. Never raises for any tool name or arguments."""
     name = canonical_tool(tool)
     subject = _Subject(policy, name, arguments, spec)
+    return replace(_decided(policy, tool, name, subject, spec, caller), place=subject.place)
+
+
+def _decided(
+    policy: Policy, tool: str, name: str, subject: _Subject, spec: ToolSpec | None, caller: Caller | None
+) -> Decision:
     forbidden = subject.never(caller)
     if forbidden:
         return Decision(Verdict.DENY, why=forbidden, origin="built in", rule="(protected)")
@@ -74,6 +82,12 @@ class _Subject:
             place_of(text, policy.workspace, policy.home) for text in _paths(name, arguments) if "\0" not in text
         ]
         self._unreadable = any("\0" in text for text in _paths(name, arguments))
+
+    @property
+    def place(self) -> str:
+        """Where the path that the call names leads at this moment; empty where it names none."""
+        named = any(isinstance(self._arguments.get(key), str) for key in _PATH_KEYS)
+        return self._places[0].resolved if named and self._places else ""
 
     @property
     def _command(self) -> str:
@@ -224,7 +238,7 @@ class _Subject:
 def _paths(name: str, arguments: JsonObject) -> list[str]:
     if name not in PATH_TOOLS:
         return []
-    named = [arguments.get(key) for key in ("file_path", "path", "notebook_path")]
+    named = [arguments.get(key) for key in _PATH_KEYS]
     paths = [text for text in named if isinstance(text, str) and text]
     if name == "Glob" and isinstance(arguments.get("pattern"), str):
         pattern = str(arguments["pattern"])
