@@ -98,8 +98,11 @@ class AuditChain:
         cause: str = "",
     ) -> str:
         """Append one entry in a transaction of its own; `durable` has it on the disk before this returns."""
-        async with self._store.database.transaction(durable=durable) as transaction:
+
+        async def entry(transaction: Transaction) -> str:
             return await self.append(transaction, action, subject, caller, payload, cause=cause)
+
+        return await self._store.database.write(entry, durable=durable)
 
     async def seal(self) -> RootRow | None:
         """Sign the root over all entries, if there are any and it is not signed yet; the newest signed root."""

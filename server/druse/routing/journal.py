@@ -5,7 +5,7 @@ from __future__ import annotations
 from druse.governance import Approvals, AuditChain
 from druse.model import Caller, CallerKind, Decision, JsonObject, NotAllowed, Outcome, Step, digest
 from druse.routing.router import Call
-from druse.store import Store
+from druse.store import Store, Transaction
 from druse.traces import Recorder
 
 # Steps of these belong to the caller's run; what a tool does inside is its own affair (and in the audit chain), and
@@ -24,18 +24,24 @@ class CallJournal:
     async def begin(self, call: Call, decision: Decision) -> str:
         """The entry before the effect; synced to the disk for a write."""
         payload = self._described(call) | {"rule": decision.rule, "origin": decision.origin}
-        async with self._store.database.transaction(durable=call.writes) as transaction:
+
+        async def entry(transaction: Transaction) -> str:
             return await self._audit.append(
                 transaction, "call.begin", call.spec.name, call.caller, payload, cause=call.caller.cause
             )
 
+        return await self._store.database.write(entry, durable=call.writes)
+
     async def refuse(self, call: Call, outcome: Outcome) -> None:
         """The entry of a call that never ran."""
         payload = self._described(call) | {"status": str(outcome.status), "approval": outcome.approval_id}
-        async with self._store.database.transaction() as transaction:
-            await self._audit.append(
+
+        async def entry(transaction: Transaction) -> str:
+            return await self._audit.append(
                 transaction, "call.refused", call.spec.name, call.caller, payload, cause=call.caller.cause
             )
+
+        await self._store.database.write(entry)
 
     async def finish(self, call: Call, cause: str, outcome: Outcome, step: Step) -> None:
         """The entry after the effect and the step of the run, together."""
@@ -46,10 +52,13 @@ class CallJournal:
             "run": run_id,
             "ms": round(step.duration_ms or 0.0, 3),
         }
-        async with self._store.database.transaction() as transaction:
+
+        async def entry_and_step(transaction: Transaction) -> None:
             if run_id:
                 await self._recorder.add(transaction, run_id, step, call.spec)
             await self._audit.append(transaction, "call.end", call.spec.name, call.caller, payload, cause=cause)
+
+        await self._store.database.write(entry_and_step)
 
     def _described(self, call: Call) -> JsonObject:
         masked = self._recorder.handles.mask_object(call.arguments, call.spec.input_schema)

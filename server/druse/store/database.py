@@ -1,28 +1,30 @@
 """One SQLite file: opened once per process, in WAL mode, migrated by numbered scripts.
 
-Several processes (a server, the CLI) may hold the same file. Writers wait for each other up to `BUSY_SECONDS`; an
-acknowledged write survives `kill -9` of any process (WAL, synchronous=NORMAL), a durable one a power cut as well (D19).
+Reads go through aiosqlite, writes through the process's one `Writer`; in WAL mode neither waits for the other. Several
+processes (a server, the CLI) may hold the same file. Writers wait for each other up to `BUSY_SECONDS`; an acknowledged
+write survives `kill -9` of any process (WAL, synchronous=NORMAL), a durable one a power cut as well (D19).
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeVar
 
 import aiosqlite
 
 from druse.model import DruseError, StoreDamaged
+from druse.store.writer import Row, Transaction, Value, Writer
+
+__all__ = ["BUSY_SECONDS", "Database", "Row", "StoreBusy", "StoreFull", "Transaction", "Value", "migrations"]
 
 BUSY_SECONDS = 10.0
 
-Value: TypeAlias = "str | int | float | bytes | None"
-Row: TypeAlias = "tuple[Any, ...]"
+T = TypeVar("T")
 
 
 class StoreBusy(DruseError):
@@ -37,42 +39,13 @@ class StoreFull(DruseError):
     kind = "store_full"
 
 
-class Transaction:
-    """Statements that land together or not at all."""
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
-
-    async def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
-        """Run one statement; the number of rows it changed."""
-        # The cursor is not closed: a statement that returns no rows is done, and closing costs as much as running it.
-        return (await self._connection.execute(sql, values)).rowcount
-
-    async def insert(self, sql: str, values: Sequence[Value] = ()) -> int:
-        """Run one INSERT; the row id it got."""
-        return (await self._connection.execute(sql, values)).lastrowid or 0
-
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        """Run one statement for each row."""
-        await self._connection.executemany(sql, rows)
-
-    async def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
-        """All rows, as the transaction sees them."""
-        return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
-
-    async def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
-        """The first row, or None."""
-        rows = await self.all(sql, values)
-        return rows[0] if rows else None
-
-
 class Database:
-    """The connection of this process. Use `Database.open`."""
+    """The connections of this process. Use `Database.open`."""
 
     def __init__(self, path: Path, connection: aiosqlite.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._turn = asyncio.Lock()  # one transaction at a time on the one connection
+        self._writer: Writer | None = None
 
     @classmethod
     @asynccontextmanager
@@ -85,42 +58,47 @@ class Database:
             database = cls(path, connection)
             with _translated(path):
                 await database._prepare()
-            yield database
+            async with Writer.open(path, busy_seconds=BUSY_SECONDS) as writer:
+                database._writer = writer
+                yield database
         finally:
             await connection.close()
 
     async def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
         """All rows of a query."""
         with _translated(self.path):
-            async with self._turn:
-                return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
+            return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
 
     async def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
         """The first row of a query, or None."""
         rows = await self.all(sql, values)
         return rows[0] if rows else None
 
+    async def write(self, work: Callable[[Transaction], Coroutine[Any, Any, T]], *, durable: bool = False) -> T:
+        """Carry out one unit of writing, committed before this returns; see `Writer.write`."""
+        with _translated(self.path):
+            return await self._writing.write(work, durable=durable)
+
     @asynccontextmanager
     async def transaction(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
         """A write transaction: committed at the end of the block, rolled back if the block raises.
 
-        `durable` syncs the log to the disk before the block's end returns.
+        `durable` syncs the log to the disk before the block's end returns. Other writers of the process wait for the
+        block; where nothing else is awaited in it, `write` is faster.
         """
-        async with self._turn:
-            with _translated(self.path):
-                if durable:
-                    await self._connection.execute("PRAGMA synchronous=FULL")
-                try:
-                    await self._connection.execute("BEGIN IMMEDIATE")
-                    try:
-                        yield Transaction(self._connection)
-                    except BaseException:
-                        await asyncio.shield(self._connection.execute("ROLLBACK"))
-                        raise
-                    await asyncio.shield(self._connection.execute("COMMIT"))
-                finally:
-                    if durable:
-                        await asyncio.shield(self._connection.execute("PRAGMA synchronous=NORMAL"))
+        with _translated(self.path):
+            async with self._writing.transaction(durable=durable) as transaction:
+                yield transaction
+
+    @property
+    def commits(self) -> int:
+        """How many transactions this process has committed; units that shared one count once."""
+        return self._writing.commits
+
+    @property
+    def _writing(self) -> Writer:
+        assert self._writer is not None, "the database is not open"
+        return self._writer
 
     async def _prepare(self) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):

@@ -1,0 +1,294 @@
+"""The one writer of a process: a thread that owns a connection and commits together what waits together.
+
+A *unit* is a function over a `Transaction`; it runs on the thread without giving way, so that a call costs one hop
+instead of one a statement. Units that wait while another commit is under way share the next one: one write, and where
+any of them asks for it one sync. Each stands behind a savepoint, so one that fails takes nothing else along. Nobody is
+answered before the commit that holds their unit has returned (D19).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, TypeAlias, TypeVar, cast
+
+T = TypeVar("T")
+Value: TypeAlias = "str | int | float | bytes | None"
+Row: TypeAlias = "tuple[Any, ...]"
+
+_BATCH = 256  # units in one commit
+# Moving the log into the database takes several syncs. It waits for a pause, or for a log of this many pages.
+_PAUSE_SECONDS = 0.25
+_LOG_PAGES = 4000
+
+
+class Transaction:
+    """Statements that land together or not at all."""
+
+    def __init__(self, connection: sqlite3.Connection, session: _Session | None = None) -> None:
+        self._connection = connection
+        self._session = session  # None: on the writer's own thread already
+
+    async def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Run one statement; the number of rows it changed."""
+        return await self._there(lambda: self._connection.execute(sql, values).rowcount)
+
+    async def insert(self, sql: str, values: Sequence[Value] = ()) -> int:
+        """Run one INSERT; the row id it got."""
+        return await self._there(lambda: self._connection.execute(sql, values).lastrowid or 0)
+
+    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Run one statement for each row."""
+        await self._there(lambda: self._connection.executemany(sql, rows))
+
+    async def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+        """All rows, as the transaction sees them."""
+        return await self._there(lambda: self._connection.execute(sql, values).fetchall())
+
+    async def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
+        """The first row, or None."""
+        rows = await self.all(sql, values)
+        return rows[0] if rows else None
+
+    async def _there(self, statement: Callable[[], T]) -> T:
+        return statement() if self._session is None else await self._session.run(statement)
+
+
+@dataclass(slots=True)
+class _Unit:
+    work: Callable[[Transaction], Coroutine[Any, Any, Any]]
+    durable: bool
+    answer: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True)
+class _Session:
+    """A transaction whose statements come one by one, from a block on the event loop."""
+
+    durable: bool
+    loop: asyncio.AbstractEventLoop
+    begun: asyncio.Future[Any]
+    jobs: SimpleQueue[tuple[Callable[[], Any] | str, asyncio.Future[Any]]] = field(
+        default_factory=SimpleQueue[tuple[Callable[[], Any] | str, asyncio.Future[Any]]]
+    )
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Carry out one statement on the thread."""
+        answer: asyncio.Future[Any] = self.loop.create_future()
+        self.jobs.put((job, answer))
+        return cast("T", await answer)
+
+    async def end(self, how: str) -> None:
+        """End the transaction: COMMIT or ROLLBACK."""
+        answer: asyncio.Future[Any] = self.loop.create_future()
+        self.jobs.put((how, answer))
+        await answer
+
+
+class Writer:
+    """Takes units and sessions in the order they came. Use `Writer.open`."""
+
+    def __init__(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._connection = connection
+        self._loop = loop
+        self._queue: SimpleQueue[_Unit | _Session | None] = SimpleQueue()
+        self._dirty = False  # something was committed since the log was last moved
+        self._thread = Thread(target=self._serve, name="druse-writer", daemon=True)
+        self.commits = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, path: Path, *, busy_seconds: float) -> AsyncGenerator[Writer]:
+        """The writer of the file at `path` until the block ends; what was handed in by then is carried out."""
+        connection = await asyncio.to_thread(
+            sqlite3.connect, path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
+        )
+        writer = cls(connection, asyncio.get_running_loop())
+        try:
+            await asyncio.to_thread(writer._settle)
+            writer._thread.start()
+            yield writer
+        finally:
+            if writer._thread.is_alive():
+                writer._queue.put(None)
+                await asyncio.shield(asyncio.to_thread(writer._thread.join))
+            connection.close()
+
+    async def write(self, work: Callable[[Transaction], Coroutine[Any, Any, T]], *, durable: bool = False) -> T:
+        """Carry out one unit and commit it; its result.
+
+        The unit awaits nothing but its transaction. `durable` has the log synced to the disk before this returns. A
+        cancelled caller's unit is carried out all the same, unless its turn had not come yet.
+        """
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        self._queue.put(_Unit(work, durable, answer))
+        return cast("T", await answer)
+
+    @asynccontextmanager
+    async def transaction(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
+        """A block whose statements land together: committed at its end, rolled back if it raises."""
+        session = _Session(durable, self._loop, self._loop.create_future())
+        self._queue.put(session)
+        try:
+            await session.begun
+        except asyncio.CancelledError:
+            session.jobs.put(("ROLLBACK", self._loop.create_future()))
+            raise
+        try:
+            yield Transaction(self._connection, session)
+        except BaseException:
+            await asyncio.shield(session.end("ROLLBACK"))
+            raise
+        await asyncio.shield(session.end("COMMIT"))
+
+    # on the thread
+
+    def _settle(self) -> None:
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.execute("PRAGMA foreign_keys=ON")
+        self._connection.execute("PRAGMA temp_store=MEMORY")
+        self._connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+
+    def _serve(self) -> None:
+        held: _Unit | _Session | None = None  # taken from the queue while a batch was gathered
+        while True:
+            job = held or self._next()
+            held = None
+            if job is None:
+                return
+            if isinstance(job, _Session):
+                self._lend(job)
+                continue
+            batch = [job]
+            while len(batch) < _BATCH:
+                try:
+                    more = self._queue.get_nowait()
+                except Empty:
+                    break
+                if isinstance(more, _Unit):
+                    batch.append(more)
+                    continue
+                held = more
+                if more is None:
+                    self._queue.put(None)
+                break
+            self._carry_out([unit for unit in batch if not unit.answer.cancelled()])
+
+    def _next(self) -> _Unit | _Session | None:
+        if not self._dirty:
+            return self._queue.get()
+        try:
+            return self._queue.get(timeout=_PAUSE_SECONDS)
+        except Empty:
+            self._dirty = False
+            with contextlib.suppress(sqlite3.Error):  # another process may be at it; the next pause comes
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            return self._queue.get()
+
+    def _carry_out(self, batch: Sequence[_Unit]) -> None:
+        if not batch:
+            return
+        try:
+            with self._synced(durable=any(unit.durable for unit in batch)):
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    for unit in batch:
+                        self._run(unit)
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    self._roll_back()
+                    raise
+            self._dirty = True
+            self.commits += 1
+        except BaseException as error:  # handed to whoever waits
+            for unit in batch:
+                unit.error = unit.error or error
+        self._tell(lambda: [_settled(unit.answer, unit.result, unit.error) for unit in batch])
+
+    def _run(self, unit: _Unit) -> None:
+        self._connection.execute("SAVEPOINT unit")
+        try:
+            unit.result = _driven(unit.work(Transaction(self._connection)))
+        except BaseException as error:  # handed to whoever waits
+            unit.error = error
+            if not self._connection.in_transaction:
+                raise  # the whole transaction is gone, as after a full disk
+            self._connection.execute("ROLLBACK TO unit")
+        self._connection.execute("RELEASE unit")
+
+    def _lend(self, session: _Session) -> None:
+        """Serve one block's statements until it ends."""
+        with self._synced(durable=session.durable):
+            if not self._answer(session.begun, lambda: self._connection.execute("BEGIN IMMEDIATE")):
+                return
+            while True:
+                job, answer = session.jobs.get()
+                if not isinstance(job, str):
+                    self._answer(answer, job)
+                elif job == "COMMIT":
+                    if not self._answer(answer, lambda: self._connection.execute("COMMIT")):
+                        self._roll_back()
+                    self._dirty = True
+                    self.commits += 1
+                    return
+                else:
+                    self._roll_back()
+                    self._tell(lambda answer=answer: _settled(answer, None, None))
+                    return
+
+    @contextlib.contextmanager
+    def _synced(self, *, durable: bool) -> Any:
+        if not durable:
+            yield
+            return
+        self._connection.execute("PRAGMA synchronous=FULL")
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _answer(self, answer: asyncio.Future[Any], job: Callable[[], Any]) -> bool:
+        """Carry out one statement and tell its result; whether it went well."""
+        result, problem = None, None
+        try:
+            result = job()
+        except BaseException as error:  # handed to whoever waits
+            problem = error
+        self._tell(lambda: _settled(answer, result, problem))
+        return problem is None
+
+    def _tell(self, news: Callable[[], Any]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(news)
+
+
+def _driven(work: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that awaits nothing that takes time."""
+    try:
+        work.send(None)
+    except StopIteration as finished:
+        return cast("T", finished.value)
+    work.close()
+    raise RuntimeError("A unit of writing awaited something else than its transaction.")
+
+
+def _settled(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)
