@@ -7,7 +7,9 @@ from pathlib import Path
 
 
 def names() -> list[str]:
-    return sorted(m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.name.startswith("_"))
+    return sorted(
+        m.name for m in pkgutil.iter_modules([str(Path(__file__).parent)]) if not m.ispkg and not m.name.startswith("_")
+    )
 
 
 if __name__ == "__main__":

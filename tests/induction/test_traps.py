@@ -390,3 +390,27 @@ def test_the_first_of_a_list_written_as_text_is_not_cut_out() -> None:
     found = learned(program, server, [{"q": q} for q in ("alpha", "beta", "gamma", "delta")])
 
     assert ".split(" not in found.source
+
+
+def test_an_empty_list_as_an_argument_is_no_trouble() -> None:
+    def server() -> Any:
+        return lambda tool, a: {"ok": True}
+
+    def program(call: Any, tags: list[str]) -> None:
+        call("tag", tags=tags)
+
+    found = learned(program, server, [{"tags": tags} for tags in ([], ["a"], ["b", "c"])])
+
+    assert [parameter.name for parameter in found.parameters] == ["tags"]
+
+
+def test_a_result_is_never_named_as_a_word_of_the_language() -> None:
+    def server() -> Any:
+        return lambda tool, a: {"id": a["id"] * 2}
+
+    def program(call: Any, id: str) -> None:
+        call("close_ticket", id=call("open_return", id=id)["id"])
+
+    found = learned(program, server, [{"id": id} for id in ("ab", "cd", "ef")])
+
+    assert same_calls(found, program, server, {"id": "xy"}, {"id": "xy"})

@@ -37,7 +37,7 @@ def result_name(tool: str) -> str:
         words = words[: words.index("by", 1)]
     if len(words) > 1 and words[0] in _VERBS:
         words = words[1:]
-    return "_".join(words)
+    return identifier("_".join(words))
 
 
 def singular(text: str) -> str:

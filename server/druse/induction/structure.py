@@ -440,8 +440,8 @@ def _anywhere(value: Json, env: Env) -> bool:
 
 
 def _said(value: Json, text: str) -> bool:
-    if isinstance(value, dict | list):
-        return all(_said(part, text) for _, part in leaves(value) if part not in (None, "", True, False))
-    if isinstance(value, bool) or value is None:
+    if value is None or isinstance(value, bool) or value in ("", [], {}):
         return True
+    if isinstance(value, dict | list):
+        return all(_said(part, text) for _, part in leaves(value))
     return str(value).casefold() in text.casefold()

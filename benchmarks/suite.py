@@ -1,0 +1,112 @@
+"""`scripts/bench suite`: workflows with known answers, learned from few runs, executed live on cases not seen.
+
+Every argument of every held-out run is right, refused or silently wrong; docs/benchmarks.md says how it is judged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.induction.coverage import uncovered, workflows
+from benchmarks.induction.scoring import SEEDS_HELD, SEEDS_TRAIN, Score, score
+from benchmarks.induction.workflows import Workflow
+from druse.induction import Induction, induce
+from druse.runtime import SandboxHost
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench suite", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--train", type=int, nargs="+", default=[3, 6], choices=range(2, 7), help="runs to learn from")
+    parser.add_argument("--only", default="", help="only workflows whose name contains this")
+    parser.add_argument("--show", action="store_true", help="print the learned sources and notes too")
+    options = parser.parse_args()
+    chosen = [workflow for workflow in workflows() if options.only in workflow.name]
+    data = asyncio.run(measure(chosen, options.train))
+    print(json.dumps(data, indent=2, ensure_ascii=False) if options.json else table(data, show=options.show))
+    sys.exit(1 if any(part["silently_wrong"] for part in data["totals"].values()) else 0)
+
+
+async def measure(chosen: Sequence[Workflow], sizes: Sequence[int]) -> dict[str, Any]:
+    """Scores of every workflow for every number of training runs, and their sums."""
+    rows: list[dict[str, Any]] = []
+    totals: dict[str, Score] = {str(size): Score() for size in sizes}
+    seconds = 0.0
+    async with SandboxHost.open() as host:
+        for workflow in chosen:
+            held = [workflow.perform(seed) for seed in SEEDS_HELD]
+            for size in sizes:
+                train = [workflow.perform(seed) for seed in sorted(SEEDS_TRAIN[:size])]
+                began = time.perf_counter()
+                found = induce([performance.run for performance in train])
+                seconds += time.perf_counter() - began
+                own = Score()
+                for performance in held:
+                    own.add(await score(host, workflow, found, train, performance))
+                totals[str(size)].add(own)
+                rows.append({"workflow": workflow.name, "covers": workflow.covers, "train": size, **_row(found, own)})
+    return {
+        "workflows": len(chosen),
+        "uncovered": uncovered(),
+        "held_out_runs": len(SEEDS_HELD),
+        "totals": {size: _counts(total) for size, total in totals.items()},
+        "induction_seconds": round(seconds, 3),
+        "rows": rows,
+    }
+
+
+def _row(found: Induction, own: Score) -> dict[str, Any]:
+    return {
+        "status": found.status,
+        **_counts(own),
+        "notes": own.notes[:6],
+        "reasons": list(found.reasons),
+        "source": found.source,
+    }
+
+
+def _counts(own: Score) -> dict[str, Any]:
+    answered = sum(own.answered.values())
+    return {
+        "answered": answered,
+        "right": own.answered["right"],
+        "refused": own.answered["refused"],
+        "right_share": round(own.answered["right"] / answered, 4) if answered else None,
+        "no_answer": sum(own.open.values()),
+        "refused_rightly": own.open["refused"],
+        "guessed": own.open["guessed"],
+        "silently_wrong": own.wrong,
+    }
+
+
+def table(data: dict[str, Any], *, show: bool = False) -> str:
+    """The table for people."""
+    head = (
+        f"{'workflow':28} runs {'status':8} {'right':>5} {'refused':>7} {'wrong':>5} | {'no answer':>9} {'refused':>7}"
+    )
+    lines = [head, "-" * len(head)]
+    for row in data["rows"]:
+        lines.append(_line(row["workflow"], row["train"], row["status"], row))
+        if show or row["silently_wrong"]:
+            lines += [f"      {note}" for note in row["notes"]]
+        if show:
+            lines += [f"      why: {reason}" for reason in row["reasons"]] + ["", row["source"]]
+    lines.append("-" * len(head))
+    for size, total in data["totals"].items():
+        lines.append(_line(f"all {data['workflows']} workflows", size, "", total))
+        lines.append(f"    right where there is an answer: {100 * (total['right_share'] or 0):.1f} %")
+    lines.append(f"induction took {data['induction_seconds']:.2f} s in all")
+    return "\n".join(lines)
+
+
+def _line(name: str, size: Any, status: str, row: dict[str, Any]) -> str:
+    return (
+        f"{name:28} {size!s:>4} {status:8} {row['right']:>5} {row['refused']:>7} {row['silently_wrong']:>5} | "
+        f"{row['no_answer']:>9} {row['refused_rightly']:>7}"
+    )
