@@ -41,14 +41,29 @@ def run(file: Path, args_json: str, rules: tuple[str, ...], os_only: bool, as_js
 
 async def _run(source: str, arguments: Any, rules: tuple[str, ...], os_only: bool) -> dict[str, Any]:
     from druse.localtools import LocalTools
-    from druse.model import CallContext, Caller, CallerKind, DruseError, JsonObject, Outcome, OutcomeStatus, Verdict
+    from druse.model import (
+        CallContext,
+        Caller,
+        CallerKind,
+        Decision,
+        DruseError,
+        JsonObject,
+        Outcome,
+        OutcomeStatus,
+        ToolSpec,
+        Verdict,
+    )
     from druse.permissions import Policy, decide
     from druse.routing import ArgumentCheck, Registry
     from druse.runtime import EndRun, SandboxHost, ToolCallFailed
 
     root = workspace_here().root
     policy = Policy.from_lists({"allow": list(rules)}, workspace=root, home=Path.home())
-    tools = LocalTools(root)
+
+    def decided(spec: ToolSpec, given: JsonObject, caller: Caller) -> Decision:
+        return decide(policy, spec.name, given, spec=spec, caller=replace(caller, unconfined=not host.holds))
+
+    tools = LocalTools(root, decide=decided)
     registry, checks = Registry([tools]), ArgumentCheck()
     caller = Caller(CallerKind.CODE, session="sandbox")
 
@@ -61,12 +76,13 @@ async def _run(source: str, arguments: Any, rules: tuple[str, ...], os_only: boo
             checked = checks.check(spec, given)
         except DruseError as error:
             raise ToolCallFailed(str(error), kind="invalid") from error
-        confined = replace(caller, unconfined=not host.holds)
-        decision = decide(policy, spec.name, checked, spec=spec, caller=confined)
+        decision = decided(spec, checked, caller)
         if decision.verdict is not Verdict.ALLOW:
             why = decision.why or decision.rule
             raise EndRun(Outcome(OutcomeStatus.DENIED, message=f"{tool} is not allowed: {why}", kind="denied"))
-        outcome = await tools.call(spec, checked, CallContext(caller, place=decision.place))
+        outcome = await tools.call(spec, checked, CallContext(caller, decision=decision))
+        if outcome.status is OutcomeStatus.DENIED:
+            raise EndRun(outcome)
         if not outcome.ok:
             raise ToolCallFailed(outcome.message, kind=outcome.kind)
         return outcome.data

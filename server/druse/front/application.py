@@ -141,7 +141,7 @@ class Application:
         self.crystal = CrystalProvider(
             base.shelf, host, base.store, specs=self.specs_of, clock=time.time, trust=base.approvals.trust
         )
-        self.registry = Registry([LocalTools(base.workspace.root), self.crystal, upstreams])
+        self.registry = Registry([LocalTools(base.workspace.root, decide=self._decide), self.crystal, upstreams])
         self.router = Router(
             self.registry,
             decide=self._decide,

@@ -1,4 +1,4 @@
-"""Bash, Read, Edit, Write, Glob and Grep of the workspace as tools, so that tools can be made of them."""
+"""Bash, Read, Edit, Write, Glob, Grep and WebFetch as tools, so that tools can be made of them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,24 @@ from typing import TypeAlias
 from druse.localtools.files import read_text, resolve, write_text
 from druse.localtools.search import glob_files, grep_files
 from druse.localtools.shell import run_command
+from druse.localtools.web import DEFAULT_BYTES, DEFAULT_SECONDS, MOST_BYTES, Web
 from druse.model import (
     CallContext,
+    Caller,
     CallerKind,
+    Decision,
     Effect,
     Invalid,
     Json,
     JsonObject,
+    NotAllowed,
     Outcome,
     OutcomeStatus,
     Source,
     ToolSpec,
+    Verdict,
 )
+from druse.permissions import host_of, own_host
 
 _Tool: TypeAlias = "Callable[[JsonObject, CallContext], Awaitable[Outcome]]"
 DEFAULT_TIMEOUT = 120.0
@@ -86,13 +92,27 @@ SPECS: tuple[ToolSpec, ...] = (
         ["pattern"],
         {"pattern": _TEXT, "path": _TEXT, "glob": _TEXT, "ignore_case": _FLAG},
     ),
+    _spec(
+        "WebFetch",
+        "GET a web page or an API's answer as text. A redirect to another host is answered, not followed.",
+        Effect.READ,
+        ["url"],
+        {
+            "url": {"type": "string", "description": "http or https.", "maxLength": 8000},
+            "max_bytes": {"type": "integer", "minimum": 1, "maximum": MOST_BYTES, "description": "Default 512 KiB."},
+            "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": 120, "description": "Seconds; 30."},
+        },
+    ),
 )
+_Decide: TypeAlias = "Callable[[ToolSpec, JsonObject, Caller], Decision]"
 
 
 class LocalTools:
     """Carries out the workspace's own tools."""
 
-    def __init__(self, workspace: Path) -> None:
+    def __init__(self, workspace: Path, *, decide: _Decide | None = None, web: Web | None = None) -> None:
+        self._decide = decide  # asked again for each redirect; without it none is followed
+        self._web = web or Web()
         self._workspace = Path(os.path.realpath(workspace))
         self._tools: dict[str, _Tool] = {
             "Bash": self._bash,
@@ -101,6 +121,7 @@ class LocalTools:
             "Write": self._write,
             "Glob": self._glob,
             "Grep": self._grep,
+            "WebFetch": self._fetch,
         }
 
     def specs(self) -> Sequence[ToolSpec]:
@@ -111,6 +132,8 @@ class LocalTools:
         """Carry out one decided call."""
         try:
             return await self._tools[spec.name](arguments, context)
+        except NotAllowed as error:
+            return Outcome(OutcomeStatus.DENIED, message=str(error), kind=error.kind)
         except Invalid as error:
             return Outcome(OutcomeStatus.ERROR, message=str(error), kind="tool_error", data=str(error))
 
@@ -177,11 +200,45 @@ class LocalTools:
         matches: list[Json] = [dict[str, Json](match) for match in found.matches]
         return Outcome(OutcomeStatus.OK, data=_noted({"matches": matches}, found.note))
 
+    async def _fetch(self, arguments: JsonObject, context: CallContext) -> Outcome:
+        size, timeout = arguments.get("max_bytes"), arguments.get("timeout")
+        # No wide rule covers a URL that itself shows an address of a private network: a rule or a person named it.
+        decided = context.decision
+        private = decided is not None and (decided.names_host or bool(own_host(host_of(arguments["url"]))))
+
+        def follows(url: str) -> bool:
+            """Whether the rules allow the place a redirect leads to, as a call of its own."""
+            if self._decide is None:
+                return False
+            return self._decide(_FETCH, {**arguments, "url": url}, context.caller).verdict is Verdict.ALLOW
+
+        page = await self._web.fetch(
+            str(arguments["url"]),
+            follows=follows,
+            private=private,
+            max_bytes=size if isinstance(size, int) else DEFAULT_BYTES,
+            seconds=float(timeout) if isinstance(timeout, int | float) else DEFAULT_SECONDS,
+        )
+        data: JsonObject = {"url": page.url, "status": page.status, "type": page.kind, "content": page.text}
+        if page.redirect:
+            data["redirect"] = page.redirect
+            data["note"] = "it redirects; to follow, call WebFetch with that url"
+        elif page.cut:
+            data["note"] = "the content was cut; a higher max_bytes gives more"
+        if page.status >= 400:
+            message = f"The server answered {page.status}. Check the URL, or try later."
+            return Outcome(OutcomeStatus.ERROR, data, message, "http_status")
+        return Outcome(OutcomeStatus.OK, data)
+
     def _place(self, text: Json, context: CallContext) -> Path:
         """The path the call was decided for. Resolving it anew could follow a link that was put there since."""
         if not isinstance(text, str) or not text:
             return self._workspace
-        return Path(context.place) if context.place else resolve(text, self._workspace)
+        decided = context.decision.place if context.decision is not None else ""
+        return Path(decided) if decided else resolve(text, self._workspace)
+
+
+_FETCH = next(spec for spec in SPECS if spec.name == "WebFetch")
 
 
 def _noted(data: JsonObject, note: str) -> JsonObject:

@@ -54,6 +54,7 @@ class Decision:
     why: str = ""
     how_to_allow: str = ""  # the narrowest rule that covers this call, where there is one
     place: str = ""  # the path the call was decided for, links followed; the effect takes this one and no other
+    names_host: bool = False  # an allow rule names exactly the host of the URL, so it may be in a private network
 
 
 class OutcomeStatus(StrEnum):

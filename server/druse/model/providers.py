@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from druse.model.decisions import Caller, Outcome
+from druse.model.decisions import Caller, Decision, Outcome
 from druse.model.json_data import JsonObject
 from druse.model.tools import ToolSpec
 
@@ -20,7 +20,7 @@ class CallContext:
     caller: Caller
     progress: Progress | None = None
     cause: str = ""  # id of the audit entry that led here
-    place: str = ""  # the path the decision was made for (`Decision.place`); empty where the call names none
+    decision: Decision | None = None  # what allowed the call; an effect keeps to the path and host it was made for
 
 
 class Provider(Protocol):

@@ -7,16 +7,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import cast
-from urllib.parse import urlsplit
 
 from druse.model import Caller, CallerKind, Decision, Effect, JsonObject, Source, ToolSpec, Verdict
+from druse.permissions.addresses import own_host
 from druse.permissions.commands import forbidding, permitting, self_approval
+from druse.permissions.hosts import host_fits, host_of
 from druse.permissions.paths import credential, inside, is_own, place_of, protection
 from druse.permissions.policy import Policy
 from druse.permissions.rules import PATH_TOOLS, Rule, canonical_tool
 from druse.permissions.shell import read_command, unwrapped
 
 _READING = frozenset(("Read", "Grep", "Glob", "LS", "NotebookRead"))
+_FETCH = "WebFetch"  # reads, but a URL carries data out: no allowance for reading covers it
 _PATH_KEYS = ("file_path", "path", "notebook_path")
 _WRITING = frozenset(("Edit", "Write", "MultiEdit", "NotebookEdit"))
 
@@ -32,7 +34,9 @@ def decide(
     """Allow, ask or deny one call. Never raises for any tool name or arguments."""
     name = canonical_tool(tool)
     subject = _Subject(policy, name, arguments, spec)
-    return replace(_decided(policy, tool, name, subject, spec, caller), place=subject.place)
+    return replace(
+        _decided(policy, tool, name, subject, spec, caller), place=subject.place, names_host=subject.names_host
+    )
 
 
 def _decided(
@@ -64,8 +68,8 @@ def _decided(
 
 def _granted(caller: Caller, tool: str, name: str, spec: ToolSpec | None) -> bool:
     """A person approved the calling tool with the tools it calls; that answers "no rule matched", nothing more."""
-    if caller.kind not in (CallerKind.TOOL, CallerKind.REPLAY):
-        return False
+    if caller.kind not in (CallerKind.TOOL, CallerKind.REPLAY) or name == _FETCH:
+        return False  # a host is allowed by a rule that names it
     wire = spec.name if spec is not None else tool
     return wire in caller.grants or name in caller.grants
 
@@ -127,11 +131,11 @@ class _Subject:
         if rule.bare:
             return True
         if rule.readonly:
-            return self._reads()
+            return self._name == _FETCH or self._only_reads()
         if rule.path is not None:
             return any(rule.path.touches(place) for place in self._places)
         if rule.domain:
-            return _host_fits(rule.domain, self._host(), subdomains=True)
+            return host_fits(rule.domain, self._host, subdomains=True)
         return all(condition.holds(self._arguments) is not False for condition in rule.conditions)
 
     def permitting(self, rules: Sequence[Rule]) -> tuple[Rule | None, str]:
@@ -139,6 +143,10 @@ class _Subject:
         if self._name == "Bash":
             found = permitting(rules, self._command, self._policy)
             return found.rule, found.why
+        if self._name == _FETCH and not self.names_host:
+            own = own_host(self._host)
+            if own:
+                return None, f"{self._host} is {own}, and no rule names it exactly"
         for rule in rules:
             if self._concerns(rule, strict=True) and self._covered(rule):
                 return rule, ""
@@ -154,7 +162,7 @@ class _Subject:
         if rule.path is not None:
             return bool(self._places) and all(rule.path.covers(place) for place in self._places)
         if rule.domain:
-            return _host_fits(rule.domain, self._host(), subdomains=False)
+            return host_fits(rule.domain, self._host, subdomains=False)
         if rule.conditions:
             return all(condition.holds(self._arguments) is True for condition in rule.conditions)
         # A bare rule on files stays in the workspace; beyond it a rule must name the place.
@@ -204,16 +212,19 @@ class _Subject:
                 return f"{place.written} is protected: {why}"
         return ""
 
+    @property
     def _host(self) -> str:
-        url = self._arguments.get("url")
-        if not isinstance(url, str) or re.search(r"[\s\\\x00-\x20]", url):
-            return ""
-        try:
-            parts = urlsplit(url)
-            host = (parts.hostname or "").rstrip(".")
-        except ValueError:
-            return ""
-        return host.lower() if parts.scheme in ("http", "https") and host.isascii() else ""
+        return host_of(self._arguments.get("url"))
+
+    @property
+    def names_host(self) -> bool:
+        """Whether an allow rule names exactly the host of the call: it may then be one in a private network."""
+        host = self._host
+        return bool(host) and any(
+            rule.tool == self._name and "*" not in rule.domain and host_fits(rule.domain, host, subdomains=False)
+            for rule in self._policy.allow
+            if rule.domain
+        )
 
     def narrowest(self) -> str:
         """The narrowest rule that covers this call; empty where none should."""
@@ -229,8 +240,8 @@ class _Subject:
                 relative = place.written[len(root) :] if place.written.startswith(root + "/") else ""
                 return f"{rule}(.{relative})" if relative else rule
             return f"{rule}(/{place.written})"
-        if self._name == "WebFetch":
-            host = self._host()
+        if self._name == _FETCH:
+            host = f"[{self._host}]" if ":" in self._host else self._host
             return f"WebFetch(domain:{host})" if host else ""
         return self._name
 
@@ -249,16 +260,6 @@ def _paths(name: str, arguments: JsonObject) -> list[str]:
 
 def _glob(pattern: str, name: str) -> bool:
     return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), name) is not None
-
-
-def _host_fits(pattern: str, host: str, *, subdomains: bool) -> bool:
-    if not host:
-        return subdomains  # an address that cannot be read falls under every deny and no allow
-    if pattern == "*":
-        return True
-    if pattern.startswith("*."):
-        return host.endswith(pattern[1:]) or (subdomains and host == pattern[2:])
-    return host == pattern or (subdomains and host.endswith("." + pattern))
 
 
 def explain_call(text: str) -> tuple[str, JsonObject]:

@@ -177,7 +177,7 @@ class Router:
             started = self._clock()
             outcome = Outcome(OutcomeStatus.FAILED, message=f"{_shown(call)} was cancelled.", kind="cancelled")
             try:
-                context = CallContext(call.caller, progress, cause, decision.place)
+                context = CallContext(call.caller, progress, cause, decision)
                 outcome = await self._carry_out(entry, call, context)
             finally:
                 step = Step(
