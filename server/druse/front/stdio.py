@@ -15,13 +15,9 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import anyio
 import mcp_types as types
-from mcp.shared._context_streams import create_context_streams
-from mcp.shared.message import SessionMessage
 
-MAX_LINE_BYTES = 64 * 1024 * 1024
-_CHUNK = 1 << 18
+from druse.upstream.lines import CHUNK, MAX_LINE_BYTES, LineReader, LineWriter
 
 
 @asynccontextmanager
@@ -55,7 +51,7 @@ async def _pipe_transport() -> AsyncGenerator[tuple[Any, Any]]:
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
-    reader = asyncio.StreamReader(limit=2 * _CHUNK, loop=loop)
+    reader = asyncio.StreamReader(limit=2 * CHUNK, loop=loop)
     read_transport, _ = await loop.connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader, loop=loop), os.fdopen(incoming, "rb", 0)
     )
@@ -63,58 +59,23 @@ async def _pipe_transport() -> AsyncGenerator[tuple[Any, Any]]:
         asyncio.streams.FlowControlMixin, os.fdopen(outgoing, "wb", 0)
     )
     writer = asyncio.StreamWriter(write_transport, flow, None, loop)
-    to_server, server_reads = create_context_streams[SessionMessage | Exception](0)
-    server_writes, from_server = create_context_streams[SessionMessage](0)
-    async with anyio.create_task_group() as group:
-        group.start_soon(_pump_in, reader, writer, to_server)
-        group.start_soon(_pump_out, writer, from_server)
-        try:
-            yield server_reads, server_writes
-        finally:
-            group.cancel_scope.cancel()
-            read_transport.close()
-            write_transport.close()
+    try:
+        yield streams_of(reader, writer)
+    finally:
+        read_transport.close()
+        write_transport.close()
 
 
-async def _pump_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, to_server: Any) -> None:
-    async with to_server:
-        async for line in _lines(reader):
-            if line is None:
-                writer.write(_error(types.INVALID_REQUEST, f"The message is longer than {MAX_LINE_BYTES:,} bytes."))
-                continue
-            try:
-                message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
-            except ValueError as problem:
-                writer.write(_error(*_diagnosis(line, problem)))
-                continue
-            await to_server.send(SessionMessage(message))
+def streams_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[LineReader, LineWriter]:
+    """A connection as `Server.run` wants it; a line that is no message is answered with what is wrong with it."""
 
+    def bad(line: bytes | None, problem: ValueError | None) -> None:
+        if line is None or problem is None:
+            writer.write(_error(types.INVALID_REQUEST, f"The message is longer than {MAX_LINE_BYTES:,} bytes."))
+        else:
+            writer.write(_error(*_diagnosis(line, problem)))
 
-async def _pump_out(writer: asyncio.StreamWriter, from_server: Any) -> None:
-    async with from_server:
-        async for outgoing in from_server:
-            text = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
-            writer.write(text.encode("utf-8", "replace") + b"\n")
-            try:
-                await writer.drain()
-            except ConnectionError:
-                return  # the client is gone; the read side ends the session
-
-
-async def _lines(reader: asyncio.StreamReader) -> AsyncGenerator[bytes | None]:
-    """Lines without their end; None for each line that was over the limit and was dropped while it came in."""
-    parts: list[bytes] = []
-    size = 0
-    while chunk := await reader.read(_CHUNK):
-        *complete, rest = chunk.split(b"\n")
-        for piece in complete:
-            whole = size + len(piece)
-            line = b"".join((*parts, piece)).strip() if whole <= MAX_LINE_BYTES else None
-            parts, size = [], 0
-            if line != b"":
-                yield line
-        size += len(rest)
-        parts = [*parts, rest] if size <= MAX_LINE_BYTES else []
+    return LineReader(reader, on_bad=bad), LineWriter(writer)
 
 
 def _diagnosis(line: bytes, problem: ValueError) -> tuple[int, str]:

@@ -14,7 +14,6 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import cast
 
 from druse.governance.policy import Content, first_content, gains, in_force, restricted
@@ -45,6 +44,7 @@ class Rules:
         self._key = key
         self._clock = clock
         self.path = workspace.state / "policy.json"
+        self._watched = [str(path) for path in (workspace.user_config, workspace.config, self.path)]
         self._stamp = self._stamped()
         self.wanted: Config = load_config(workspace)
         self.record = self._read() or Record()
@@ -129,7 +129,7 @@ class Rules:
     # inside
 
     def _stamped(self) -> tuple[tuple[int, int, int], ...]:
-        return tuple(_stamp(path) for path in (self._workspace.user_config, self._workspace.config, self.path))
+        return tuple([_stamp(path) for path in self._watched])  # looked at before every call
 
     def _read(self) -> Record | None:
         """The record on disk; None where there is none that this instance wrote."""
@@ -181,9 +181,9 @@ def rules_of(workspace: Workspace) -> Rules:
     return rules
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
+def _stamp(path: str) -> tuple[int, int, int]:
     try:
-        found = path.stat()
+        found = os.stat(path)  # noqa: PTH116 - twice as fast as the method of a Path
     except OSError:
         return (0, 0, 0)
     return (found.st_mtime_ns, found.st_size, found.st_ino)

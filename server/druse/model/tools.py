@@ -41,17 +41,16 @@ class ToolSpec:
     upstream_name: str = ""  # the name on that server
     version: int | None = None  # crystallized tools
     alias: str = ""  # dotted id of a capability, e.g. planner.decompose
+    _schema_hash: list[str] = field(default_factory=list[str], init=False, repr=False, compare=False)  # once computed
 
     @property
     def schema_hash(self) -> str:
         """Digest over what the upstream declared; a change suspends tools built on it (D9)."""
-        return digest(
-            {
-                "name": self.upstream_name or self.name,
-                "input": dict(self.input_schema),
-                "output": None if self.output_schema is None else dict(self.output_schema),
-            }
-        )
+        if not self._schema_hash:
+            output = None if self.output_schema is None else dict(self.output_schema)
+            declared: JsonObject = {"name": self.upstream_name or self.name, "input": dict(self.input_schema)}
+            self._schema_hash.append(digest({**declared, "output": output}))
+        return self._schema_hash[0]
 
 
 class VersionStatus(StrEnum):

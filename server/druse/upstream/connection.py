@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from druse import __version__
 from druse.model import JsonObject, Progress, UpstreamFailure
+from druse.upstream.direct import DirectCalls
 from druse.upstream.servers import ServerEntry
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Connection:
         self._on_tools_changed = on_tools_changed
         self._clock = clock
         self._client: Client | None = None
+        self._started: DirectCalls | None = None
+        self._direct: DirectCalls | None = None  # where the server speaks the handshake era over stdio
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()  # connected, or failed to
         self._broken = asyncio.Event()
@@ -97,7 +100,12 @@ class Connection:
 
         try:
             async with asyncio.timeout(self._call_timeout):
-                return await client.call_tool(tool, dict(arguments), progress_callback=_callback(progress))
+                if self._direct is None:
+                    return await client.call_tool(tool, dict(arguments), progress_callback=_callback(progress))
+                result = await self._direct.call(tool, arguments, progress)
+                if not result.is_error:
+                    await client.session.validate_tool_result(tool, result)
+                return result
         except TimeoutError as error:
             raise self._failure(f"{tool} did not answer within {self._call_timeout:.0f} s") from error
         except MCPError as error:
@@ -125,6 +133,7 @@ class Connection:
 
         self._broken.clear()
         self._stirred.clear()
+        self._started = self._direct = None
         async with self._transport() as transport:
             client = Client(
                 transport,
@@ -136,6 +145,7 @@ class Connection:
                 self.tools = await self._list(client)
                 deadline.reschedule(None)
                 self._client, self.problem, self._failures = client, "", 0
+                self._direct = self._started if client.protocol_version < "2026-07-28" else None
                 self._settled.set()
                 self._on_tools_changed(self)
                 await self._watch(client)
@@ -203,8 +213,12 @@ class Connection:
                 env=self.entry.env,
                 cwd=self.entry.cwd,
                 errors=errors,
+                on_start=self._start,
                 on_end=self._ended,
             )
+
+    def _start(self, calls: DirectCalls) -> None:
+        self._started = calls
 
     def _ended(self, reason: str) -> None:
         self.problem = reason

@@ -18,9 +18,8 @@ from typing import IO, Any
 import anyio
 
 from druse.settings import child_environment
+from druse.upstream.direct import DirectCalls
 
-MAX_LINE_BYTES = 64 * 1024 * 1024
-_CHUNK = 1 << 18
 _GRACE_SECONDS = 2.0
 
 
@@ -32,15 +31,16 @@ async def process_transport(
     env: Mapping[str, str],
     cwd: Path | None,
     errors: IO[str],
+    on_start: Callable[[DirectCalls], None],
     on_end: Callable[[str], None],
 ) -> AsyncGenerator[tuple[Any, Any]]:
-    """Start the server and give its streams; `on_end` hears why the child's output ended.
+    """Start the server and give its streams; `on_start` gets the direct way to its tools, `on_end` hears why its
+    output ended.
 
     Raises OSError where it cannot be started. At the end the child gets its input closed, then SIGTERM, then SIGKILL,
     with everything it started.
     """
-    from mcp.shared._context_streams import create_context_streams
-    from mcp.shared.message import SessionMessage
+    from druse.upstream.lines import CHUNK, MAX_LINE_BYTES, LineReader, LineWriter
 
     process = await asyncio.create_subprocess_exec(
         command,
@@ -51,59 +51,32 @@ async def process_transport(
         env=child_environment(os.environ, env),
         cwd=cwd,
         start_new_session=sys.platform != "win32",
-        limit=2 * _CHUNK,
+        limit=2 * CHUNK,
     )
     assert process.stdin is not None and process.stdout is not None
-    to_client, client_reads = create_context_streams[SessionMessage | Exception](0)
-    client_writes, from_client = create_context_streams[SessionMessage](0)
     try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(_pump_in, process.stdout, to_client, on_end)
-            group.start_soon(_pump_out, process.stdin, from_client)
-            yield client_reads, client_writes
-            group.cancel_scope.cancel()
+        told = False
+        calls = DirectCalls(process.stdin)
+
+        def end(reason: str = "it ended") -> None:
+            nonlocal told
+            if not told:
+                told = True
+                calls.end()
+                on_end(reason)
+
+        def bad(line: bytes | None, _problem: ValueError | None) -> None:
+            if line is None:
+                end(f"it sent a line longer than {MAX_LINE_BYTES:,} bytes")
+                raise anyio.EndOfStream
+            # Any other is noise on stdout: many servers print there; it is no message.
+
+        reader = LineReader(process.stdout, on_bad=bad, on_end=end, take=calls.take)
+        on_start(calls)
+        yield reader, LineWriter(process.stdin)
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process)
-
-
-async def _pump_in(output: asyncio.StreamReader, to_client: Any, on_end: Callable[[str], None]) -> None:
-    import mcp_types as types
-    from mcp.shared.message import SessionMessage
-
-    reason = "it ended"
-    parts: list[bytes] = []
-    size = 0
-    async with to_client:
-        while chunk := await output.read(_CHUNK):
-            *complete, rest = chunk.split(b"\n")
-            for piece in complete:
-                line = b"".join((*parts, piece)).strip()
-                parts, size = [], 0
-                if not line:
-                    continue
-                try:
-                    message = types.jsonrpc_message_adapter.validate_json(line, by_name=False)
-                except ValueError:
-                    continue  # noise on stdout: many servers print there; it is no message
-                await to_client.send(SessionMessage(message))
-            parts.append(rest)
-            size += len(rest)
-            if size > MAX_LINE_BYTES:
-                reason = f"it sent a line longer than {MAX_LINE_BYTES:,} bytes"
-                break
-        on_end(reason)
-
-
-async def _pump_out(input_: asyncio.StreamWriter, from_client: Any) -> None:
-    async with from_client:
-        async for outgoing in from_client:
-            text = outgoing.message.model_dump_json(by_alias=True, exclude_unset=True)
-            input_.write(text.encode("utf-8", "replace") + b"\n")
-            try:
-                await input_.drain()
-            except ConnectionError:
-                return
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
