@@ -82,6 +82,7 @@ def _counts(own: Score) -> dict[str, Any]:
         "refused_rightly": own.open["refused"],
         "guessed": own.open["guessed"],
         "silently_wrong": own.wrong,
+        "never_shown": own.unshown,
     }
 
 
@@ -100,7 +101,10 @@ def table(data: dict[str, Any], *, show: bool = False) -> str:
     lines.append("-" * len(head))
     for size, total in data["totals"].items():
         lines.append(_line(f"all {data['workflows']} workflows", size, "", total))
-        lines.append(f"    right where there is an answer: {100 * (total['right_share'] or 0):.1f} %")
+        share = 100 * (total["right_share"] or 0)
+        lines.append(
+            f"    right where there is an answer: {share:.1f} %; {total['never_shown']} arguments in calls never shown"
+        )
     lines.append(f"induction took {data['induction_seconds']:.2f} s in all")
     return "\n".join(lines)
 

@@ -214,7 +214,7 @@ def file_invoice(do: Agent, number: str) -> None:
     bank=Bank,
 )
 def with_password(do: Agent, user: str) -> None:
-    token = do("bank.session", user=user, password=SECRET)["token"]
+    token = do("bank.session", user=user, password=Free(SECRET))["token"]
     accounts = do("bank.my_accounts", token=token)["accounts"]
     business = next(a["account"] for a in accounts if a["kind"] == "business")
     do("bank.get_account", account=business)

@@ -30,11 +30,13 @@ class Score:
 
     answered: Counter[str] = field(default_factory=Counter[str])  # right, refused, wrong
     open: Counter[str] = field(default_factory=Counter[str])  # refused, guessed (equal by luck), wrong
+    unshown: int = 0  # arguments of calls that no training run has, left out: no learner could know them
     notes: list[str] = field(default_factory=list[str])
 
     def add(self, other: Score) -> None:
         self.answered.update(other.answered)
         self.open.update(other.open)
+        self.unshown += other.unshown
         self.notes.extend(note for note in other.notes if note not in self.notes)
 
     @property
@@ -57,13 +59,13 @@ async def score(
 ) -> Score:
     """Run the learned source in the sandbox on the live services of the held-out run, and compare its calls."""
     arguments, asked = supplied(found, train, held)
+    shown = {made.tool for performance in train for made in performance.truth}
     if arguments is None:
         emitted = Emitted([], False, "it asks for a value that this case does not have")
-        return compared(held, emitted, _Asked(found, {}), partial=True)
+        return compared(held, emitted, _Asked(found, {}), partial=True, shown=shown)
     emitted = await run(host, found.source, arguments, workflow.world(held.seed))
-    return compared(
-        held, emitted, _Asked(found, {name: arguments[name] for name in asked}), partial=bool(found.left_out)
-    )
+    values = {name: arguments[name] for name in asked}
+    return compared(held, emitted, _Asked(found, values), partial=bool(found.left_out), shown=shown)
 
 
 async def run(host: SandboxHost, source: str, arguments: JsonObject, services: SimpleNamespace) -> Emitted:
@@ -93,19 +95,33 @@ def supplied(found: Induction, train: Sequence[Performance], held: Performance) 
     """
     arguments: JsonObject = {}
     asked: set[str] = set()
+    times: Counter[tuple[str, tuple[str, ...]]] = Counter()
     declared = found.procedure.parameters if found.procedure else {}
     for name, parameter in declared.items():
         path = _input_of(parameter, train)
+        if path is not None and not _same_size(path, parameter, train, held):
+            return None, asked
         value = _at(held.inputs, path) if path else None
-        if value is None:
+        if path is None:
             asked.add(name)
-            value = _first_use(parameter, held)
-            if value is None and len(parameter.by_run) == len(train):
-                return None, asked
-            if value is None:  # of a step that some runs leave out: any value will do
-                value = parameter.values[0]
-        arguments[name] = value
+            value = _use(parameter, held, times[parameter.tool, parameter.leaf])
+            times[parameter.tool, parameter.leaf] += 1
+        if value is None and len(parameter.by_run) == len(train):
+            return None, asked
+        # The step of this value is left out in some runs: any value will do.
+        arguments[name] = parameter.values[0] if value is None else value
     return arguments, asked
+
+
+def _same_size(path: tuple[str, ...], parameter: Declared, train: Sequence[Performance], held: Performance) -> bool:
+    """Whether a list of which the tool takes single elements is as long as in training: else nobody would call it."""
+    for depth in range(len(path)):
+        here = _at(held.inputs, path[:depth])
+        if isinstance(here, list):
+            known = {len(_at(train[index].inputs, path[:depth])) for index in parameter.by_run}
+            if len(here) not in known:
+                return False
+    return True
 
 
 def _input_of(parameter: Declared, train: Sequence[Performance]) -> tuple[str, ...] | None:
@@ -133,14 +149,10 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _first_use(parameter: Declared, held: Performance) -> Json:
-    """What the caller answers: the value of the argument in the held-out run, if that has the step."""
-    for made in held.truth:
-        if made.tool == parameter.tool:
-            value = _at(made.arguments, parameter.leaf)
-            if value is not None:
-                return value
-    return None
+def _use(parameter: Declared, held: Performance, number: int) -> Json:
+    """What the caller answers: the argument of the held-out run's call of that number, if there is one."""
+    calls = [made for made in held.truth if made.tool == parameter.tool]
+    return _at(calls[number].arguments, parameter.leaf) if number < len(calls) else None
 
 
 class _Asked:
@@ -175,7 +187,7 @@ class _Asked:
         return False
 
 
-def compared(held: Performance, emitted: Emitted, asked: _Asked, *, partial: bool) -> Score:
+def compared(held: Performance, emitted: Emitted, asked: _Asked, *, partial: bool, shown: set[str]) -> Score:
     """Every argument of the truth against what was called."""
     result = Score()
     spare = list(emitted.calls)
@@ -191,7 +203,11 @@ def compared(held: Performance, emitted: Emitted, asked: _Asked, *, partial: boo
             spare.remove(match)
             pairs[index] = (made, match[1])
     for made, given in pairs:
-        _judge(result, held, made, given, emitted, asked, partial=partial)
+        if given is None and made.tool not in shown:
+            result.unshown += len(list(leaves(made.arguments)))
+            result.notes.append(f"no training run has {made.tool}")
+        else:
+            _judge(result, held, made, given, emitted, asked, partial=partial)
     for tool, given, _ in spare:
         result.answered["wrong"] += max(1, len(list(leaves(dict(given)))))
         result.notes.append(f"called {tool}({given}), which is not part of the work")

@@ -16,6 +16,7 @@ from druse.model import Json
 
 _MIN_DIFFERENT = 3
 _MAX_NUMBERS = 60
+_FACTORS = frozenset((*range(2, 13), 24, 60, 100, 1000, 3600, 86400))  # what people multiply by
 
 TEXT_OPERATIONS: dict[str, Callable[[str], Json]] = {
     "lower": str.lower,
@@ -31,7 +32,7 @@ def computed(instances: Sequence[Instance]) -> Computed | None:
     """The one operation that explains the value in every instance, if there is exactly one."""
     if distinct([instance.value for instance in instances]) < _MIN_DIFFERENT:
         return None
-    found = _transformed(instances) or _measured(instances) or _arithmetic(instances)
+    found = _transformed(instances) or _measured(instances) or _scaled_place(instances) or _arithmetic(instances)
     return found
 
 
@@ -50,6 +51,8 @@ def apply(operation: str, operands: Sequence[Json], constant: Json = None) -> Js
         return len(first)
     if operation == "sum" and isinstance(first, list):
         return _sum(first, str(constant))
+    if operation in ("plus", "times", "times_whole"):
+        return _scaled(operation, first, constant)
     numbers = [value for value in operands if isinstance(value, int | float) and not isinstance(value, bool)]
     if len(numbers) == 2:
         left, right = numbers
@@ -57,6 +60,21 @@ def apply(operation: str, operands: Sequence[Json], constant: Json = None) -> Js
         if value is not None:
             return round(value, 2) if isinstance(value, float) else value
     raise TypeError(f"{operation} cannot be applied")
+
+
+def _scaled(operation: str, first: Json, constant: Json) -> Json:
+    """A number and a constant; `times_whole` is the whole number nearest to the product (an amount in cents)."""
+    if not _is_number(first) or not _is_number(constant):
+        raise TypeError("not a number")
+    assert isinstance(first, int | float) and isinstance(constant, int | float)
+    value = first + constant if operation == "plus" else first * constant
+    if operation == "times_whole":
+        return round(value)
+    return round(value, 2) if isinstance(value, float) else value
+
+
+def _is_number(value: Json) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _sum(elements: Sequence[Json], key: str) -> Json:
@@ -99,12 +117,36 @@ def _measured(instances: Sequence[Instance]) -> Computed | None:
     for place, value in places_of(instances[0].env):
         if not isinstance(value, list):
             continue
-        if _agree(instances, "len", (place,)):
+        # The results of a loop are as many as the elements it went over; the elements are the plainer source.
+        if place.root.kind != "collected" and _agree(instances, "len", (place,)):
             found.append(Computed("len", (place,)))
         keys = dict.fromkeys(key for element in value if isinstance(element, dict) for key in element)
         for key in ("", *keys):
             if _agree(instances, "sum", (place,), key):
                 found.append(Computed("sum", (place,), key))
+    return found[0] if len(found) == 1 else None
+
+
+def _scaled_place(instances: Sequence[Instance]) -> Computed | None:
+    """One number and one constant: the difference, or the whole ratio, is the same in all runs."""
+    first = instances[0].value
+    if not all(_is_number(instance.value) for instance in instances):
+        return None
+    assert isinstance(first, int | float)
+    found: list[Computed] = []
+    for place, value in places_of(instances[0].env):
+        if not _is_number(value) or place.root.kind == "parameter":
+            continue
+        assert isinstance(value, int | float)
+        tried = [("plus", round(first - value, 2) if isinstance(first - value, float) else first - value)]
+        if value and abs(round(first / value)) in _FACTORS:
+            whole = round(first / value)
+            tried += [("times", whole)] + ([("times_whole", whole)] if isinstance(value, float) else [])
+        for operation, constant in tried:
+            different = distinct([look(item.env, place) for item in instances]) >= _MIN_DIFFERENT
+            if constant and different and _agree(instances, operation, (place,), constant):
+                found.append(Computed(operation, (place,), constant))
+                break
     return found[0] if len(found) == 1 else None
 
 

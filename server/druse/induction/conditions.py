@@ -29,12 +29,18 @@ def condition_for(
         return None
     ranked = sorted(found, key=lambda condition: _rank(condition, order))
     best = _with_seen(ranked[0], taken, skipped)
-    rivals = [
-        rival
-        for rival in ranked[1:]
-        if rival.place.root == best.place.root and rival.place != best.place and _rank(rival, order)[:2] <= (0, 0)
-    ]
-    return best, tuple(_with_seen(rival, taken, skipped) for rival in rivals[:1])
+    return best, tuple(_with_seen(rival, taken, skipped) for rival in _rivals(best, ranked[1:]))
+
+
+def _rivals(best: Condition, others: Sequence[Condition]) -> list[Condition]:
+    """One condition for each other thing that tells the runs apart; what follows from a part of it adds nothing."""
+    found: list[Condition] = []
+    for condition in others:
+        place = condition.place
+        known = (best.place, *(rival.place for rival in found))
+        if not any(place.root == one.root and place.path[: len(one.path)] == one.path for one in known):
+            found.append(condition)
+    return found
 
 
 def evaluate(condition: Condition, env: Env) -> bool:

@@ -38,7 +38,8 @@ def explain(name: str, instances: Sequence[Instance], order: dict[str, int]) -> 
     if any(is_handle(value) for value in values):
         return _place(name, instances, order)
     if distinct(values) == 1:
-        return Constant(values[0], _agreeing(name, instances))
+        agrees = _agreeing(name, instances)
+        return Constant(values[0], agrees, look(instances[0].env, agrees) if agrees else None)
     return (
         _place(name, instances, order)
         or _each(instances, order)
@@ -108,19 +109,24 @@ def _rank(name: str, place: Place, order: dict[str, int]) -> tuple[object, ...]:
 
 
 def _agreeing(name: str, instances: Sequence[Instance]) -> Place | None:
-    """A place of the argument's own name that held the constant in every run: it may be the true source.
+    """A place that never changed either and may be the true source of a constant: it has the argument's own name, or
+    the very value, if that is no everyday one.
 
-    The generated code compares the two, so that data that tells them apart ends the run before the call.
+    The generated code compares, so that data that tells the two apart ends the run before the call.
     """
     if len(instances) < 2:
         return None
-    found = [
-        place
-        for place in candidates(instances)
-        if place.path and place.path[-1] == name and place.root.kind in ("result", "element")
-        if not _ECHO.intersection(place.path)
-    ]
-    return min(found, key=lambda place: (len(place.path), place)) if found else None
+    first, *rest = instances
+    everyday = is_weak(first.value) or isinstance(first.value, dict | list)
+    found: list[tuple[bool, int, Place]] = []
+    for place, value in places_of(first.env):
+        if place.root.kind not in ("result", "element") or not place.path or _ECHO.intersection(place.path):
+            continue
+        named = place.path[-1] == name and not isinstance(value, dict | list)
+        equal = not everyday and same(value, first.value)
+        if (named or equal) and all(same(look(item.env, place), value) for item in rest):
+            found.append((not named, len(place.path), place))
+    return min(found)[2] if found else None
 
 
 def _lists(instances: Sequence[Instance]) -> list[Place]:
@@ -234,7 +240,7 @@ def _known_key(
     values = [item.value for item in keyed]
     if distinct(values) == 1:
         # A constant key needs more than one list to have told it from an accident.
-        return Constant(values[0]) if isinstance(values[0], str) and len(keyed) >= 3 else None
+        return Constant(values[0]) if isinstance(values[0], str | bool) and len(keyed) >= 3 else None
     bound = _place(key, keyed, order)
     return bound if isinstance(bound, FromPlace | Parameter) else None
 

@@ -14,7 +14,7 @@ from druse.induction.matching import bind_steps
 from druse.induction.naming import identifier, result_name
 from druse.induction.procedure import Constant, Declared, FromPlace, Procedure, calls_of
 from druse.induction.render import annotation_of, render
-from druse.induction.structure import Builder
+from druse.induction.structure import Builder, is_read
 from druse.induction.values import is_handle
 from druse.model import Json, JsonObject, Run, Step, ToolSpec, canonical, typed_equal
 
@@ -101,8 +101,11 @@ def bind(induction: Induction, run: Run) -> dict[str, Json] | None:
 
 
 def macro_of(run: Run) -> list[Step]:
-    """The steps of a run that one program could make: failed calls dropped, the longest stretch without a user turn."""
-    steps = [step for step in run.steps if not step.failed]
+    """The steps of a run that one program could make: the longest stretch without a user turn.
+
+    Failed calls are dropped, and so is reading the same thing again with the same answer before anything was written.
+    """
+    steps = _without_rereading([step for step in run.steps if not step.failed])
     turns = sorted(turn for turn, _ in run.user_turns)
     stretches: list[list[Step]] = [[]]
     for index, step in enumerate(steps):
@@ -110,6 +113,28 @@ def macro_of(run: Run) -> list[Step]:
             stretches.append([])
         stretches[-1].append(step)
     return max(stretches, key=len)
+
+
+def _without_rereading(steps: Sequence[Step]) -> list[Step]:
+    kept: list[Step] = []
+    read: list[Step] = []
+    for step in steps:
+        if not is_read(step):
+            read = []
+        elif any(_same_read(step, earlier) for earlier in read):
+            continue
+        else:
+            read.append(step)
+        kept.append(step)
+    return kept
+
+
+def _same_read(step: Step, other: Step) -> bool:
+    return (
+        step.tool == other.tool
+        and typed_equal(dict(step.arguments), dict(other.arguments))
+        and typed_equal(step.result, other.result)
+    )
 
 
 def _identical(sequences: Sequence[Sequence[Step]]) -> bool:

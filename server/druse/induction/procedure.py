@@ -17,10 +17,11 @@ Symbol: TypeAlias = "tuple[str, tuple[str, ...]]"  # a tool and its argument nam
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Equal in all runs. `agrees` is a place of the same name that held the same value whenever it was seen."""
+    """Equal in all runs. `agrees` is a place that never changed either, always `agreed`: it may be the true source."""
 
     value: Json
     agrees: Place | None = None
+    agreed: Json = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,10 +148,16 @@ class _Writer:
             known = ", ".join(_literal(value) for value in condition.seen)
             yield f"{pad}require({place} in [{known}], {_text(self._shown(condition.place) + ' is new')})"
         for rival in node.rivals:
-            left, right = self.condition(condition), self.condition(rival)
-            yield f"{pad}require(({left}) == ({right}), {_text('two conditions never told apart disagree')})"
+            left, right = self._truth(condition), self._truth(rival)
+            yield f"{pad}require({left} == {right}, {_text('two conditions never told apart disagree')})"
         yield f"{pad}if {self.condition(condition)}:"
         yield from self._block(node.body, depth + 1)
+
+    def _truth(self, condition: Condition) -> str:
+        """A condition as an expression that is True or False and can be compared."""
+        if condition.test in ("filled", "empty"):
+            return f"(len({self.place(condition.place)}) {'>' if condition.test == 'filled' else '=='} 0)"
+        return f"({self.condition(condition)})"
 
     def condition(self, condition: Condition) -> str:
         """A condition as a Python expression."""
@@ -176,8 +182,8 @@ class _Writer:
         for path, binding in call.bindings.items():
             name = ".".join(path)
             if isinstance(binding, Constant) and binding.agrees is not None:
-                known = self._test(binding.agrees, binding.value)
-                reason = f"{name} was always {binding.value!r}, as {self._shown(binding.agrees)}"
+                known = self._test(binding.agrees, binding.agreed)
+                reason = f"{name} was always {binding.value!r}, and {self._shown(binding.agrees)} {binding.agreed!r}"
                 yield f"require({known}, {_text(reason)})"
             elif isinstance(binding, FromPlace):
                 for other in binding.others:
@@ -258,6 +264,12 @@ class _Writer:
         if operation == "sum":
             item = f"item[{_text(str(binding.constant))}]" if binding.constant else "item"
             return f"round(sum({item} for item in {places[0]}), 2)"
+        if operation == "plus":
+            written = _literal(binding.constant)
+            sign = "- " + written[1:] if written.startswith("-") else "+ " + written
+            return f"round({places[0]} {sign}, 2)"
+        if operation in ("times", "times_whole"):
+            return f"round({places[0]} * {binding.constant}{', 2' if operation == 'times' else ''})"
         sign = {"add": "+", "subtract": "-", "multiply": "*"}[operation]
         return f"round({places[0]} {sign} {places[1]}, 2)"
 

@@ -8,6 +8,7 @@ is kept and the reason is told.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -28,10 +29,11 @@ from druse.induction.procedure import (
     Symbol,
 )
 from druse.induction.values import Env, Path, Place, Root, at, distinct, leaves, look, places_of, same
-from druse.model import Json, Step
+from druse.model import Json, Step, canonical
 
 _MAX_LOOP_BODY = 12
 _MIN_RUNS = 2  # runs that must have used an input
+_MAX_RIVALS = 3  # conditions beside the best one that code can be asked to compare
 _LOOK_AHEAD = 6  # how far a read may be moved to meet the other runs
 _READS = ("get", "list", "find", "search", "read", "fetch", "describe", "show", "lookup", "query", "count", "check")
 
@@ -132,8 +134,10 @@ class Builder:
     # calls
 
     def _call(self, tracks: Sequence[Track]) -> Call:
+        symbol = symbol_of(tracks[0].steps[0])
+        if len({track.run for track in tracks}) < _MIN_RUNS:
+            raise Unexplained(f"{symbol[0]} is called in one run only, which shows nothing about what varies")
         steps = [track.steps.pop(0) for track in tracks]
-        symbol = symbol_of(steps[0])
         call = Call(self._fresh("step"), symbol, {}, writes=not all(map(is_read, steps)))
         for argument in symbol[1]:
             values = [step.arguments[argument] for step in steps]
@@ -333,6 +337,12 @@ class Builder:
             found = condition_for([self._known(t) for t in taking], [self._known(t) for t in others], self._state.order)
             if found is None:
                 continue
+            if self._asked_for({track.run for track in taking}, {track.run for track in others}):
+                raise Unexplained(f"the runs part ways at {symbol[0]}, as the users asked for different things")
+            if len(found[1]) > _MAX_RIVALS:
+                raise Unexplained(
+                    f"the runs part ways at {symbol[0]}, and too many things in earlier results tell them apart"
+                )
             return self._chosen(taking, following, found, depth)
         shown = " or ".join(sorted({head[0] if head else "the end" for head in heads}))
         raise Unexplained(f"the runs part ways at {shown}, and nothing in earlier results tells them apart")
@@ -345,12 +355,30 @@ class Builder:
         depth: int,
     ) -> Choice:
         inner: list[Track] = []
+        before = [list(track.steps) for track in taking]
         for track in taking:
             cut = next((i for i, step in enumerate(track.steps) if symbol_of(step) in following), len(track.steps))
             inner.append(Track(track.steps[:cut], track.env, track.run))
             track.steps[:] = track.steps[cut:]
         condition, rivals = found
-        return Choice(condition, self._block(inner, depth), rivals)
+        try:
+            return Choice(condition, self._block(inner, depth), rivals)
+        except Unexplained:
+            for track, steps in zip(taking, before, strict=True):
+                track.steps[:] = steps
+            raise
+
+    def _asked_for(self, taken: set[int], skipped: set[int]) -> bool:
+        """Whether a word of the users, not a value of the work, tells the runs apart: then it is two workflows."""
+        if taken & skipped:
+            return False
+        said = {run: self._words(run) for run in taken | skipped}
+        common = set[str].intersection(*(said[run] for run in taken))
+        return bool(common.difference(*(said[run] for run in skipped)))
+
+    def _words(self, run: int) -> set[str]:
+        values = " ".join(canonical([dict(step.arguments), step.result]) for step in self._runs[run]).casefold()
+        return {word for word in re.findall(r"[^\W\d_]{3,}", self._texts[run].casefold()) if word not in values}
 
     def _known(self, track: Track) -> Env:
         return {**track.env, **self._state.values[track.run]}

@@ -10,6 +10,7 @@ from druse.induction.values import MISSING, Place, look, places_of
 from druse.model import Json
 
 _MIN_LENGTH = 2
+_MANY = 3  # different values that make a shorter source, a single digit, believable
 _MAX_TEXT = 20_000
 _MAX_PARTS = 24
 
@@ -46,17 +47,17 @@ def _sources(instances: Sequence[Instance], texts: Sequence[str]) -> list[tuple[
     first = instances[0]
     for place, value in places_of(first.env):
         text = written(value)
-        if text is None or len(text) < _MIN_LENGTH or text not in texts[0]:
+        if not text or text not in texts[0]:
             continue
         column = [text]
         for instance, whole in zip(instances[1:], texts[1:], strict=True):
             other = written(look(instance.env, place)) if look(instance.env, place) is not MISSING else None
-            if other is None or len(other) < _MIN_LENGTH or other not in whole:
+            if not other or other not in whole:
                 break
             column.append(other)
         else:
             # A value that never changes is literal text as far as anyone knows.
-            if len(set(column)) > 1:
+            if len(set(column)) >= (2 if min(map(len, column)) >= _MIN_LENGTH else _MANY):
                 found.append((place, column))
     return found
 
