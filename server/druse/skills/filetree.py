@@ -1,0 +1,60 @@
+"""Reading files that others put there: regular ones only, never through a link, never more than a limit."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from pathlib import Path
+
+from druse.model import Invalid
+from druse.skills.volume import MAX_FILE, MAX_FILES
+
+
+def read_file(path: Path, limit: int) -> bytes | None:
+    """A regular file's bytes; None where there is none. Raises Invalid for a link, a device or too many bytes."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Invalid(f"Cannot read {path}: {error.strerror}; it may be a link.", where=str(path)) from error
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if stat.S_ISDIR(found.st_mode):
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            raise Invalid(f"Cannot read {path}: it is no regular file.", where=str(path))
+        body = file.read(limit + 1)
+    if len(body) > limit:
+        raise Invalid(f"Cannot read {path}:1: it is larger than {limit} bytes.", where=f"{path}:1")
+    return body
+
+
+def read_folder(folder: Path) -> dict[str, bytes]:
+    """The regular files under a folder by their relative path; links and hidden ones are left out. Raises Invalid."""
+    files: dict[str, bytes] = {}
+    for current, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(current) / name
+            if name.startswith(".") or path.is_symlink():
+                continue
+            body = read_file(path, MAX_FILE)
+            if body is not None:
+                files[path.relative_to(folder).as_posix()] = body
+        if len(files) > MAX_FILES:
+            raise Invalid(f"Cannot use {folder}: it holds more than {MAX_FILES} files.", where=str(folder))
+    return files
+
+
+def folder_stamp(folder: Path) -> tuple[object, ...]:
+    """Times and sizes of the skills in a folder, one level deep; reads no contents."""
+    stamps: list[object] = []
+    with contextlib.suppress(OSError):
+        for entry in sorted(os.scandir(folder), key=lambda e: e.name):
+            with contextlib.suppress(OSError):
+                directory = entry.is_dir(follow_symlinks=False)
+                found = os.lstat(Path(entry.path) / "SKILL.md") if directory else entry.stat(follow_symlinks=False)
+                stamps.append((entry.name, found.st_mtime_ns, found.st_size, found.st_ino))
+    return tuple(stamps)

@@ -1,0 +1,86 @@
+"""Reading a repository: log, trees, branches. Fields are divided by NUL: no subject can break them (seed id L-06)."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+
+from druse.skills.gitrunner import Git
+from druse.skills.volume import Commit
+
+_FORMAT = "%H%x00%an%x00%ae%x00%at%x00%s%x00%b%x00%(trailers:only,unfold)%x00%G?%x00"
+_FIELDS = 8
+
+
+def log(git: Git, limit: int, path: str = "", *, start: str = "HEAD") -> list[Commit]:
+    """The newest commits, newest first; none of a repository without any."""
+    if git.result("rev-parse", "-q", "--verify", f"{start}^{{commit}}", accept=(0, 1))[0]:
+        return []
+    # %G? runs the signature check; without a signature it costs nothing.
+    named = ["--", path] if path else ["--"]
+    out = git.run("log", f"--max-count={max(0, limit)}", f"--format=tformat:{_FORMAT}", start, *named)
+    parts = out.decode("utf-8", "replace").split("\0")
+    commits: list[Commit] = []
+    for first in range(0, len(parts) - _FIELDS + 1, _FIELDS):
+        commit, author, email, at, subject, body, trailers, signature = parts[first : first + _FIELDS]
+        commits.append(
+            Commit(
+                commit.strip(),
+                subject,
+                body.strip(),
+                author,
+                email,
+                float(at),
+                _trailers(trailers),
+                signature not in ("N", ""),
+            )
+        )
+    return commits
+
+
+def tree(git: Git, revision: str, prefix: str) -> dict[str, str]:
+    """Regular files of a revision under a prefix: path -> blob."""
+    code, out = git.result("ls-tree", "-r", "-z", "--full-tree", revision, "--", prefix, accept=(0, 128))
+    found: dict[str, str] = {}
+    for entry in out.decode("utf-8", "replace").split("\0") if code == 0 else []:
+        match = re.fullmatch(r"100(?:644|755) blob ([0-9a-f]+)\t(.+)", entry, re.DOTALL)
+        if match:
+            found[match[2]] = match[1]
+    return found
+
+
+def blob_at(git: Git, revision: str, path: str) -> bytes | None:
+    """A file at a revision, None where it is not there."""
+    if not re.fullmatch(r"[0-9a-zA-Z][\w./~^-]{0,120}", revision):
+        return None
+    blob = tree(git, revision, path).get(path)
+    return git.run("cat-file", "blob", blob) if blob else None
+
+
+def blob_id(body: bytes) -> str:
+    """The id git gives these bytes."""
+    return hashlib.sha1(b"blob %d\0" % len(body) + body, usedforsecurity=False).hexdigest()
+
+
+def branches(git: Git, prefix: str) -> list[tuple[str, str]]:
+    """Local branches under a prefix with their commits."""
+    listed = git.text("for-each-ref", "--format=%(refname:short) %(objectname)", f"refs/heads/{prefix}")
+    return [(name, commit) for name, _, commit in (line.partition(" ") for line in listed.splitlines()) if commit]
+
+
+def branch_commit(git: Git, branch: str) -> str | None:
+    """The commit of a local branch."""
+    code, out = git.result("rev-parse", "-q", "--verify", f"refs/heads/{branch}^{{commit}}", accept=(0, 1))
+    return out.decode().strip() if code == 0 else None
+
+
+def text_diff(before: str, after: str) -> str:
+    """A unified diff of two texts."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "there now", "yours", lineterm="")
+    return "\n".join(lines)
+
+
+def _trailers(text: str) -> dict[str, str]:
+    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
+    return {key.strip(): value.strip() for key, _, value in pairs}

@@ -1,0 +1,368 @@
+"""A volume that is a git repository: `volumes/{user|team|system}/{id}/` with skills/, traces/, memory/, metadata.json.
+
+Writers of all processes take turns by a lock inside `.git`. What an editor left uncommitted is committed first, under
+its own message, so that no text is ever lost. A proposal is made without touching the working tree.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+
+from druse.model import Invalid, NotFound
+from druse.skills import githistory
+from druse.skills.access import Actor, Role, VolumeRef, require
+from druse.skills.document import MAX_TEXT
+from druse.skills.filetree import folder_stamp, read_file, read_folder
+from druse.skills.gitrunner import Git
+from druse.skills.volume import (
+    AREAS,
+    MAX_FILE,
+    Commit,
+    Conflict,
+    Message,
+    Proposal,
+    StoredSkill,
+    check_branch,
+    check_path,
+    check_skill_id,
+    no_proposal,
+    no_skill,
+)
+
+MAIN = "main"
+
+
+class GitVolume:
+    """One repository. Use `GitVolume.open`, which makes it where it is missing."""
+
+    def __init__(self, root: Path, ref: VolumeRef) -> None:
+        self.root = root
+        self._ref = ref
+        self.git = Git(root)
+
+    @property
+    def ref(self) -> VolumeRef:
+        """Which one it is."""
+        return self._ref
+
+    @classmethod
+    def open(cls, volumes: Path, ref: VolumeRef, *, clock: Callable[[], float] = time.time) -> GitVolume:
+        """The volume under the root of all volumes. Raises Invalid without git or where a link stands in the way."""
+        root = volumes / str(ref.kind) / ref.id
+        for folder in (root.parent, root):
+            if folder.is_symlink():
+                raise Invalid(f"Cannot open volume {ref}: {folder} is a link. Remove it.", where=str(folder))
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        volume = cls(root, ref)
+        if not (root / ".git").is_dir():
+            with volume._turn():
+                if not (root / ".git" / "HEAD").exists():
+                    volume._create(clock())
+        for area in AREAS:
+            (root / area).mkdir(exist_ok=True)
+        return volume
+
+    def _create(self, now: float) -> None:
+        self.git.run("init", "-q", "-b", MAIN)
+        # A repository that we lock may be read by an editor at any time; its own identity comes from the user.
+        metadata = {"type": str(self._ref.kind), "id": self._ref.id, "format": 1, "created_at": round(now)}
+        (self.root / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
+        maker = _maker(self._ref)
+        self.git.run("add", "--", "metadata.json")
+        self._commit(Message(f"Create volume {self._ref}"), maker, ["metadata.json"])
+
+    # skills
+
+    def write_skill(
+        self, skill_id: str, content: str, commit_message: Message, actor: Actor, *, expected: str | None = None
+    ) -> str:
+        """Save a SKILL.md as one commit; its id, empty where nothing changed."""
+        path = f"skills/{check_skill_id(skill_id)}/SKILL.md"
+        require(self._ref, actor, write=True)
+        with self._turn():
+            if expected is not None:
+                there = self._working(path)
+                if there != expected.encode():
+                    raise _conflict(self._ref, skill_id, (there or b"").decode("utf-8", "replace"), content)
+            return self._save(path, content.encode(), commit_message, actor)
+
+    def read_skill(self, skill_id: str, actor: Actor, *, revision: str = "") -> str:
+        """The text of a skill, now or at a revision. Raises NotFound with the nearest ids."""
+        require(self._ref, actor, write=False)
+        path = f"skills/{check_skill_id(skill_id)}/SKILL.md"
+        if revision:
+            body = githistory.blob_at(self.git, revision, path)
+            if body is None:
+                raise NotFound(f"Cannot read skill {skill_id!r} of {self._ref} at {revision[:60]!r}: it is not there.")
+        else:
+            body = self._working(path)
+        if body is None:
+            flat = self._working(f"skills/{skill_id}.md")
+            if flat is None:
+                raise no_skill(self._ref, skill_id, [skill.id for skill in self.list_skills(actor)])
+            body = flat
+        return body.decode("utf-8", "replace")
+
+    def list_skills(self, actor: Actor) -> list[StoredSkill]:
+        """Every skill: folders with a SKILL.md, and single `.md` files dropped into skills/."""
+        require(self._ref, actor, write=False)
+        committed = githistory.tree(self.git, "HEAD", "skills/")
+        found: dict[str, StoredSkill] = {}
+        for entry in sorted(os.scandir(self.root / "skills"), key=lambda e: e.name):
+            if entry.is_dir(follow_symlinks=False):
+                skill_id, path = entry.name, f"skills/{entry.name}/SKILL.md"
+            elif entry.name.endswith(".md"):
+                skill_id, path = entry.name.removesuffix(".md"), f"skills/{entry.name}"
+            else:
+                continue
+            if skill_id in found or entry.name.startswith("."):
+                continue
+            text, problem, same = self._look(path, committed)
+            if text is None and not problem:
+                continue  # a folder without SKILL.md holds no skill
+            found[skill_id] = StoredSkill(skill_id, text or "", same, path, problem)
+        return [found[name] for name in sorted(found)]
+
+    def _look(self, path: str, committed: Mapping[str, str]) -> tuple[str | None, str, bool]:
+        try:
+            body = self._working(path, limit=MAX_TEXT)
+        except Invalid as error:
+            return None, str(error), False
+        if body is None:
+            return None, "", False
+        same = committed.get(path) == githistory.blob_id(body)
+        try:
+            return body.decode("utf-8"), "", same
+        except UnicodeDecodeError as error:
+            return None, f"{path}:{body.count(bytes([10]), 0, error.start) + 1}: it is not UTF-8", same
+
+    def skill_files(self, skill_id: str, actor: Actor) -> dict[str, bytes]:
+        """All files of a skill by their path inside its folder, SKILL.md among them."""
+        require(self._ref, actor, write=False)
+        folder = self.root / "skills" / check_skill_id(skill_id)
+        if not folder.is_dir() and self._working(f"skills/{skill_id}.md") is not None:
+            return {"SKILL.md": self._working(f"skills/{skill_id}.md") or b""}
+        files = read_folder(folder)
+        if "SKILL.md" not in files:
+            raise no_skill(self._ref, skill_id, [skill.id for skill in self.list_skills(actor)])
+        return files
+
+    def write_file(self, path: str, content: bytes, message: Message, actor: Actor) -> str:
+        """Save any file under skills/, traces/ or memory/ as one commit; its id, empty where nothing changed."""
+        check_path(path)
+        require(self._ref, actor, write=True)
+        with self._turn():
+            return self._save(path, content, message, actor)
+
+    def commit_changes(self, message: Message, actor: Actor, paths: Sequence[str]) -> str:
+        """Commit what an editor left in the named paths, and nothing else; empty where nothing changed."""
+        require(self._ref, actor, write=True)
+        for path in paths:
+            self._inside(path)
+        with self._turn():
+            return self._commit(message, actor, [path for path in paths if self._differs(path)])
+
+    def dirty(self, actor: Actor) -> list[str]:
+        """Paths of files that differ from the last commit."""
+        require(self._ref, actor, write=False)
+        listed = self.git.run("status", "--porcelain", "-z", "--untracked-files=all", "--", *AREAS)
+        return sorted({part[3:] for part in listed.decode("utf-8", "replace").split("\0") if part})
+
+    # history
+
+    def get_git_log(self, limit: int, actor: Actor, *, path: str = "") -> list[Commit]:
+        """The newest changes; an empty volume has none."""
+        require(self._ref, actor, write=False)
+        return githistory.log(self.git, limit, path)
+
+    def stamp(self) -> tuple[object, ...]:
+        """Changes whenever the history or a file under skills/ does."""
+        git = self.root / ".git"
+        stamps: list[object] = []
+        for path in (git / "HEAD", git / "refs" / "heads" / MAIN, git / "packed-refs"):
+            with contextlib.suppress(OSError):
+                found = path.stat()
+                stamps.append((found.st_mtime_ns, found.st_size, found.st_ino))
+        return (*stamps, *folder_stamp(self.root / "skills"))
+
+    # proposals
+
+    def propose(self, branch: str, skill_id: str, files: Mapping[str, bytes], message: Message, actor: Actor) -> str:
+        """Put files of a skill on a branch; the working tree is not touched."""
+        require(self._ref, actor, write=False)
+        check_branch(branch)
+        check_skill_id(skill_id)
+        changed = {f"skills/{skill_id}/{name}": body for name, body in files.items()}
+        for path in changed:
+            check_path(path)
+        with self._turn():
+            base = self.git.text("rev-parse", MAIN)
+            made = self._tree_commit(base, changed, message, actor, [base])
+            self.git.run("update-ref", f"refs/heads/{branch}", made)
+            return made
+
+    def proposals(self, actor: Actor) -> list[Proposal]:
+        """Branches pr/* that are not merged yet."""
+        require(self._ref, actor, write=False)
+        found: list[Proposal] = []
+        for branch, commit in githistory.branches(self.git, "pr/"):
+            if not self._merged(commit):
+                (entry,) = githistory.log(self.git, 1, "", start=commit)
+                diff = self.git.text("diff", "--no-ext-diff", f"{MAIN}...{commit}", "--", "skills")
+                skill_id = branch.rsplit("/", 1)[-1]
+                found.append(Proposal(branch, skill_id, entry.subject, entry.author, entry.at, diff, commit))
+        return found
+
+    def merge(self, branch: str, message: Message, actor: Actor) -> str:
+        """Take a proposal over as a merge commit; the new commit. Raises Conflict, NotFound."""
+        require(self._ref, actor, write=True)
+        check_branch(branch)
+        with self._turn():
+            commit = githistory.branch_commit(self.git, branch)
+            if commit is None:
+                raise no_proposal(self._ref, branch)
+            head = self.git.text("rev-parse", MAIN)
+            if self._merged(commit):
+                self.git.run("branch", "-q", "-D", branch)
+                return head
+            base = self.git.text("merge-base", head, commit)
+            theirs, before = (githistory.tree(self.git, at, "skills/") for at in (commit, base))
+            changed = [path for path, blob in theirs.items() if before.get(path) != blob]
+            self._adopt(changed, actor)
+            head = self.git.text("rev-parse", MAIN)
+            ours = githistory.tree(self.git, head, "skills/")
+            clash = [path for path in changed if ours.get(path) not in (before.get(path), theirs[path])]
+            if clash:
+                diff = self.git.text("diff", "--no-ext-diff", head, commit, "--", *clash)
+                raise Conflict(
+                    f"Cannot merge {branch} into {self._ref}: {', '.join(clash)} changed there meanwhile. Both texts "
+                    "are kept; propose it again from the present text, or discard the proposal.",
+                    diff=diff,
+                )
+            files = {path: self.git.run("cat-file", "blob", theirs[path]) for path in changed}
+            made = self._tree_commit(head, files, message, actor, [head, commit])
+            self.git.run("merge", "-q", "--ff-only", made)
+            self.git.run("branch", "-q", "-D", branch)
+            return made
+
+    def discard(self, branch: str, actor: Actor) -> None:
+        """Forget a proposal; the actor made it or may write here."""
+        require(self._ref, actor, write=branch.split("/")[1:2] != [actor.id])
+        if githistory.branch_commit(self.git, check_branch(branch)) is None:
+            raise no_proposal(self._ref, branch)
+        with self._turn():
+            self.git.run("branch", "-q", "-D", branch)
+
+    def _merged(self, commit: str) -> bool:
+        return self.git.result("merge-base", "--is-ancestor", commit, MAIN, accept=(0, 1))[0] == 0
+
+    # inside
+
+    def _save(self, path: str, content: bytes, message: Message, actor: Actor) -> str:
+        limit = MAX_TEXT if path.endswith("SKILL.md") else MAX_FILE
+        if len(content) > limit:
+            raise Invalid(f"Cannot save {path} in {self._ref}: it is larger than {limit} bytes.", where=path)
+        target = self._inside(path)
+        self._adopt([path], actor)
+        if self._working(path) == content and not self._differs(path):
+            return ""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        with fresh.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(target)
+        return self._commit(message, actor, [path])
+
+    def _adopt(self, paths: Sequence[str], actor: Actor) -> None:
+        """Commit what an editor left in these paths, before we change them."""
+        for path in paths:
+            if self._working(path, limit=MAX_FILE) is not None and self._differs(path):
+                name = path.removeprefix("skills/").split("/")[0].removesuffix(".md")
+                kept = Message(f"Keep edited {name}", "Found uncommitted in the working tree.", (("Source", "editor"),))
+                self._commit(kept, actor, [path])
+
+    def _differs(self, path: str) -> bool:
+        return bool(self.git.run("status", "--porcelain", "--untracked-files=all", "--", path))
+
+    def _commit(self, message: Message, actor: Actor, paths: Sequence[str]) -> str:
+        if not paths:
+            return ""
+        self.git.run("add", "-A", "--", *paths)
+        self.git.run(
+            *("commit", "-q", "--no-verify", "--cleanup=verbatim", "-F", "-", "--only", "--", *paths),
+            data=message.text.encode(),
+            environment=self._identity(actor),
+        )
+        return self.git.text("rev-parse", "HEAD")
+
+    def _tree_commit(
+        self, base: str, files: Mapping[str, bytes], message: Message, actor: Actor, parents: Sequence[str]
+    ) -> str:
+        """A commit made beside the working tree."""
+        index = self.root / ".git" / f"druse-index-{os.getpid()}-{secrets.token_hex(4)}"
+        beside = {"GIT_INDEX_FILE": str(index)}
+        try:
+            self.git.run("read-tree", base, environment=beside)
+            for path, body in files.items():
+                blob = self.git.run("hash-object", "-w", "--stdin", data=body).decode().strip()
+                self.git.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", environment=beside)
+            tree = self.git.run("write-tree", environment=beside).decode().strip()
+        finally:
+            index.unlink(missing_ok=True)
+        signs = self.git.text("config", "--type=bool", "--get", "commit.gpgsign", accept=(0, 1)) == "true"
+        flags = [flag for parent in parents for flag in ("-p", parent)] + (["-S"] if signs else [])
+        made = self.git.run(
+            *("commit-tree", *flags, "-F", "-", tree), data=message.text.encode(), environment=self._identity(actor)
+        )
+        return made.decode().strip()
+
+    def _identity(self, actor: Actor) -> dict[str, str]:
+        """The author is the actor; the committer is the user's own git identity, if there is one."""
+        clean = actor.name.translate({ord(c): None for c in "<>\n\r\0"}).strip() or actor.id
+        identity = {"GIT_AUTHOR_NAME": clean, "GIT_AUTHOR_EMAIL": actor.mail}
+        if not self.git.text("config", "--get", "user.email", accept=(0, 1)):
+            identity |= {"GIT_COMMITTER_NAME": clean, "GIT_COMMITTER_EMAIL": actor.mail}
+        return identity
+
+    def _inside(self, path: str) -> Path:
+        """The place of a path; no part of the way is a link."""
+        at = self.root
+        for part in check_path(path):
+            at = at / part
+            if at.is_symlink():
+                raise Invalid(f"Cannot use {path} in {self._ref}: {at} is a link. Remove it.", where=str(at))
+        return at
+
+    def _working(self, path: str, *, limit: int = MAX_FILE) -> bytes | None:
+        """A file as it lies there; None where there is none. Raises Invalid for links and what is too large."""
+        return read_file(self._inside(path), limit)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Generator[None]:
+        """One writer at a time over all processes."""
+        (self.root / ".git").mkdir(exist_ok=True)
+        with (self.root / ".git" / "druse.lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _maker(ref: VolumeRef) -> Actor:
+    """Who makes a volume."""
+    return Actor(Role.SYSTEM, ref.id, "Druse")
+
+
+def _conflict(ref: VolumeRef, skill_id: str, theirs: str, ours: str) -> Conflict:
+    return Conflict(
+        f"Cannot save skill {skill_id!r} in {ref}: somebody changed it since you read it. Put both texts "
+        "together and save again.",
+        diff=githistory.text_diff(theirs, ours),
+    )
