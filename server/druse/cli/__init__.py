@@ -22,10 +22,12 @@ _COMMANDS: dict[str, str] = {
     "run": "druse.cli.work:run",
     "sandbox": "druse.cli.sandbox:sandbox",
     "serve": "druse.cli.serve:serve",
+    "skills": "druse.cli.skills:skills",
     "stats": "druse.cli.project:stats",
     "status": "druse.cli.project:status",
     "tools": "druse.cli.crystal:tools",
     "traces": "druse.cli.traces:traces",
+    "volumes": "druse.cli.volumes:volumes",
 }
 
 

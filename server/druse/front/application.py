@@ -41,7 +41,7 @@ from druse.retrieval import Finder, GoalEntry, SkillEntry
 from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
 from druse.runtime import EndRun, SandboxHost, ToolCallFailed
 from druse.settings import Config, Workspace, load_config
-from druse.skills import SkillLibrary
+from druse.skills import SkillDesk, SkillLibrary, Volumes
 from druse.store import Store
 from druse.traces import Recorder, SecretHandles
 from druse.upstream import Upstreams, read_servers
@@ -79,6 +79,7 @@ class Base:
     rules: Rules
     adoption: Adoption
     quotas: Quotas
+    skills: SkillDesk
 
     async def decide(
         self, approval_id: str, *, approve: bool, how: str, note: str = "", scope: str = "once"
@@ -116,11 +117,14 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         approvals.trust = rules.trusts
         adoption = Adoption(store, audit, approvals, rules, clock=time.time)
         approvals.on_decided("tool", shelf.decided)
+        volumes = Volumes(workspace.volumes, account=_account(), clock=time.time)
+        library = SkillLibrary(workspace.skills, volumes)
+        skills = SkillDesk(library, volumes, store, approvals, clock=steady)
         await approvals.settle()
         await adoption.begin(person("first start"))
         await shelf.reload()
         try:
-            yield Base(workspace, config, store, recorder, audit, approvals, shelf, rules, adoption, quotas)
+            yield Base(workspace, config, store, recorder, audit, approvals, shelf, rules, adoption, quotas, skills)
         finally:
             await audit.close()
 
@@ -132,7 +136,7 @@ class Application:
         self.base = base
         self.upstreams = upstreams
         self.host = host
-        self.skills = SkillLibrary(base.workspace.skills)
+        self.skills = base.skills.library
         self.listeners: list[Any] = []
         self._surface = {spec.name: spec for spec in SURFACE}
         self._surface_check = ArgumentCheck()

@@ -29,6 +29,9 @@ LIFETIME_SECONDS = {
     "trust": 12 * _HOUR,
     "tool": 30 * _DAY,
     "policy": 30 * _DAY,
+    "skill": 30 * _DAY,
+    "promotion": 30 * _DAY,
+    "retirement": 30 * _DAY,
 }  # of a request, and again of a decision
 SESSION_SECONDS = 12 * _HOUR
 _OTHER_SECONDS = _DAY

@@ -62,3 +62,8 @@ class Workspace:
     def skills(self) -> Path:
         """The project's own skills."""
         return self.root / "skills"
+
+    @property
+    def volumes(self) -> Path:
+        """The user's volumes, shared by all projects: beside the user's own config.toml."""
+        return self.user_config.parent / "volumes"

@@ -1,29 +1,47 @@
 """Markdown skills: the Agent Skills format, the volumes they live in, and the layers a project sees."""
 
 from druse.skills.access import Actor, Role, VolumeKind, VolumeRef
+from druse.skills.desk import SkillDesk, Written, proposer
 from druse.skills.document import SkillDocument, parse, render, slug_of
+from druse.skills.exchange import TARGETS, adapt, check_path_of, export, incoming
 from druse.skills.gitvolume import GitVolume
 from druse.skills.library import Skill, SkillLibrary
 from druse.skills.memoryvolume import MemoryVolume
-from druse.skills.volume import Commit, Conflict, Message, Proposal, StoredSkill, Volume
+from druse.skills.remote import Remote
+from druse.skills.templates import new_skill
+from druse.skills.volume import Commit, Conflict, Message, Proposal, StoredSkill, Volume, check_skill_id
+from druse.skills.volumes import Identity, Volumes
 
 __all__ = [
+    "TARGETS",
     "Actor",
     "Commit",
     "Conflict",
     "GitVolume",
+    "Identity",
     "MemoryVolume",
     "Message",
     "Proposal",
+    "Remote",
     "Role",
     "Skill",
+    "SkillDesk",
     "SkillDocument",
     "SkillLibrary",
     "StoredSkill",
     "Volume",
     "VolumeKind",
     "VolumeRef",
+    "Volumes",
+    "Written",
+    "adapt",
+    "check_path_of",
+    "check_skill_id",
+    "export",
+    "incoming",
+    "new_skill",
     "parse",
+    "proposer",
     "render",
     "slug_of",
 ]

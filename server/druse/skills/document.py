@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -96,6 +96,21 @@ def parse(text: str, *, where: str = "SKILL.md", folder: str = "") -> SkillDocum
     if folder and document.strict and document.name != unicodedata.normalize("NFKC", folder):
         raise _wrong(where, lines["name"], f"the name is {document.name!r}, but its folder is called {folder!r}")
     return document
+
+
+def fields_of(text: str, where: str) -> tuple[dict[str, Any], str]:
+    """Front matter of any Markdown, whatever its keys, and the body. Raises Invalid for what is unsafe to read."""
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
+        raise _wrong(where, 1, f"it is larger than {MAX_TEXT} bytes")
+    text = text.removeprefix("\ufeff")
+    hidden = _HIDDEN.search(text)
+    if hidden:
+        line = text.count("\n", 0, hidden.start()) + 1
+        raise _wrong(where, line, f"it holds the invisible character U+{ord(hidden[0]):04X}")
+    found = _HEAD.match(text)
+    if found is None:
+        return {}, text
+    return _front_matter(found[1], where)[0], text[found.end() :]
 
 
 def render(document: SkillDocument) -> str:
@@ -200,11 +215,12 @@ def _front_matter(head: str, where: str) -> tuple[dict[str, Any], dict[str, int]
     """The fields and the line each stands on; every scalar is a text."""
     import yaml
 
+    reader: Any = yaml
     if len(head.encode("utf-8", "surrogatepass")) > MAX_HEAD:
         raise _wrong(where, 1, f"the front matter is larger than {MAX_HEAD} bytes")
     try:
         _refuse_tricks(head, where)
-        node: Any = yaml.compose(head, Loader=yaml.BaseLoader)
+        node: Any = reader.compose(head, Loader=yaml.BaseLoader)
     except yaml.YAMLError as error:
         mark: Any = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error).split("\n")[0]
@@ -228,14 +244,17 @@ def _refuse_tricks(head: str, where: str) -> None:
     import yaml
 
     depth = 0
-    events: Any = yaml.parse(head, Loader=yaml.BaseLoader)
-    for count, event in enumerate(events):
+    reader: Any = yaml
+    events: Iterator[Any] = reader.parse(head, Loader=yaml.BaseLoader)
+    for count, each in enumerate(events):
+        event: Any = each
         line = int(event.start_mark.line) + 2
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        opens, closes = isinstance(each, yaml.CollectionStartEvent), isinstance(each, yaml.CollectionEndEvent)
+        if isinstance(each, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise _wrong(where, line, "the front matter uses YAML anchors or aliases")
         if getattr(event, "tag", None):
             raise _wrong(where, line, "the front matter uses YAML tags")
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        depth += opens - closes
         if depth > _MAX_DEPTH or count > _MAX_EVENTS:
             raise _wrong(where, line, "the front matter is nested too deeply or has too many entries")
 

@@ -39,9 +39,9 @@ def log(git: Git, limit: int, path: str = "", *, start: str = "HEAD") -> list[Co
     return commits
 
 
-def tree(git: Git, revision: str, prefix: str) -> dict[str, str]:
+def tree(git: Git, at: str, prefix: str) -> dict[str, str]:
     """Regular files of a revision under a prefix: path -> blob."""
-    code, out = git.result("ls-tree", "-r", "-z", "--full-tree", revision, "--", prefix, accept=(0, 128))
+    code, out = git.result("ls-tree", "-r", "-z", "--full-tree", at, "--", prefix, accept=(0, 128))
     found: dict[str, str] = {}
     for entry in out.decode("utf-8", "replace").split("\0") if code == 0 else []:
         match = re.fullmatch(r"100(?:644|755) blob ([0-9a-f]+)\t(.+)", entry, re.DOTALL)
@@ -50,12 +50,17 @@ def tree(git: Git, revision: str, prefix: str) -> dict[str, str]:
     return found
 
 
-def blob_at(git: Git, revision: str, path: str) -> bytes | None:
+def blob_at(git: Git, at: str, path: str) -> bytes | None:
     """A file at a revision, None where it is not there."""
-    if not re.fullmatch(r"[0-9a-zA-Z][\w./~^-]{0,120}", revision):
+    if not revision(at):
         return None
-    blob = tree(git, revision, path).get(path)
+    blob = tree(git, at, path).get(path)
     return git.run("cat-file", "blob", blob) if blob else None
+
+
+def revision(text: str) -> bool:
+    """Whether a text names a revision and can be no option of git."""
+    return re.fullmatch(r"[0-9a-zA-Z][\w./~^-]{0,120}", text) is not None
 
 
 def blob_id(body: bytes) -> str:

@@ -62,7 +62,7 @@ class GitVolume:
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         volume = cls(root, ref)
         if not (root / ".git").is_dir():
-            with volume._turn():
+            with volume.turn():
                 if not (root / ".git" / "HEAD").exists():
                     volume._create(clock())
         for area in AREAS:
@@ -86,7 +86,7 @@ class GitVolume:
         """Save a SKILL.md as one commit; its id, empty where nothing changed."""
         path = f"skills/{check_skill_id(skill_id)}/SKILL.md"
         require(self._ref, actor, write=True)
-        with self._turn():
+        with self.turn():
             if expected is not None:
                 there = self._working(path)
                 if there != expected.encode():
@@ -154,11 +154,18 @@ class GitVolume:
             raise no_skill(self._ref, skill_id, [skill.id for skill in self.list_skills(actor)])
         return files
 
+    def files_at(self, revision: str, skill_id: str, actor: Actor) -> dict[str, bytes]:
+        """The files of a skill at a revision, also one that is proposed only; none where it is not there."""
+        require(self._ref, actor, write=False)
+        prefix = f"skills/{check_skill_id(skill_id)}/"
+        listed = githistory.tree(self.git, revision, prefix) if githistory.revision(revision) else {}
+        return {path.removeprefix(prefix): self.git.run("cat-file", "blob", blob) for path, blob in listed.items()}
+
     def write_file(self, path: str, content: bytes, message: Message, actor: Actor) -> str:
         """Save any file under skills/, traces/ or memory/ as one commit; its id, empty where nothing changed."""
         check_path(path)
         require(self._ref, actor, write=True)
-        with self._turn():
+        with self.turn():
             return self._save(path, content, message, actor)
 
     def commit_changes(self, message: Message, actor: Actor, paths: Sequence[str]) -> str:
@@ -166,7 +173,7 @@ class GitVolume:
         require(self._ref, actor, write=True)
         for path in paths:
             self._inside(path)
-        with self._turn():
+        with self.turn():
             return self._commit(message, actor, [path for path in paths if self._differs(path)])
 
     def dirty(self, actor: Actor) -> list[str]:
@@ -202,7 +209,7 @@ class GitVolume:
         changed = {f"skills/{skill_id}/{name}": body for name, body in files.items()}
         for path in changed:
             check_path(path)
-        with self._turn():
+        with self.turn():
             base = self.git.text("rev-parse", MAIN)
             made = self._tree_commit(base, changed, message, actor, [base])
             self.git.run("update-ref", f"refs/heads/{branch}", made)
@@ -224,7 +231,7 @@ class GitVolume:
         """Take a proposal over as a merge commit; the new commit. Raises Conflict, NotFound."""
         require(self._ref, actor, write=True)
         check_branch(branch)
-        with self._turn():
+        with self.turn():
             commit = githistory.branch_commit(self.git, branch)
             if commit is None:
                 raise no_proposal(self._ref, branch)
@@ -257,7 +264,7 @@ class GitVolume:
         require(self._ref, actor, write=branch.split("/")[1:2] != [actor.id])
         if githistory.branch_commit(self.git, check_branch(branch)) is None:
             raise no_proposal(self._ref, branch)
-        with self._turn():
+        with self.turn():
             self.git.run("branch", "-q", "-D", branch)
 
     def _merged(self, commit: str) -> bool:
@@ -300,7 +307,7 @@ class GitVolume:
         self.git.run(
             *("commit", "-q", "--no-verify", "--cleanup=verbatim", "-F", "-", "--only", "--", *paths),
             data=message.text.encode(),
-            environment=self._identity(actor),
+            environment=self.identity(actor),
         )
         return self.git.text("rev-parse", "HEAD")
 
@@ -321,11 +328,29 @@ class GitVolume:
         signs = self.git.text("config", "--type=bool", "--get", "commit.gpgsign", accept=(0, 1)) == "true"
         flags = [flag for parent in parents for flag in ("-p", parent)] + (["-S"] if signs else [])
         made = self.git.run(
-            *("commit-tree", *flags, "-F", "-", tree), data=message.text.encode(), environment=self._identity(actor)
+            *("commit-tree", *flags, "-F", "-", tree), data=message.text.encode(), environment=self.identity(actor)
         )
         return made.decode().strip()
 
-    def _identity(self, actor: Actor) -> dict[str, str]:
+    def adopt_all(self, actor: Actor) -> None:
+        """Commit everything an editor left, each file on its own."""
+        self._adopt(self.dirty(actor), actor)
+
+    def stats(self, actor: Actor) -> dict[str, object]:
+        """Counts of what is there (seed id L-24)."""
+        require(self._ref, actor, write=False)
+        files = {area: sum(path.is_file() for path in (self.root / area).rglob("*")) for area in AREAS}
+        commits = self.git.text("rev-list", "--count", "HEAD", accept=(0, 128)) or "0"
+        return {
+            "volume": str(self._ref),
+            "path": str(self.root),
+            "skills": len(self.list_skills(actor)),
+            "files": files,
+            "commits": int(commits),
+            "proposals": len(self.proposals(actor)),
+        }
+
+    def identity(self, actor: Actor) -> dict[str, str]:
         """The author is the actor; the committer is the user's own git identity, if there is one."""
         clean = actor.name.translate({ord(c): None for c in "<>\n\r\0"}).strip() or actor.id
         identity = {"GIT_AUTHOR_NAME": clean, "GIT_AUTHOR_EMAIL": actor.mail}
@@ -347,7 +372,7 @@ class GitVolume:
         return read_file(self._inside(path), limit)
 
     @contextlib.contextmanager
-    def _turn(self) -> Generator[None]:
+    def turn(self) -> Generator[None]:
         """One writer at a time over all processes."""
         (self.root / ".git").mkdir(exist_ok=True)
         with (self.root / ".git" / "druse.lock").open("a") as lock:

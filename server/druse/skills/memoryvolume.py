@@ -89,6 +89,15 @@ class MemoryVolume:
         prefix = f"skills/{skill_id}/"
         return {path.removeprefix(prefix): body for path, body in self._files.items() if path.startswith(prefix)}
 
+    def files_at(self, revision: str, skill_id: str, actor: Actor) -> dict[str, bytes]:
+        """The files of a skill at a revision, also one that is proposed only; none where it is not there."""
+        require(self._ref, actor, write=False)
+        held = [files for commit, files, _ in self._commits if commit.id == revision]
+        held += [{**base, **changed} for commit, base, changed in self._branches.values() if commit.id == revision]
+        prefix = f"skills/{check_skill_id(skill_id)}/"
+        found = held[0] if held else {}
+        return {path.removeprefix(prefix): body for path, body in found.items() if path.startswith(prefix)}
+
     def write_file(self, path: str, content: bytes, message: Message, actor: Actor) -> str:
         """Save any file under skills/, traces/ or memory/ as one commit; its id, empty where nothing changed."""
         check_path(path)

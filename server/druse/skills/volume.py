@@ -115,6 +115,10 @@ class Volume(Protocol):
         """All files of a skill by their path inside its folder, SKILL.md among them."""
         ...
 
+    def files_at(self, revision: str, skill_id: str, actor: Actor) -> dict[str, bytes]:
+        """The files of a skill at a revision, also one that is proposed only; none where it is not there."""
+        ...
+
     def write_file(self, path: str, content: bytes, message: Message, actor: Actor) -> str:
         """Save any file under skills/, traces/ or memory/ as one commit; its id, empty where nothing changed."""
         ...

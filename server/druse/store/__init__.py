@@ -13,6 +13,7 @@ from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.notices import NoticeRepository
 from druse.store.policies import Adopted, PolicyRepository
 from druse.store.runs import RunRecord, RunRepository, WorkflowCount
+from druse.store.skills import SkillCount, SkillRepository
 from druse.store.tools import ToolRepository, VersionRecord
 
 __all__ = [
@@ -22,6 +23,8 @@ __all__ = [
     "RootRow",
     "RunRecord",
     "RunRepository",
+    "SkillCount",
+    "SkillRepository",
     "Store",
     "StoreBusy",
     "StoreFull",
@@ -38,6 +41,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.runs = RunRepository(database)
+        self.skills = SkillRepository(database)
         self.tools = ToolRepository(database)
         self.notices = NoticeRepository(database)
         self.approvals = ApprovalRepository(database)
