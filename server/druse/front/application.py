@@ -117,7 +117,7 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         approvals.trust = rules.trusts
         adoption = Adoption(store, audit, approvals, rules, clock=time.time)
         approvals.on_decided("tool", shelf.decided)
-        volumes = Volumes(workspace.volumes, account=_account(), clock=time.time)
+        volumes = Volumes(workspace.volumes, account=_account())
         library = SkillLibrary(workspace.skills, volumes)
         skills = SkillDesk(library, volumes, store, approvals, clock=steady)
         await approvals.settle()

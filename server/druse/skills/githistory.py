@@ -19,7 +19,7 @@ def log(git: Git, limit: int, path: str = "", *, start: str = "HEAD") -> list[Co
         return []
     # %G? runs the signature check; without a signature it costs nothing.
     named = ["--", path] if path else ["--"]
-    out = git.run("log", f"--max-count={max(0, limit)}", f"--format=tformat:{_FORMAT}", start, *named)
+    out = git.run("log", "--topo-order", f"--max-count={max(0, limit)}", f"--format=tformat:{_FORMAT}", start, *named)
     parts = out.decode("utf-8", "replace").split("\0")
     commits: list[Commit] = []
     for first in range(0, len(parts) - _FIELDS + 1, _FIELDS):

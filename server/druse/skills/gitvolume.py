@@ -11,8 +11,7 @@ import fcntl
 import json
 import os
 import secrets
-import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 from druse.model import Invalid, NotFound
@@ -53,7 +52,7 @@ class GitVolume:
         return self._ref
 
     @classmethod
-    def open(cls, volumes: Path, ref: VolumeRef, *, clock: Callable[[], float] = time.time) -> GitVolume:
+    def open(cls, volumes: Path, ref: VolumeRef) -> GitVolume:
         """The volume under the root of all volumes. Raises Invalid without git or where a link stands in the way."""
         root = volumes / str(ref.kind) / ref.id
         for folder in (root.parent, root):
@@ -64,15 +63,15 @@ class GitVolume:
         if not (root / ".git").is_dir():
             with volume.turn():
                 if not (root / ".git" / "HEAD").exists():
-                    volume._create(clock())
+                    volume._create()
         for area in AREAS:
             (root / area).mkdir(exist_ok=True)
         return volume
 
-    def _create(self, now: float) -> None:
+    def _create(self) -> None:
         self.git.run("init", "-q", "-b", MAIN)
-        # A repository that we lock may be read by an editor at any time; its own identity comes from the user.
-        metadata = {"type": str(self._ref.kind), "id": self._ref.id, "format": 1, "created_at": round(now)}
+        # The same bytes on every machine, so that two copies of a team's volume can be merged.
+        metadata = {"type": str(self._ref.kind), "id": self._ref.id, "format": 1}
         (self.root / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
         maker = _maker(self._ref)
         self.git.run("add", "--", "metadata.json")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -27,11 +26,10 @@ class Identity:
 class Volumes:
     """The folder that holds `user/`, `team/` and `system/`. A volume begins with its first use."""
 
-    def __init__(self, root: Path, *, account: str, clock: Callable[[], float]) -> None:
+    def __init__(self, root: Path, *, account: str) -> None:
         self.root = root
         self._account = re.sub(r"[^a-z0-9]+", "-", account.lower()).strip("-")[:64].strip("-") or "user"
         self._name = account
-        self._clock = clock
         self._open: dict[VolumeRef, GitVolume] = {}
 
     @property
@@ -121,5 +119,5 @@ class Volumes:
     def open(self, ref: VolumeRef) -> GitVolume:
         """A volume, made where it is missing. Access is checked by what is then called."""
         if ref not in self._open or not self.exists(ref):
-            self._open[ref] = GitVolume.open(self.root, ref, clock=self._clock)
+            self._open[ref] = GitVolume.open(self.root, ref)
         return self._open[ref]
