@@ -43,7 +43,7 @@ def measure(count: int, workspace: Path) -> dict[str, Any]:
     number = iter(range(10**9))
 
     def fresh() -> str:
-        return f"git status part{next(number)} && git tool-7 x"
+        return f"git tool-7 part{next(number)} -x 'some words'"
 
     warm = fresh()
     return {

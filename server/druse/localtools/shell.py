@@ -18,6 +18,15 @@ from druse.settings import child_environment
 MAX_OUTPUT = 1024 * 1024
 
 
+# git asks nobody, and takes no folder for a repository that only looks like one: its configuration could run programs.
+_GIT = {
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.bareRepository",
+    "GIT_CONFIG_VALUE_0": "explicit",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """How a command ended. `exit_code` is None where it was stopped."""
@@ -43,7 +52,7 @@ async def run_command(command: str, workspace: Path, *, timeout: float, shell: b
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=workspace,
-        env=child_environment(os.environ, {"GIT_TERMINAL_PROMPT": "0"}),
+        env=child_environment(os.environ, _GIT),
         start_new_session=sys.platform != "win32",
     )
     timed_out = False

@@ -6,23 +6,23 @@ substitutions. An allow looks at what stands there plainly, and only where nothi
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from druse.permissions.paths import Place, credential, inside, is_own, place_of, protection
+from druse.permissions.operands import Operand, folders_of, operands_of, redirect_operands
+from druse.permissions.paths import PathPattern, credential, inside, is_own, may_be_protected, place_of, protection
 from druse.permissions.policy import Policy
-from druse.permissions.programs import GIT_READS, HARMLESS, READERS, uncovered
+from druse.permissions.programs import executes, is_reader, only_reads, uncovered
+from druse.permissions.rulebook import RuleBook
 from druse.permissions.rules import Rule
-from druse.permissions.shell import Command, Script, Word, program_of, read_command, unwrapped
+from druse.permissions.shell import Script, program_of, read_command
+from druse.permissions.words import Command, Word
 
-_WRITERS = frozenset(
-    (
-        *("rm", "mv", "cp", "touch", "mkdir", "rmdir", "tee", "ln", "chmod", "chown", "chgrp", "truncate", "dd"),
-        *("install", "rsync", "sed", "patch", "shred", "unlink", "mkfifo", "split", "sort", "tar", "unzip", "git"),
-    )
-)
 _PLAIN_WRAPPERS = frozenset(("nohup", "time", "command"))
+_READING_RULES = frozenset(("Read", "Grep", "Glob", "LS", "NotebookRead"))
+_RECURSIVE = frozenset(("grep", "egrep", "fgrep", "rg", "ag", "ack", "tar", "zip", "cp", "rsync", "diff", "scp", "git"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,297 +33,386 @@ class Finding:
     why: str
 
 
-def forbidding(rules: Sequence[Rule], text: str, policy: Policy) -> Finding | None:
+# deny and ask
+
+
+def forbidding(rules: RuleBook, text: str, policy: Policy) -> Finding | None:
     """The first of these deny (or ask) rules that any part of the command falls under."""
+    if rules.every_command is not None:
+        return Finding(rules.every_command, "every command")
     script = read_command(text)
-    reached = [inner for command in script.commands for inner in unwrapped(command)]
-    for rule in rules:
-        if rule.tool == "Bash" or (rule.tool == "*" and rule.bare):
-            if rule.bare:
-                return Finding(rule, "every command")
-            for command in reached:
-                if rule.words is not None and any(rule.words.matches(form) for form in _spellings(command)):
+    reached = script.reached
+    for command in reached:
+        for form in _spellings(command):
+            for rule in rules.of_words(form):
+                if rule.words is not None and rule.words.matches(form):
                     return Finding(rule, f"it runs {' '.join(command.texts)[:80]!r}")
-        elif rule.path is not None:
-            finding = _forbidden_path(rule, script, reached, policy)
-            if finding:
-                return finding
-    return None
+        found = _named_by_glob(rules, command)
+        if found is not None:
+            return found
+    return _forbidden_path(rules, script, reached, policy) if rules.on_paths else None
 
 
 def _spellings(command: Command) -> Iterable[tuple[str, ...]]:
-    """The words as they stand, and with the program named without its folder, in lower case too."""
+    """The words as they stand, with the program named plainly, and without options before a subcommand."""
     texts = command.texts
     if not texts:
         return
     yield texts
     program = program_of(texts[0])
-    for name in {program, program.casefold()} - {texts[0]}:
+    plain = {program, program.casefold(), program.casefold().removesuffix(".exe")} - {""}
+    for name in plain - {texts[0]}:
         yield (name, *texts[1:])
+    if len(texts) > 2 and texts[1].startswith(("-", "+")):
+        # Options before the subcommand may take values: each later word may be it.
+        for start in range(2, min(len(texts), 12)):
+            for name in plain:
+                yield (name, *texts[start:])
 
 
-def _forbidden_path(rule: Rule, script: Script, reached: Sequence[Command], policy: Policy) -> Finding | None:
-    assert rule.path is not None
-    reads = rule.tool in ("Read", "Grep")
-    for command in reached:
-        for redirect in command.redirects:
-            if redirect.writes is not reads and _touched(rule, redirect.target, policy):
-                return Finding(rule, f"it redirects {'from' if reads else 'to'} {redirect.target.text!r}")
-        if not command.words:
-            continue
-        program = program_of(command.words[0].text)
-        if program in HARMLESS or (not reads and program in READERS):
-            continue
-        for word in command.words[1:]:
-            if any(_touched(rule, Word(part), policy) for part in _path_parts(word)):
-                return Finding(rule, f"{program} names {word.text[:80]!r}")
+def _named_by_glob(rules: RuleBook, command: Command) -> Finding | None:
+    """A program that a shell pattern could name: `/bin/[r]m`."""
+    if not command.words or not command.words[0].glob:
+        return None
+    pattern = program_of(command.words[0].text)
+    for rule in rules.on_words:
+        assert rule.words is not None
+        first = rule.words.words[0] if rule.words.words else ""
+        if fnmatch.fnmatchcase(program_of(first), pattern) and rule.words.matches((first, *command.texts[1:])):
+            return Finding(rule, f"{command.words[0].text[:80]!r} may name it")
     return None
 
 
-def _touched(rule: Rule, word: Word, policy: Policy) -> bool:
-    assert rule.path is not None
-    place = place_of(word.text, policy.workspace, policy.home)
-    if rule.path.touches(place):
-        return True
-    # A glob may expand to a forbidden name; a folder may hold one.
-    if any(letter in word.text for letter in "*?["):
-        return _may_expand_to(word.text, rule.path.text)
+def _forbidden_path(rules: RuleBook, script: Script, reached: Sequence[Command], policy: Policy) -> Finding | None:
+    for command in reached:
+        for redirect in command.redirects:
+            for operand in redirect_operands(redirect, script, policy):
+                for rule in _touching(rules, operand):
+                    reads = rule.tool in _READING_RULES
+                    if redirect.writes is not reads:
+                        what = "from" if reads else "to"
+                        return Finding(rule, f"it redirects {what} {redirect.target.text!r}")
+        if not command.words:
+            continue
+        program = program_of(command.words[0].text)
+        reader = is_reader(program)
+        for operand in operands_of(command, script, policy):
+            for rule in _touching(rules, operand):
+                if rule.tool in _READING_RULES or not reader or not only_reads((program, *command.texts[1:])):
+                    return Finding(rule, f"{program} names {operand.word[:80]!r}")
+            found = _read_within(rules, program, command, operand)
+            if found is not None:
+                return found
+    return None
+
+
+def _touching(rules: RuleBook, operand: Operand) -> Iterable[Rule]:
+    for place in operand.places:
+        yield from (rule for rule in rules.near(place) if rule.path is not None and rule.path.touches(place))
+    if operand.glob:
+        for rule in rules:
+            if rule.path is not None and _may_expand_to(operand, rule.path):
+                yield rule
+
+
+def _may_expand_to(operand: Operand, pattern: PathPattern) -> bool:
+    """Whether a shell glob and a path pattern could name the same file, segment by segment."""
+    for written in operand.written:
+        glob = [part for part in written.split("/") if part]
+        lead = [part for part in pattern.lead.split("/") if part]
+        fits = all(_segment_fits(name, part) for name, part in zip(lead, glob, strict=False))
+        if pattern.anchored:
+            if fits and len(glob) >= len(lead):
+                return True
+        elif fits and glob and _segment_fits(pattern.last.replace("*", "x"), glob[-1]):
+            return True
     return False
 
 
-def _may_expand_to(glob: str, pattern: str) -> bool:
-    """Whether a shell glob and a path pattern could name the same file, judged by their last parts."""
-    last, wanted = glob.rsplit("/", 1)[-1], pattern.rsplit("/", 1)[-1]
-    if wanted in ("**", "*", ""):
-        folder = pattern.rstrip("*/").rsplit("/", 1)[-1]
-        return bool(folder) and folder in glob
-    if last.startswith(("*", "?")) and wanted.startswith("."):
+def _segment_fits(name: str, glob: str) -> bool:
+    if not any(letter in glob for letter in "*?["):
+        return name == glob
+    if name.startswith(".") and not glob.startswith("."):
         return False  # globs leave hidden files out
-    expression = ".*".join(re.escape(part) for part in re.split(r"[*?]|\[[^\]]*\]", last))
-    return re.fullmatch(expression, wanted.replace("*", "x")) is not None
+    return fnmatch.fnmatchcase(name, glob)
 
 
-def _path_parts(word: Word) -> list[str]:
-    """What in a word may be a path: the word, the value of `--option=`, what hangs on `-o`, after `@` or `file:`."""
-    text = word.text
-    parts = [text]
-    if "=" in text:
-        parts.append(text.split("=", 1)[1])
-    attached = re.fullmatch(r"-[A-Za-z](.+)", text, re.DOTALL)
-    if attached:
-        parts.append(attached[1])
-    if text.startswith("@"):
-        parts.append(text[1:])
-    if text.startswith("file:"):
-        parts.append(re.sub(r"^file:(?://)?", "", text))
-    if ":" in text and "://" not in text:
-        parts.extend(text.split(":"))
-    return parts
+def _read_within(rules: RuleBook, program: str, command: Command, operand: Operand) -> Finding | None:
+    """A program that reads a whole folder in which a forbidden file lies."""
+    recursive = program in _RECURSIVE and any(_goes_down(word) for word in command.texts[1:])
+    if not recursive and program not in ("rg", "ag", "ack", "tar", "zip", "rsync"):
+        return None
+    for place in operand.places:
+        for rule in rules.below(place):
+            assert rule.path is not None
+            if rule.tool not in _READING_RULES:
+                continue
+            hidden = program in ("rg", "ag") and rule.path.last.startswith(".") and "-u" not in command.texts
+            if not hidden and (rule.path.anchored or rule.path.lead == place.resolved):
+                return Finding(rule, f"{program} reads everything in {operand.word[:80]!r}")
+    return None
 
+
+def _goes_down(word: str) -> bool:
+    if word.startswith("--"):
+        return word.startswith("--recursive")
+    return word.startswith("-") and not set("rRa").isdisjoint(word)
+
+
+# allow
 
 # What a rule for every command does not mind: the parts are known, only not their values.
 _RUNNABLE = frozenset(
     (
-        *("it holds a subshell", "it holds a brace group", "it holds a command substitution"),
+        *("it holds a subshell", "it holds a brace group", "it holds a command substitution", "it holds arithmetic"),
         *("it holds a process substitution", "it holds a function definition", "it holds an arithmetic loop"),
-        "it sets a shell variable",
+        *("it sets a shell variable", "it holds a here-document", "it holds a compound command"),
+        *("it holds an expansion with an operator", "it holds a translated text", "it holds a case"),
     )
 )
 
 
-def permitting(rules: Sequence[Rule], text: str, policy: Policy) -> Finding:
+def permitting(rules: RuleBook, text: str, policy: Policy) -> Finding:
     """The rule that allows the whole command (its last part's), or why none does."""
     script = read_command(text)
-    everything = next((rule for rule in rules if rule.tool == "Bash" and rule.bare), None)
-    if everything is not None:
-        blocked = [reason for reason in script.obstacles if reason not in _RUNNABLE]
-        stop = blocked[0] if blocked else _shielded(script, policy)
-        return Finding(None, stop) if stop else Finding(everything, "every command")
+    if rules.every_command is not None:
+        return _everything(rules.every_command, script, policy)
     if script.obstacles:
         return Finding(None, f"{script.obstacles[0]}, so it cannot be checked before it runs")
     if not script.visible:
         return Finding(None, "it runs no command that could be checked")
     last: Finding = Finding(None, "no rule allows it")
     for command in script.visible:
-        last = _permitted(rules, command, policy)
-        if last.rule is None and last.why:
+        last = _permitted(rules, command, script, policy)
+        if last.rule is None:
             return last
-    return last if last.rule is not None else Finding(_READER, "it only reads in the workspace")
+    return last
 
 
-_READER = Rule("(reads)", "built in", "Bash", readonly=True)
+def _everything(rule: Rule, script: Script, policy: Policy) -> Finding:
+    """A rule for every command: not for protected files, nor for what a deny could not be checked against."""
+    blocked = [reason for reason in script.obstacles if reason not in _RUNNABLE]
+    stop = blocked[0] if blocked else _shielded(script, policy)
+    if stop:
+        return Finding(None, stop)
+    guarded = any(True for _ in policy.deny.on_words) or any(True for _ in policy.ask.on_words)
+    if guarded:
+        hidden = next((c for c in script.commands if c.words and not _known_program(c)), None)
+        if hidden is not None:
+            return Finding(
+                None, f"{hidden.words[0].text[:80]!r} is known only when it runs, and some commands are denied"
+            )
+    return Finding(rule, "every command")
 
 
-def _permitted(rules: Sequence[Rule], command: Command, policy: Policy) -> Finding:
+def _known_program(command: Command) -> bool:
+    first = command.words[0]
+    return first.literal and not first.glob and program_of(first.text) not in ("eval", "source", ".")
+
+
+READER = Rule("(reads)", "built in", "Bash", readonly=True)
+
+
+def _permitted(rules: RuleBook, command: Command, script: Script, policy: Policy) -> Finding:
     shown = " ".join(command.texts)[:80]
     if command.assignments:
         return Finding(None, f"{shown!r} sets environment variables")
     for redirect in command.redirects:
         if redirect.writes:
             return Finding(None, f"{shown!r} writes to {redirect.target.text!r}")
+        for operand in redirect_operands(redirect, script, policy):
+            if operand.unknown or not operand.inside(policy):
+                return Finding(None, f"{shown!r} reads from {redirect.target.text!r}, which is outside the workspace")
+            problem = next((why for place in operand.places if (why := credential(place, policy.home))), "")
+            if problem:
+                return Finding(None, f"{redirect.target.text!r} is protected: {problem}")
     if not command.words:
         return Finding(None, "it redirects a group of commands")
     inner = _stripped(command)
-    if not inner.words or not inner.words[0].literal or inner.words[0].glob:
+    if not inner.words or not inner.words[0].literal or inner.words[0].glob or not inner.words[0].text:
         return Finding(None, "the program is known only when it runs")
-    outside = _outside(inner, policy)
-    for rule in rules:
-        if rule.tool != "Bash" or rule.words is None:
-            continue
-        if not any(rule.words.matches(form.texts) for form in (command, inner)):
-            continue
-        finding = _covered(rule, inner, outside, policy)
-        if finding.rule is not None:
-            return finding
-        return finding
-    if not outside and _only_reads(inner) and not _shielded_command(inner, policy, reading=True):
-        return Finding(_READER, "it only reads in the workspace")
-    return Finding(None, f"no rule allows {shown!r}" + (f" ({outside})" if outside and _only_reads(inner) else ""))
+    operands = tuple(operands_of(inner, script, policy))
+    outside = _outside(inner, operands, policy)
+    why = ""
+    for form in (inner,) if inner is command else (inner, command):
+        for rule in rules.of_words(form.texts):
+            if rule.words is not None and rule.words.matches(form.texts, allows=True):
+                finding = _covered(rule, inner, script, operands, outside, policy)
+                if finding.rule is not None:
+                    return finding
+                why = why or finding.why
+    known = all(word.literal or _plain_number(word) for word in inner.words)
+    reads = known and only_reads(inner.texts)
+    if reads and program_of(inner.words[0].text) == "git" and _moved(inner, script, policy):
+        reads, why = False, why or "git obeys what is configured in the folder it runs in; `cd` before it changes that"
+    if reads and not outside and not _shielded_command(inner, operands, script, policy, reading=True):
+        return Finding(READER, "it only reads in the workspace")
+    return Finding(None, why or f"no rule allows {shown!r}" + (f" ({outside})" if outside and reads else ""))
 
 
-def _covered(rule: Rule, command: Command, outside: str, policy: Policy) -> Finding:
+def _covered(
+    rule: Rule, command: Command, script: Script, operands: Sequence[Operand], outside: str, policy: Policy
+) -> Finding:
     """Whether a rule whose words match also covers the options, paths and expansions."""
     assert rule.words is not None
     shown = " ".join(command.texts)[:80]
     if not rule.words.wildcard:
         return Finding(rule, "")
     named = [word for word in rule.words.words if "*" not in word]
-    if rule.words.words[0] in ("*",) and (rule.words.tail or len(command.words) != len(rule.words.words)):
+    program = command.words[0].text
+    first = rule.words.words[0]
+    if first == "*" and (rule.words.tail or len(command.words) != len(rule.words.words)):
         return Finding(None, f"{shown!r} fits {rule.text} only because its program is a wildcard")
+    if first == "*" and not rule.words.tail and not any("*" in word for word in rule.words.words[1:]):
+        return Finding(None, outside) if outside else Finding(rule, "")
+    if "*" in first and (executes(program_of(program)) or ".." in program.split("/")):
+        return Finding(None, f"{program!r} fits {rule.text} only because its program is a wildcard")
+    if program_of(program) == "git" and _moved(command, script, policy):
+        return Finding(None, "git obeys what is configured in the folder it runs in; `cd` before it changes that")
     option = uncovered(command.texts, named)
     if option:
-        return Finding(None, f"the option {option!r} reaches further than {rule.text}; a rule must name it")
+        return Finding(None, f"{option!r} reaches further than {rule.text}; a rule must name it")
     dynamic = next((word for word in command.words if not word.literal), None)
-    if dynamic is not None:
+    if dynamic is not None and not _only_told(command):
         return Finding(None, f"{dynamic.text!r} is known only when it runs")
-    shield = _shielded_command(command, policy, reading=program_of(command.words[0].text) not in _WRITERS)
+    shield = _shielded_command(command, operands, script, policy, reading=only_reads(command.texts))
     if shield:
         return Finding(None, shield)
-    if outside and not _names_outside(rule, command, policy):
+    if outside and not _names_outside(rule, operands, policy):
         return Finding(None, outside)
     return Finding(rule, "")
 
 
-def _names_outside(rule: Rule, command: Command, policy: Policy) -> bool:
+def _plain_number(word: Word) -> bool:
+    """`$?`, `$$`, `$#` and `$!` are numbers, whatever they are."""
+    return re.fullmatch(r"[^$]*(?:\$[?$#!][^$]*)+", word.text) is not None
+
+
+def _moved(command: Command, script: Script, policy: Policy) -> bool:
+    """Whether the command may run anywhere but in the workspace's own folder."""
+    return folders_of(command, script, policy) != [policy.workspace]
+
+
+def _only_told(command: Command) -> bool:
+    """`echo "$HOME"` only tells; a variable in it changes nothing."""
+    return program_of(command.words[0].text) == "echo"
+
+
+def _names_outside(rule: Rule, operands: Sequence[Operand], policy: Policy) -> bool:
     """Whether the rule itself names the outside paths, for example `Bash(chmod:~/.tool/**)` or `Bash(cat //etc/*)`."""
     assert rule.words is not None
     fixed = [word for word in rule.words.words[1:] if "/" in word or word.startswith("~")]
-    for word in command.words[1:]:
-        for place in _outside_places(word, policy):
-            if not any(_under(place, pattern, policy) for pattern in fixed):
+    bases = [place_of(word.rstrip("*").rstrip("/") or "/", policy.workspace, policy.home).resolved for word in fixed]
+    for operand in operands:
+        for place in operand.places:
+            if inside(place, policy.workspace):
+                continue
+            if not any(all(f == base or f.startswith(base + "/") for f in place.both) for base in bases):
                 return False
+        if operand.unknown:
+            return False
     return True
-
-
-def _under(place: Place, pattern: str, policy: Policy) -> bool:
-    base = place_of(pattern.rstrip("*").rstrip("/") or "/", policy.workspace, policy.home)
-    return all(
-        form == base.resolved or form.startswith(base.resolved + "/") for form in (place.written, place.resolved)
-    )
 
 
 def _stripped(command: Command) -> Command:
     """The command behind `timeout 5`, `nice`, `nohup`, `time` and `command`, which an allow may look through."""
     words = command.words
     for _ in range(4):
-        if not words:
+        taken = _wrapper_words(words)
+        if not taken:
             break
-        name = words[0].text
-        if name in _PLAIN_WRAPPERS and len(words) > 1 and not words[1].text.startswith("-"):
-            words = words[1:]
-        elif name == "timeout" and len(words) > 2 and re.fullmatch(r"\d+(?:\.\d+)?[smhd]?", words[1].text):
-            words = words[2:]
-        elif name == "nice" and len(words) > 3 and words[1].text == "-n" and re.fullmatch(r"-?\d+", words[2].text):
-            words = words[3:]
-        elif name == "nice" and len(words) > 1 and not words[1].text.startswith("-"):
-            words = words[1:]
-        else:
-            break
-    return Command(words, command.assignments, command.redirects)
+        words = words[taken:]
+    return command if words == command.words else Command(words, command.assignments, command.redirects)
 
 
-def _outside_places(word: Word, policy: Policy) -> list[Place]:
-    places: list[Place] = []
-    for part in _path_parts(word):
-        if not part or part in ("-", "--", "/dev/null") or "://" in part:
-            continue
-        pathlike = part.startswith(("/", "~")) or ".." in part.split("/")
-        place = place_of(part, policy.workspace, policy.home)
-        # A name without a slash may still be a link that leads out.
-        if (pathlike or place.written != place.resolved) and not inside(place, policy.workspace):
-            places.append(place)
-    return places
+def _wrapper_words(words: Sequence[Word]) -> int:
+    """How many words at the front belong to a plain wrapper; 0 if none do."""
+    texts = [word.text for word in words]
+    if len(texts) < 2 or not all(word.literal for word in words[:1]):
+        return 0
+    if texts[0] in _PLAIN_WRAPPERS and not texts[1].startswith("-"):
+        return 1
+    if texts[0] == "timeout":
+        at = 1
+        while at < len(texts) - 1 and texts[at] in ("-k", "-s", "--preserve-status", "--foreground", "-v"):
+            at += 2 if texts[at] in ("-k", "-s") else 1
+        number = texts[at].rstrip("smhd") if at < len(texts) else ""
+        return at + 1 if number.replace(".", "", 1).isdigit() and at + 1 < len(texts) else 0
+    if texts[0] == "nice":
+        if len(texts) > 3 and texts[1] == "-n" and texts[2].lstrip("-").isdigit():
+            return 3
+        return 1 if not texts[1].startswith("-") else 0
+    return 0
 
 
-def _outside(command: Command, policy: Policy) -> str:
-    if program_of(command.words[0].text) in HARMLESS:
-        return ""
-    for word in command.words[1:]:
-        if _outside_places(word, policy):
-            return f"{word.text[:80]!r} is outside the workspace"
+def _outside(command: Command, operands: Sequence[Operand], policy: Policy) -> str:
+    """The first word that leads out of the workspace; empty if none does."""
+    program = command.words[0]
+    if "/" in program.text and ".." in program.text.split("/"):
+        return f"{program.text[:80]!r} leads through `..`"
+    for operand in operands:
+        if operand.unknown or not operand.inside(policy):
+            return f"{operand.word[:80]!r} is outside the workspace"
     return ""
-
-
-def _only_reads(command: Command) -> bool:
-    words = command.texts
-    if not all(word.literal for word in command.words):
-        return False
-    program = words[0]
-    if program == "git":
-        return len(words) > 1 and words[1] in GIT_READS and not uncovered(words, ())
-    if program not in READERS or uncovered(words, ()):
-        return False
-    if program == "hostname" or program == "date":
-        return len(words) == 1 or words[1].startswith("+")
-    if program in ("sort", "uniq", "tree", "find", "rg", "file", "tr"):
-        # `uniq in out` writes; `sort -o` and `find -delete` are uncovered above.
-        return program != "uniq" or sum(not word.startswith("-") for word in words[1:]) <= 1
-    return True
 
 
 def _shielded(script: Script, policy: Policy) -> str:
     """What even a rule for every command does not cover: protected paths, and approving oneself."""
-    for command in (inner for outer in script.commands for inner in unwrapped(outer)):
-        reading = bool(command.words) and program_of(command.words[0].text) in READERS
-        found = _shielded_command(command, policy, reading=reading)
+    for command in script.reached:
+        reading = bool(command.words) and only_reads((program_of(command.words[0].text), *command.texts[1:]))
+        operands = tuple(operands_of(command, script, policy))
+        found = _shielded_command(command, operands, script, policy, reading=reading)
         if found:
             return found
     return ""
 
 
-def _shielded_command(command: Command, policy: Policy, *, reading: bool) -> str:
+def _shielded_command(
+    command: Command, operands: Sequence[Operand], script: Script, policy: Policy, *, reading: bool
+) -> str:
     for redirect in command.redirects:
-        place = place_of(redirect.target.text, policy.workspace, policy.home)
-        why = protection(place, policy.workspace, policy.home) if redirect.writes else credential(place, policy.home)
-        if why and not redirect.target.text.startswith("/dev/"):
-            return f"{redirect.target.text!r} is protected: {why}"
-    if not command.words or program_of(command.words[0].text) in HARMLESS:
+        for operand in redirect_operands(redirect, script, policy):
+            for place in operand.places:
+                found = protection if redirect.writes else _credential
+                why = found(place, policy.workspace, policy.home)
+                if why and place.written not in _OUTPUTS:
+                    return f"{redirect.target.text!r} is protected: {why}"
+    if not command.words:
         return ""
     if self_approval(command):
         return "only a person decides approvals"
-    program = program_of(command.words[0].text)
-    for word in command.words[1:]:
-        for part in _path_parts(word):
-            place = place_of(part, policy.workspace, policy.home)
+    if command.words[0].glob:
+        return f"{command.words[0].text[:80]!r} is known only when it runs"
+    for operand in operands:
+        for place in operand.places:
             why = credential(place, policy.home)
-            if not why and not reading and program in _WRITERS and program != "git":
+            if not why and not reading and operand.writable:
                 why = protection(place, policy.workspace, policy.home)
-            if not why and not reading and is_own(place, policy.workspace):
+            if not why and is_own(place, policy.workspace, policy.home) and (not reading or operand.secret(policy)):
                 why = "Druse decides by it"
             if why:
-                return f"{word.text[:80]!r} is protected: {why}"
+                return f"{operand.word[:80]!r} is protected: {why}"
+        if operand.glob and not reading and any(may_be_protected(written) for written in operand.written):
+            return f"{operand.word[:80]!r} may name a protected file"
     return ""
 
 
-_DECIDING = frozenset(("approvals", "permissions", "trust", "policy", "init", "tools", "crystallize"))
+_OUTPUTS = frozenset(("/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/null", "/dev/stdin"))
+
+
+def _credential(place: object, workspace: object, home: object) -> str:
+    del workspace
+    return credential(place, home)  # type: ignore[arg-type]
 
 
 def self_approval(command: Command) -> bool:
     """Whether a command would decide in a person's place: Druse's own approving commands, however they are started."""
     texts = command.texts
     for index, text in enumerate(texts):
-        if program_of(text) in ("druse", "druse.exe") or text == "druse":
-            rest = texts[index + 1 :]
-            if any(word in ("approve", "reject", "trust") for word in rest):
-                return True
+        name = program_of(text).casefold()
+        may_be = name in ("druse", "druse.exe") or (
+            any(letter in name for letter in "*?[") and fnmatch.fnmatchcase("druse", name)
+        )
+        if may_be and any(word in ("approve", "reject", "trust") for word in texts[index + 1 :]):
+            return True
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import cast
 
@@ -14,12 +14,14 @@ from druse.permissions.commands import forbidding, permitting, self_approval
 from druse.permissions.hosts import host_fits, host_of
 from druse.permissions.paths import credential, inside, is_own, place_of, protection
 from druse.permissions.policy import Policy
+from druse.permissions.rulebook import RuleBook
 from druse.permissions.rules import PATH_TOOLS, Rule, canonical_tool
-from druse.permissions.shell import read_command, unwrapped
+from druse.permissions.shell import read_command
 
 _READING = frozenset(("Read", "Grep", "Glob", "LS", "NotebookRead"))
 _FETCH = "WebFetch"  # reads, but a URL carries data out: no allowance for reading covers it
 _PATH_KEYS = ("file_path", "path", "notebook_path")
+_SEARCHING = frozenset(("Grep", "Glob", "LS"))
 _WRITING = frozenset(("Edit", "Write", "MultiEdit", "NotebookEdit"))
 
 
@@ -82,10 +84,9 @@ class _Subject:
         self._name = name
         self._arguments = arguments
         self._spec = spec
-        self._places = [
-            place_of(text, policy.workspace, policy.home) for text in _paths(name, arguments) if "\0" not in text
-        ]
-        self._unreadable = any("\0" in text for text in _paths(name, arguments))
+        paths = _paths(name, arguments)
+        self._places = [place_of(text, policy.workspace, policy.home) for text in paths if "\0" not in text]
+        self._unreadable = any("\0" in text for text in paths) or _no_texts(name, arguments)
 
     @property
     def place(self) -> str:
@@ -101,7 +102,7 @@ class _Subject:
     def never(self, caller: Caller | None) -> str:
         """Why the call is out of the question for anyone but a person at the CLI."""
         if self._unreadable:
-            return "the path holds a NUL character"
+            return "the path is no plain text"
         if caller is not None and caller.kind is CallerKind.PERSON:
             return ""
         if caller is not None and caller.unconfined and not self._only_reads():
@@ -109,23 +110,33 @@ class _Subject:
                 "the sandbox does not hold on this machine (tier T0), so code in it may only read; "
                 "see druse sandbox status, or set unconfined_effects = true"
             )
-        if self._name in _WRITING and any(is_own(place, self._policy.workspace) for place in self._places):
+        if self._name in _WRITING and any(
+            is_own(place, self._policy.workspace, self._policy.home) for place in self._places
+        ):
             return "Druse decides by these files; only a person edits them, outside of Druse"
-        if self._name == "Bash":
-            reached = [inner for command in read_command(self._command).commands for inner in unwrapped(command)]
-            if any(self_approval(command) for command in reached):
-                return "only a person decides approvals; it cannot be done through a tool"
+        if self._name == "Bash" and any(self_approval(part) for part in read_command(self._command).reached):
+            return "only a person decides approvals; it cannot be done through a tool"
         return ""
 
-    def forbidding(self, rules: Sequence[Rule]) -> tuple[Rule, str] | None:
+    def forbidding(self, rules: RuleBook) -> tuple[Rule, str] | None:
         """The first deny or ask rule that applies."""
         if self._name == "Bash":
             found = forbidding(rules, self._command, self._policy)
             return (found.rule, found.why) if found and found.rule else None
-        for rule in rules:
+        for rule in self._candidates(rules, strict=False):
             if self._concerns(rule, strict=False) and self._applies(rule):
                 return rule, ""
         return None
+
+    def _candidates(self, rules: RuleBook, *, strict: bool) -> Iterator[Rule]:
+        """The rules that could speak of this call: by its tool, and by the folders of its paths."""
+        yield from rules.of_tool(self._name)
+        if not strict and self._name in _WRITING - {"Edit"}:
+            yield from rules.of_tool("Edit")
+        for place in self._places:
+            yield from rules.near(place)
+            if self._name in _SEARCHING:
+                yield from rules.below(place)
 
     def _applies(self, rule: Rule) -> bool:
         if rule.bare:
@@ -133,12 +144,13 @@ class _Subject:
         if rule.readonly:
             return self._name == _FETCH or self._only_reads()
         if rule.path is not None:
-            return any(rule.path.touches(place) for place in self._places)
+            pattern, searched = rule.path, self._name in _SEARCHING
+            return any(pattern.touches(place) or (searched and pattern.covers_folder(place)) for place in self._places)
         if rule.domain:
             return host_fits(rule.domain, self._host, subdomains=True)
         return all(condition.holds(self._arguments) is not False for condition in rule.conditions)
 
-    def permitting(self, rules: Sequence[Rule]) -> tuple[Rule | None, str]:
+    def permitting(self, rules: RuleBook) -> tuple[Rule | None, str]:
         """The rule that allows the call, or None and why."""
         if self._name == "Bash":
             found = permitting(rules, self._command, self._policy)
@@ -147,7 +159,7 @@ class _Subject:
             own = own_host(self._host)
             if own:
                 return None, f"{self._host} is {own}, and no rule names it exactly"
-        for rule in rules:
+        for rule in self._candidates(rules, strict=True):
             if self._concerns(rule, strict=True) and self._covered(rule):
                 return rule, ""
         if self._name in _READING and self._inside():
@@ -160,7 +172,11 @@ class _Subject:
         if rule.readonly:
             return self._reads()
         if rule.path is not None:
-            return bool(self._places) and all(rule.path.covers(place) for place in self._places)
+            pattern = rule.path
+            searched = self._name in _SEARCHING
+            return bool(self._places) and all(
+                pattern.covers(place) or (searched and pattern.covers_folder(place)) for place in self._places
+            )
         if rule.domain:
             return host_fits(rule.domain, self._host, subdomains=False)
         if rule.conditions:
@@ -171,10 +187,12 @@ class _Subject:
     def _concerns(self, rule: Rule, *, strict: bool) -> bool:
         """Whether a rule speaks of this tool. An allow never reaches a server through a glob over its name."""
         if rule.path is not None:
+            if not strict and rule.tool in _WRITING:
+                return self._name in _WRITING  # whichever tool writes there
             return self._name in PATH_TOOLS.get(rule.tool, frozenset())
         if rule.tool == self._name:
             return True
-        if rule.tool in ("Edit",) and self._name in _WRITING and not strict:
+        if rule.tool == "Edit" and self._name in _WRITING and not strict:
             return True
         if "*" not in rule.tool:
             return False
@@ -251,11 +269,21 @@ def _paths(name: str, arguments: JsonObject) -> list[str]:
         return []
     named = [arguments.get(key) for key in _PATH_KEYS]
     paths = [text for text in named if isinstance(text, str) and text]
-    if name == "Glob" and isinstance(arguments.get("pattern"), str):
-        pattern = str(arguments["pattern"])
+    pattern = arguments.get("pattern" if name == "Glob" else "glob") if name in ("Glob", "Grep") else None
+    if isinstance(pattern, str):
+        lead = re.split(r"[*?\[{]", pattern)[0]
         if pattern.startswith(("/", "~")) or ".." in pattern.split("/"):
-            paths.append(re.split(r"[*?\[{]", pattern)[0] or "/")
+            paths.append(lead or "/")
+        elif "/" in lead:
+            base = paths[0] if paths else "."
+            paths.append(f"{base}/{lead.rsplit('/', 1)[0]}")
     return paths or ["."]
+
+
+def _no_texts(name: str, arguments: JsonObject) -> bool:
+    """Whether an argument that should be a path is none."""
+    keys = ("file_path", "path", "notebook_path") if name in PATH_TOOLS else ()
+    return any(key in arguments and not isinstance(arguments[key], str | None) for key in keys)
 
 
 def _glob(pattern: str, name: str) -> bool:

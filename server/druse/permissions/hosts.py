@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
+import socket
 from urllib.parse import urlsplit
 
 _HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|[0-9a-f:.]+")
+
+
+def canonical_host(host: str) -> str:
+    """A host in one spelling: `127.1`, `2130706433`, `0x7f.1` and `::ffff:127.0.0.1` are 127.0.0.1."""
+    bare = host.strip("[]")
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        if not re.fullmatch(r"(?:0x[0-9a-f]+|[0-9]+)(?:\.(?:0x[0-9a-f]+|[0-9]+)){0,3}", bare):
+            return bare
+        try:
+            return socket.inet_ntoa(socket.inet_aton(bare))
+        except OSError:
+            return bare
+    mapped = getattr(address, "ipv4_mapped", None)
+    return str(mapped or address)
 
 
 def host_of(url: object) -> str:
@@ -18,7 +36,7 @@ def host_of(url: object) -> str:
         usable = parts.scheme in ("http", "https") and (parts.port is None or parts.port > 0)
     except ValueError:
         return ""
-    return host if usable and _HOST.fullmatch(host) else ""
+    return canonical_host(host) if usable and _HOST.fullmatch(host) else ""
 
 
 def host_fits(pattern: str, host: str, *, subdomains: bool) -> bool:
@@ -27,7 +45,7 @@ def host_fits(pattern: str, host: str, *, subdomains: bool) -> bool:
         return subdomains  # an address that cannot be read falls under every deny and no allow
     if pattern == "*":
         return True
+    pattern = canonical_host(pattern)
     if pattern.startswith("*."):
         return host.endswith(pattern[1:]) or (subdomains and host == pattern[2:])
-    pattern = pattern.strip("[]")
     return host == pattern or (subdomains and host.endswith("." + pattern))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from druse.model import Invalid
+from druse.permissions.rulebook import RuleBook
 from druse.permissions.rules import Rule, parse_rule
 
 KINDS = ("allow", "ask", "deny")
@@ -33,13 +34,13 @@ class Policy:
     workspace: Path
     home: Path
     restricted: str = ""  # why everything asks, where the policy could not be read
-    allow: tuple[Rule, ...] = field(init=False)
-    ask: tuple[Rule, ...] = field(init=False)
-    deny: tuple[Rule, ...] = field(init=False)
+    allow: RuleBook = field(init=False)
+    ask: RuleBook = field(init=False)
+    deny: RuleBook = field(init=False)
 
     def __post_init__(self) -> None:
         for kind in KINDS:
-            rules = tuple(
+            rules = RuleBook(
                 self._rule(text, origin, kind) for layer in self.layers for text, origin in layer.rules.get(kind, ())
             )
             object.__setattr__(self, kind, rules)

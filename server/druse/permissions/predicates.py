@@ -13,6 +13,7 @@ it is enough that it cannot be ruled out.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,9 +35,12 @@ class Condition:
         """True, False, or None where the argument is there but cannot be compared."""
         found, value = _lookup(arguments, self.path)
         if not found:
-            return False
+            # What is left out is surely not equal; anything else about it is not known to hold.
+            return None if self.operator == "!=" else False
         if self.operator == ":":
             return _glob(str(self.value), value) if isinstance(value, str) else None
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
         if self.operator in ("=", "!="):
             return _equal(self.value, value, negated=self.operator == "!=")
         if not _number(value) or not _number(self.value):
@@ -113,6 +117,9 @@ def _number(value: Json) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _glob(pattern: str, value: str) -> bool:
+def _glob(pattern: str, value: str) -> bool | None:
     expression = ".*".join(re.escape(part) for part in pattern.split("*"))
-    return re.fullmatch(expression, value, re.DOTALL) is not None
+    if re.fullmatch(expression, value, re.DOTALL) is None:
+        return False
+    # A star that runs over a line end may hide another value: enough for a deny, not for an allow.
+    return True if not re.search(r"[\r\n\x00\x0b\x0c\x85\u2028\u2029]", value) else None

@@ -1,285 +1,299 @@
 """What programs can do beyond their name: options that execute, write or leave the workspace.
 
-A rule such as `Bash(git:*)` allows a program, not everything its options reach. `DANGEROUS` lists per program the
-options and subcommands that an allow rule does not cover unless it names them. `EXECUTORS` are programs that run
-whatever they are given: a wildcard rule on them is refused at load, an exact command is not.
+A rule such as `Bash(curl:*)` allows a program, not everything its options reach. `programs.toml` says per program what
+a wildcard covers, what it reads without a rule, and which of its words are paths; git, which has the most ways out,
+has `git.py`. `EXECUTORS` run whatever they are given: a wildcard on one of them is refused at load, unless its table
+says for which subcommands it is safe.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, cast
+
+from druse.permissions import git
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """Patterns (full match, per word) that a wildcard does not cover, and subcommands likewise."""
+class Program:
+    """One table of programs.toml; its comments there say what each part means."""
 
-    words: re.Pattern[str]
-    subcommands: frozenset[str] = frozenset()
+    refuse: re.Pattern[str] | None = None
+    refuse_long: tuple[str, ...] = ()
+    refuse_short: frozenset[str] = frozenset()
+    accept: re.Pattern[str] | None = None
+    first: re.Pattern[str] | None = None  # what the first word must be
+    pinned: Mapping[str, re.Pattern[str] | None] = field(default_factory=dict[str, "re.Pattern[str] | None"])
+    executes: bool = False
+    until_dashes: bool = False  # words after `--` belong to somebody else
+    reads: bool = False
+    reads_with: re.Pattern[str] | None = None
+    operands: int | None = None
+    no_paths: bool = False
+    text_first: bool = False
+    text: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Program:
+        """A table as read. Raises KeyError for a name that means nothing."""
+        unknown = set(table) - _KEYS
+        if unknown:
+            raise KeyError(f"programs.toml: {sorted(unknown)}")
+        reads = table.get("reads", False)
+        return cls(
+            _pattern(table.get("refuse")),
+            tuple(table.get("refuse_long", ())),
+            frozenset(table.get("refuse_short", "")),
+            _pattern(table.get("accept")),
+            _pattern(table.get("first")),
+            {name: _any_or(patterns) for name, patterns in table.get("pinned", {}).items()},
+            bool(table.get("executes")),
+            bool(table.get("until_dashes")),
+            bool(reads),
+            _pattern(cast("list[str]", reads)) if isinstance(reads, list) else None,
+            table.get("operands"),
+            bool(table.get("no_paths")),
+            bool(table.get("text_first")),
+            frozenset(table.get("text", ())),
+        )
 
 
-def _options(*patterns: str, subcommands: Sequence[str] = ()) -> Options:
-    return Options(re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.DOTALL), frozenset(subcommands))
-
-
-# git before its subcommand: anything that changes what runs or where.
-_GIT_GLOBAL = re.compile(
-    r"-[cC].*|--(?:exec-path|git-dir|work-tree|namespace|super-prefix|config-env|attr-source|paginate)(?:=.*)?|-p"
-)
-# git after its subcommand: options that start a program or write where they say. git accepts every abbreviation of a
-# long option, so each prefix of these counts, but for the full names of harmless options.
-_GIT_LONG = (
-    *("--upload-pack", "--receive-pack", "--exec", "--output", "--output-directory", "--ext-diff", "--extcmd"),
-    *("--open-files-in-pager", "--textconv", "--template", "--config", "--sendmail-cmd", "--smtp-server", "--editor"),
-    *("--to-command", "--use-compress-program", "--remote", "--work-tree", "--git-dir", "--separate-git-dir"),
-    *("--reference", "--shared", "--bundle-uri", "--recurse-submodules-default", "--config-env", "--exec-path"),
-)
-_GIT_HARMLESS = frozenset(("--text", "--remote", "--edit"))
-_GIT_LOCAL = re.compile(
-    r"(?:ext|fd)::.*|file://.*|!.+"
-    r"|.*core\.(?:pager|editor|sshcommand|fsmonitor|hookspath|askpass|gitproxy|alternaterefscommand).*",
-    re.DOTALL | re.IGNORECASE,
-)
-_GIT_SHORT = {"clone": r"-[cu].*", "rebase": r"-x.*", "grep": r"-O.*", "fetch": r"-u.+", "archive": r"-o.*"}
-_GIT_NEVER = frozenset(
+_KEYS = frozenset(
     (
-        *("filter-branch", "difftool", "mergetool", "bisect", "submodule", "send-email", "instaweb", "daemon", "hook"),
-        *("credential", "credential-store", "credential-cache", "upload-pack", "receive-pack", "upload-archive"),
-        *("shell", "cvsserver", "svn", "p4", "gui", "citool", "for-each-repo", "maintenance", "archive", "bundle"),
-        *("remote-ext", "remote-fd", "fast-import", "fast-export", "web--browse", "help", "replace", "lfs"),
-        *("imap-send", "difftool--helper", "mergetool--lib", "filter-repo", "annex", "init-db"),
+        *("refuse", "refuse_long", "refuse_short", "accept", "first", "pinned", "executes", "until_dashes", "reads"),
+        *("operands", "no_paths", "text_first", "text"),
     )
 )
-_GIT_CONFIG_READS = frozenset(("--get", "--get-all", "--get-regexp", "--list", "-l", "get", "list"))
+_UNKNOWN = Program()
 
 
-def _reaches_out(word: str) -> bool:
-    name, equals, _ = word.partition("=")
-    if not name.startswith("--") or len(name) < 3 or (name in _GIT_HARMLESS and not equals):
-        return False
-    return any(option.startswith(name) or name.startswith(option) for option in _GIT_LONG)
+def _pattern(parts: Sequence[str] | None) -> re.Pattern[str] | None:
+    return None if parts is None else re.compile("|".join(f"(?:{part})" for part in parts) or r"(?!)", re.DOTALL)
 
 
-def _git_uncovered(words: Sequence[str], fixed: set[str]) -> str:
-    subcommand = ""
-    for word in words[1:]:
-        if not subcommand:
-            if not word.startswith("-"):
-                subcommand = word
-                if word in _GIT_NEVER and word not in fixed:
-                    return word
-            elif _GIT_GLOBAL.fullmatch(word) and word not in fixed:
-                return word
-            continue
-        short = _GIT_SHORT.get(subcommand)
-        if word in fixed:
-            continue
-        if _reaches_out(word) or _GIT_LOCAL.fullmatch(word) or (short and re.fullmatch(short, word, re.DOTALL)):
-            return word
-    if subcommand == "config" and not _GIT_CONFIG_READS.intersection(words):
-        return "config"
-    return ""
+def _any_or(parts: Sequence[str]) -> re.Pattern[str] | None:
+    return None if "*" in parts else _pattern(parts)
 
 
-DANGEROUS: dict[str, Options] = {
-    "rg": _options(r"--pre(?:=.*)?", r"--pre-glob.*", r"--hostname-bin(?:=.*)?", r"-z|--search-zip"),
-    "grep": _options(r"--devices.*", r"-D.*"),
-    "sort": _options(r"-o.*", r"--output(?:=.*)?", r"--compress-program(?:=.*)?", r"-T.*", r"--temporary-directory.*"),
-    "curl": _options(r"-[oOKTFd]+.*", r"--(?:output|remote-name|config|upload-file|form|data|unix-socket|proxy).*"),
-    "wget": _options(r".*"),
-    "jq": _options(r"-[nrcsejMSC]*f.*", r"--from-file.*", r"--(?:slurpfile|rawfile|argfile|L).*", r"-L.*"),
-    "diff": _options(r"--to-file.*", r"--from-file.*"),
-    "docker": _options(r".*"),
-    "gh": _options(subcommands=("alias", "extension", "api", "codespace", "config", "auth")),
-    "cargo": _options(r"--config(?:=.*)?", r"-Z.*", r"\+.*", subcommands=("run", "install", "test", "bench", "build")),
-    "npm": _options(
-        r"--(?:prefix|script-shell|node-options|userconfig|globalconfig|shell|call|package)(?:=.*)?",
-        r"-C.*|-c.*|-g|--global",
-        subcommands=("exec", "x", "explore", "edit", "config", "set", "init", "create"),
-    ),
-    "date": _options(r"-s.*", r"--set.*", r"-f.*", r"--file.*"),
-    "cp": _options(r"--target-directory.*", r"-t.*", r"-[a-zA-Z]*S.*"),
-    "split": _options(r"--filter.*"),
-    "man": _options(r".*"),
-    "find": _options(r"-(?:exec|execdir|ok|okdir|delete|fls|fprint0?|fprintf|files0-from)"),
-    "tree": _options(r"-o.*", r"--output.*"),
-    "file": _options(r"-m.*", r"--magic-file.*", r"-C", r"--compile"),
-}
+@lru_cache(maxsize=1)
+def programs() -> Mapping[str, Program]:
+    """Every known program by name."""
+    text = (files("druse.permissions") / "programs.toml").read_text(encoding="utf-8")
+    known = {name: Program.from_table(table) for name, table in tomllib.loads(text).items()}
+    return {**known, "[": known["test"]}
 
-# Programs that execute what they are handed. A rule with a wildcard on one of these is refused at load.
+
+# Programs that execute what they are handed, and builtins that change what later words mean.
 EXECUTORS = frozenset(
-    (
-        *("sh", "bash", "zsh", "dash", "ksh", "fish", "csh", "tcsh", "rbash", "ash", "eval", "exec", "source", "."),
-        *(
-            "env",
-            "sudo",
-            "doas",
-            "su",
-            "runuser",
-            "xargs",
-            "parallel",
-            "watch",
-            "script",
-            "setsid",
-            "chroot",
-            "unshare",
-        ),
-        *(
-            "nsenter",
-            "flock",
-            "strace",
-            "ltrace",
-            "gdb",
-            "lldb",
-            "valgrind",
-            "perf",
-            "busybox",
-            "toybox",
-            "systemd-run",
-        ),
-        *("python", "python2", "python3", "pypy", "pypy3", "ipython", "perl", "ruby", "node", "nodejs", "deno", "bun"),
-        *("php", "lua", "luajit", "tclsh", "wish", "expect", "Rscript", "R", "julia", "java", "jshell", "groovy"),
-        *("scala", "kotlin", "ghci", "runghc", "osascript", "pwsh", "powershell", "awk", "gawk", "mawk", "nawk", "sed"),
-        *("ed", "ex", "vi", "vim", "nvim", "view", "emacs", "nano", "less", "more", "most", "man", "info"),
-        *("ssh", "scp", "sftp", "rsync", "nc", "ncat", "netcat", "socat", "telnet", "make", "gmake", "cmake", "ninja"),
-        *("bazel", "gradle", "gradlew", "mvn", "ant", "rake", "just", "task", "tox", "nox", "invoke", "fab", "pytest"),
-        *(
-            "py.test",
-            "npx",
-            "pnpx",
-            "bunx",
-            "uvx",
-            "pipx",
-            "yarn",
-            "pnpm",
-            "uv",
-            "pip",
-            "pip3",
-            "poetry",
-            "pdm",
-            "hatch",
-        ),
-        *("conda", "mamba", "gem", "bundle", "cargo-run", "go", "tar", "bsdtar", "zip", "unzip", "7z", "cpio", "ar"),
-        *(
-            "docker",
-            "podman",
-            "kubectl",
-            "helm",
-            "terraform",
-            "ansible",
-            "vagrant",
-            "crontab",
-            "at",
-            "batch",
-            "systemctl",
-        ),
-        *("tmux", "screen", "nohup", "time", "timeout", "nice", "ionice", "stdbuf", "command", "builtin", "gcc", "cc"),
-        *("g++", "clang", "ld", "sqlite3", "psql", "mysql", "ftp", "wget", "git-shell", "gpg", "openssl", "m4", "dc"),
-        *(
-            "entr",
-            "fd",
-            "split",
-            "logrotate",
-            "taskset",
-            "chrt",
-            "setarch",
-            "dpkg",
-            "apt",
-            "apt-get",
-            "brew",
-            "xdg-open",
-        ),
-        *("open", "start", "trap", "alias", "enable", "hash", "druse"),
-    )
+    """
+    sh bash zsh dash ksh mksh fish csh tcsh rbash ash eval exec source . env sudo doas su runuser xargs parallel
+    watch script setsid chroot unshare nsenter flock strace ltrace gdb lldb valgrind perf busybox toybox
+    systemd-run pkexec setpriv python python2 python3 pypy pypy3 ipython perl ruby irb node nodejs deno bun php
+    lua luajit tclsh wish expect Rscript R julia java jshell groovy scala kotlin ghci runghc osascript pwsh
+    powershell awk gawk mawk nawk sed ed ex vi vim nvim view emacs nano less more most man info ssh scp sftp
+    rsync nc ncat netcat socat telnet make gmake cmake ninja bazel gradle gradlew mvn ant rake just task tox nox
+    invoke fab pytest py.test npx pnpx bunx uvx pipx yarn pnpm uv pip pip3 poetry pdm hatch conda mamba gem
+    bundle go tar bsdtar gtar zip unzip 7z cpio ar docker podman kubectl helm terraform ansible ansible-playbook
+    vagrant crontab at batch systemctl tmux screen nohup time timeout nice ionice stdbuf command builtin gcc cc
+    g++ clang ld sqlite3 psql mysql ftp wget git-shell gpg openssl m4 dc bc entr fd fdfind split logrotate
+    taskset chrt setarch dpkg apt apt-get brew xdg-open open start trap alias unalias enable hash druse mapfile
+    readarray read declare typeset local export readonly unset set shopt let getopts bind complete compgen umask
+    ulimit coproc faketime unbuffer rlwrap proot fakeroot torsocks proxychains firejail bwrap noglob nocorrect
+    sshpass qemu wine tee-exec install-info msgfmt xdotool dbus-send gdbus rofi dmenu fzf peco direnv asdf mise
+    nvm rvm rbenv pyenv
+    """.split()
 )
+_FAMILIES = re.compile(r"(?:python|pypy|pip|perl|ruby|lua|node|php)[\d.]*|busybox.*|.*(?:sh|awk)")
+_SHELL_NAMES = frozenset(("sh", "bash", "zsh", "dash", "ksh", "mksh", "fish", "csh", "tcsh", "rbash", "ash", "pwsh"))
+HARMLESS = frozenset(("echo", "printf", "true", "false", "pwd", ":", "test", "date", "whoami", "uname", "which"))
 
-# Given as `npm run x`, these run what the project itself says; a wildcard after the script's name is fine.
-_SCRIPTED = {
-    "npm": ("run", "run-script", "test", "t", "start", "ci", "install", "i", "ls", "view", "outdated", "audit")
-}
 
-HARMLESS = frozenset(("echo", "printf", "true", "false", "pwd", ":", "test", "[", "date", "whoami", "uname", "which"))
-
-# Runs without a rule, inside the workspace: it only reads. (Claude Code's own list, measured; see facts in the docs.)
-READERS = frozenset(
-    (
-        *("ls", "cat", "head", "tail", "wc", "grep", "rg", "find", "stat", "file", "du", "df", "sort", "uniq", "cut"),
-        *(
-            "tr",
-            "diff",
-            "cmp",
-            "basename",
-            "dirname",
-            "realpath",
-            "readlink",
-            "tree",
-            "nl",
-            "comm",
-            "md5sum",
-            "sha1sum",
-        ),
-        *("sha256sum", "cksum", "rev", "column", "paste", "fold", "id", "hostname", "nproc", "arch", "seq", "expr"),
-        *(*HARMLESS,),
-    )
-)
-GIT_READS = frozenset(
-    (
-        *(
-            "status",
-            "log",
-            "diff",
-            "show",
-            "blame",
-            "rev-parse",
-            "ls-files",
-            "ls-tree",
-            "describe",
-            "shortlog",
-            "reflog",
-        ),
-        *("cat-file", "merge-base", "rev-list", "name-rev", "grep", "whatchanged", "count-objects", "version"),
-    )
-)
+def executes(program: str) -> bool:
+    """Whether a program can itself execute what it is handed."""
+    known = programs().get(program)
+    if program in EXECUTORS or (known is not None and (known.executes or bool(known.pinned))):
+        return True
+    match = _FAMILIES.fullmatch(program)
+    return match is not None and (not program.endswith("sh") or program in _SHELL_NAMES)
 
 
 def refusal_at_load(words: Sequence[str], *, wildcard: bool) -> str:
-    """Why a rule on these leading words may not be loaded; empty if it may."""
+    """Why an allow rule on these leading words may not be loaded; empty if it may."""
     if not words or not wildcard:
         return ""
-    program = words[0].rsplit("/", 1)[-1]
-    if program in _SCRIPTED and len(words) < 2:
-        return f"`{program}` can execute anything; name its subcommand, for example `{program} run test`"
-    if program in _SCRIPTED and words[1] not in _SCRIPTED[program]:
-        return f"`{program} {words[1]}` can execute anything; allow the exact command instead"
-    if re.fullmatch(r"python[\d.]*|pypy[\d.]*|pip[\d.]*|perl[\d.]*|ruby[\d.]*|lua[\d.]*|node[\d.]*", program):
-        return _executes(program)
-    return _executes(program) if program in EXECUTORS else ""
-
-
-def _executes(program: str) -> str:
+    program = program_name(words[0])
+    if program == "[":
+        return "`[` evaluates its words; allow the exact command"
+    if not executes(program):
+        return ""
+    known = programs().get(program, _UNKNOWN)
+    if known.executes and known.accept is not None:
+        return ""
+    if known.pinned:
+        if len(words) < 2:
+            return f"`{program}` can execute anything; name its subcommand, for example `{program} {_example(known)}`"
+        if words[1] in known.pinned or "*" in known.pinned or _nested(words):
+            return ""
+        return f"`{' '.join(words[:2])}` can execute anything; allow the exact command instead"
     return f"`{program}` can itself execute anything, so a wildcard on it allows everything; allow the exact command"
+
+
+def _example(known: Program) -> str:
+    first = next(iter(known.pinned))
+    return f"{first} test" if first in ("run", "*") else first
+
+
+def _nested(words: Sequence[str]) -> bool:
+    """`uv run pytest`: a known program behind a runner that takes no options here."""
+    return (
+        tuple(words[:2]) in (("uv", "run"), ("poetry", "run"), ("pdm", "run"))
+        and len(words) > 2
+        and not (refusal_at_load(words[2:], wildcard=True))
+    )
+
+
+def program_name(word: str) -> str:
+    """A program's name without its folder."""
+    return word.rstrip("/").rsplit("/", 1)[-1]
 
 
 def uncovered(words: Sequence[str], named: Sequence[str]) -> str:
     """The first word that a wildcard rule whose own words are `named` does not cover; empty if there is none."""
-    program = words[0].rsplit("/", 1)[-1]
+    program = program_name(words[0])
     if program == "git":
-        return _git_uncovered(words, set(named))
-    options = DANGEROUS.get(program)
-    if options is None:
-        return ""
-    fixed = set(named)
-    seen_subcommand = False
-    for word in words[1:]:
+        return git.uncovered(words, set(named))
+    known = programs().get(program)
+    if known is None:
+        return program if executes(program) and len(named) < 2 else ""
+    if known.pinned:
+        return _uncovered_behind_pin(program, known, words, named)
+    if executes(program) and not known.executes:
+        return program
+    return _uncovered_words(known, tuple(words[1:]), set(named[1:]))
+
+
+def _uncovered_behind_pin(program: str, known: Program, words: Sequence[str], named: Sequence[str]) -> str:
+    if len(named) < 2 or len(words) < 2 or words[1] != named[1]:
+        return words[1] if len(words) > 1 else program
+    if tuple(words[:2]) in (("uv", "run"),) and len(named) > 2:
+        return uncovered(words[2:], named[2:])
+    if words[1] not in known.pinned and "*" not in known.pinned:
+        return words[1]
+    accepted = known.pinned.get(words[1], known.pinned.get("*"))
+    fixed = set(named[1:])
+    for word in words[2:]:
+        if word == "--" and known.until_dashes:
+            return ""
         if word in fixed:
-            seen_subcommand = seen_subcommand or not word.startswith("-")
             continue
-        if options.words.pattern and options.words.fullmatch(word) and word not in ("-", "--"):
+        if accepted is not None and not accepted.fullmatch(word):
             return word
-        if not word.startswith("-") and not seen_subcommand:
-            seen_subcommand = True
-            if word in options.subcommands:
-                return word
+        if _refused(known, word):
+            return word
     return ""
+
+
+def _uncovered_words(known: Program, words: Sequence[str], fixed: set[str]) -> str:
+    first = next((word for word in words if word not in fixed), None)
+    if known.first is not None and first is not None and not known.first.fullmatch(first):
+        return first
+    value = False
+    for index, word in enumerate(words):
+        was_value, value = value, word in known.text
+        if word == "--" and known.until_dashes:
+            return ""
+        if word in fixed or word in ("-", "/dev/null"):
+            continue
+        if word in ("-o", "--output") and words[index + 1 : index + 2] == ("/dev/null",):
+            continue
+        if was_value:  # the value of an option that takes a text; what reads a file by `@` is none
+            if known.accept is not None and (word.startswith("@") or "%output" in word):
+                return word
+            continue
+        if known.accept is not None:
+            if not known.accept.fullmatch(word):
+                return word
+        elif _refused(known, word):
+            return word
+    return ""
+
+
+def _refused(known: Program, word: str) -> bool:
+    if known.refuse is not None and known.refuse.fullmatch(word):
+        return True
+    if word.startswith("--") and len(word) > 2:
+        name = word.partition("=")[0]
+        return any(option.startswith(name) for option in known.refuse_long)
+    if word.startswith("-") and known.refuse_short:
+        for letter in word[1:]:
+            if letter in known.refuse_short:
+                return True
+            if f"-{letter}" in known.text or not letter.isalnum():
+                return False  # the rest is its value
+    return False
+
+
+def only_reads(words: Sequence[str]) -> bool:
+    """Whether a command reads and does nothing else, so that it needs no rule inside of the workspace."""
+    program = words[0]
+    if program == "git":
+        return git.only_reads(words)
+    known = programs().get(program)
+    if known is None or not known.reads:
+        return False
+    value = False
+    operands = 0
+    for word in words[1:]:
+        was_value, value = value, word in known.text
+        if was_value:
+            continue
+        if not word.startswith("-") or word == "-":
+            operands += 1
+            continue
+        if _refused(known, word) or (known.reads_with is not None and not known.reads_with.fullmatch(word)):
+            return False
+    if program == "date" and any(not word.startswith(("+", "-")) for word in _values_apart(known, words[1:])):
+        return False
+    return known.operands is None or operands <= known.operands
+
+
+def _values_apart(known: Program, words: Sequence[str]) -> list[str]:
+    return [word for before, word in zip(("", *words), words, strict=False) if before not in ("-d", "--date")]
+
+
+def is_reader(program: str) -> bool:
+    """Whether a program can be one that only reads."""
+    known = programs().get(program)
+    return known is not None and known.reads
+
+
+def texts_among(words: Sequence[str]) -> frozenset[int]:
+    """The positions of words that are texts (patterns, messages, formats), not paths."""
+    program = program_name(words[0])
+    if program == "git":
+        return git.texts_among(words)
+    known = programs().get(program, _UNKNOWN)
+    if known.no_paths:
+        return frozenset(range(1, len(words)))
+    found: set[int] = set()
+    first = known.text_first
+    if first and any(word.startswith(("-e", "--regexp", "-f", "--file", "--files")) for word in words[1:]):
+        first = False
+    for index in range(1, len(words)):
+        word = words[index]
+        if words[index - 1] in known.text:
+            found.add(index)
+        elif word.startswith("-") and word != "-":
+            name = word.partition("=")[0]
+            attached = word[:2]
+            if (name in known.text and "=" in word) or (len(word) > 2 and word[1] != "-" and attached in known.text):
+                found.add(index)
+        elif first:
+            found.add(index)
+            first = False
+    return frozenset(found)

@@ -44,8 +44,11 @@ class WordPattern:
     tail: bool = False
     joined: bool = False  # `git*`: the last word has no border
 
-    def matches(self, words: Sequence[str]) -> bool:
-        """Whether the words of a command fit."""
+    def matches(self, words: Sequence[str], *, allows: bool = False) -> bool:
+        """Whether the words of a command fit. For an allow a wildcard inside a path never stands for `..`."""
+        in_paths = allows and any("*" in part and "/" in part for part in self.words)
+        if in_paths and any(".." in word.split("/") for word in words):
+            return False
         return _fits(self.words, tuple(words), tail=self.tail)
 
     @property

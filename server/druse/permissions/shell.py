@@ -1,7 +1,9 @@
-"""Shell commands as words. tree-sitter-bash parses; nothing here cuts strings.
+"""What a command line may run, seen two ways.
 
-`read_command` gives every command that a script runs, the ones in plain sight (`visible`) apart from those inside
-substitutions, subshells and the like, and says what keeps the script from being checked before it runs (`obstacles`).
+A line whose meaning is plain (see `words`) is read exactly; that is all an allow ever looks at. Anything else has
+`obstacles`, and is searched as widely as possible for what a deny or ask speaks of: by tree-sitter through
+substitutions, functions and compound commands, and, because no parser but bash reads bash, by its bare words in any
+order (`suspects`).
 """
 
 from __future__ import annotations
@@ -13,44 +15,14 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from druse.permissions.words import Command, NotPlain, Redirect, Word, plain_commands
+
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
 
 MAX_COMMAND = 64 * 1024
 _MAX_NESTING = 60
 _DEPTH_OF_SHELLS = 4  # bash -c inside bash -c ...
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word after quote removal. `literal` is False where its value is known only when it runs."""
-
-    text: str
-    literal: bool = True
-    glob: bool = False  # holds an unquoted *, ? or [
-    quoted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    """A redirection to or from a file; duplications such as `2>&1` and /dev/null are left out."""
-
-    target: Word
-    writes: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A simple command: its words, and the assignments before them (names only)."""
-
-    words: tuple[Word, ...]
-    assignments: tuple[str, ...] = ()
-    redirects: tuple[Redirect, ...] = ()
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """The words' texts."""
-        return tuple(word.text for word in self.words)
 
 
 @dataclass(slots=True)
@@ -60,11 +32,17 @@ class Script:
     visible: list[Command] = field(default_factory=list[Command])
     hidden: list[Command] = field(default_factory=list[Command])
     obstacles: list[str] = field(default_factory=list[str])
+    suspects: list[Command] = field(default_factory=list[Command])
 
     @property
     def commands(self) -> list[Command]:
         """All commands, wherever they stand."""
         return [*self.visible, *self.hidden]
+
+    @property
+    def reached(self) -> list[Command]:
+        """Everything that could be started: the commands, what they start in turn, and bare words."""
+        return [*(inner for command in self.commands for inner in unwrapped(command)), *self.suspects]
 
 
 _TRANSPARENT = {
@@ -101,12 +79,32 @@ def read_command(text: str) -> Script:
     if problem:
         script.obstacles.append(problem)
         return script
+    try:
+        script.visible.extend(plain_commands(text))
+        return script
+    except NotPlain as reason:
+        script.obstacles.append(str(reason))
+    script.suspects.extend(_suspects(text))
     source = text.encode("utf-8")
     tree = _parser().parse(source)
     if tree.root_node.has_error:
         script.obstacles.append("it is not a complete shell command")
     _Walk(script, source).visit(tree.root_node, hidden=False, depth=0)
     return script
+
+
+_MAX_SUSPECTS = 400
+
+
+def _suspects(text: str) -> Iterator[Command]:
+    """Each place where a command could begin in a text that is not read exactly, with quotes aside and as borders."""
+    for letters in (r"[\s;&|<>(){}`,=$]+", r"[\s;&|<>(){}`,=$'\"]+"):
+        bare = re.sub(r"\\(.)", r"\1", re.sub(r"\\\n", "", text), flags=re.DOTALL)
+        words = tuple(
+            Word(re.sub(r"['\"]", "", part), literal=False) for part in re.split(letters, bare)[:_MAX_SUSPECTS] if part
+        )
+        for index in range(len(words)):
+            yield Command(words[index : index + 12])
 
 
 def _unreadable(text: str) -> str:
@@ -264,7 +262,7 @@ class _Walk:
         if kind == "raw_string":
             return Word(raw[1:-1], quoted=True)
         if kind == "ansi_c_string":
-            return _ansi_c(raw)
+            return Word(raw[2:-1], quoted=True)
         if kind in ("word", "number", "regex", "extglob_pattern") or not node.is_named:
             return self._plain(raw)
         return Word(raw, literal=False)
@@ -283,84 +281,48 @@ class _Walk:
         return Word(text, not dynamic, glob, "\\" in raw)
 
 
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "v": "\v", "0": "\0"}
-
-
-def _ansi_c(raw: str) -> Word:
-    body = raw[2:-1]
-
-    def plain(match: re.Match[str]) -> str:
-        code = match[1]
-        if code[0] == "x" and len(code) > 1:
-            return chr(int(code[1:], 16))
-        if code[0] in "uU" and len(code) > 1:
-            value = int(code[1:], 16)
-            return chr(value) if value < 0x110000 else "\ufffd"
-        if code[0].isdigit():
-            return chr(int(code, 8) & 0xFF)
-        return _ESCAPES.get(code, code)
-
-    pattern = r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{1,4}|U[0-9a-fA-F]{1,8}|[0-7]{1,3}|.)"
-    return Word(re.sub(pattern, plain, body, flags=re.DOTALL), quoted=True)
-
-
-_SHELLS = {"bash", "sh", "zsh", "dash", "ksh", "ash", "fish", "rbash"}
-
-
 def program_of(text: str) -> str:
     """The program's name without its folder."""
     return posixpath.basename(text.rstrip("/")) if "/" in text else text
 
 
 def unwrapped(command: Command, depth: int = 0) -> Iterator[Command]:
-    """`command` and every command it would start through wrappers, shells and `-exec`: what a deny rule looks at."""
+    """`command` and every command it could start through wrappers and shells: what a deny rule looks at.
+
+    Options of a wrapper may take values, so each later word may be the program, and each word that itself reads like a
+    command line is one.
+    """
     yield command
-    if depth > 12 or not command.words:
-        return
     words = command.words
-    name = program_of(words[0].text)
-    if name in _SHELLS:
-        yield from _shell_text(words[1:], depth)
-    elif name == "eval":
-        yield from _reparsed(" ".join(word.text for word in words[1:]), depth)
-    elif name in ("find", "fd"):
-        for index, word in enumerate(words):
-            if word.text in ("-exec", "-execdir", "-ok", "-okdir", "-x", "-X", "--exec", "--exec-batch"):
-                yield from unwrapped(Command(words[index + 1 :]), depth + 1)
-    elif name in WRAPPERS:
-        # Options of a wrapper may take values; every later word that could be the program is looked at.
-        for index in range(1, len(words)):
-            text = words[index].text
-            if text.startswith("-") or re.fullmatch(r"\w+=.*", text, re.DOTALL):
-                if name in ("env", "su", "runuser") and text in ("-S", "-c", "--split-string", "--command"):
-                    yield from _reparsed(" ".join(word.text for word in words[index + 1 :]), depth)
-                continue
-            yield from unwrapped(Command(words[index:]), depth + 1)
-            if index > 6:
-                return
+    if not words or program_of(words[0].text).casefold() not in STARTERS:
+        return
+    for index in range(1, min(len(words), _MAX_SUSPECTS)):
+        yield Command(words[index:])
+        for body in _command_lines(words[index].text):
+            if depth >= _DEPTH_OF_SHELLS:
+                yield from _suspects(body)
+            else:
+                for inner in read_command(body).commands:
+                    yield from unwrapped(inner, depth + 1)
+                yield from read_command(body).suspects
 
 
-WRAPPERS = frozenset(
+def _command_lines(text: str) -> Iterator[str]:
+    for body in (text, text.partition("=")[2], text[2:] if text.startswith("-") else ""):
+        if re.search(r"[\s;&|<>$`(){}]", body):
+            yield body.removeprefix("--")
+
+
+# Programs and builtins that start what their arguments say.
+STARTERS = frozenset(
     (
         *("env", "sudo", "doas", "su", "runuser", "timeout", "nice", "ionice", "nohup", "time", "command", "builtin"),
         *("exec", "xargs", "parallel", "stdbuf", "setsid", "watch", "strace", "ltrace", "chroot", "unshare", "nsenter"),
         *("flock", "script", "busybox", "toybox", "taskset", "chrt", "setarch", "systemd-run", "firejail", "bwrap"),
         *("gdb", "valgrind", "perf", "entr", "noglob", "nocorrect", "proot", "fakeroot", "torsocks", "proxychains"),
+        *("bash", "sh", "zsh", "dash", "ksh", "mksh", "ash", "fish", "rbash", "csh", "tcsh", "eval", "trap", "coproc"),
+        *("find", "fd", "fdfind", "pkexec", "setpriv", "ssh", "npx", "bunx", "pnpx", "uvx", "pipx", "uv", "poetry"),
+        *("docker", "podman", "kubectl", "tmux", "screen", "at", "batch", "alias", "mapfile", "readarray", "sshpass"),
+        *("faketime", "unbuffer", "expect", "rlwrap", "catchsegv", "dbus-run-session", "xvfb-run", "start-stop-daemon"),
     )
 )
-
-
-def _shell_text(words: tuple[Word, ...], depth: int) -> Iterator[Command]:
-    for index, word in enumerate(words):
-        if re.fullmatch(r"-[a-zA-Z]*c[a-zA-Z]*|--command", word.text):
-            rest = words[index + 1 :]
-            if rest:
-                yield from _reparsed(rest[0].text, depth)
-            return
-
-
-def _reparsed(text: str, depth: int) -> Iterator[Command]:
-    if depth >= _DEPTH_OF_SHELLS:
-        return
-    for command in read_command(text).commands:
-        yield from unwrapped(command, depth + 3)
