@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from druse.model import Json, JsonObject, ToolSpec
-from druse.store.search import Document, SearchIndex
+from druse.store.search import Document
+
+if TYPE_CHECKING:
+    from druse.retrieval.index import HybridIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,11 @@ class GoalEntry:
 
 
 class Finder:
-    """One index over everything that can be found; rebuilt when something changed."""
+    """One index over everything that can be found; made anew at the first question after something changed."""
 
     def __init__(self) -> None:
-        self._index: SearchIndex | None = None
+        self._index: HybridIndex | None = None
+        self._documents: list[Document] = []
         self._tools: dict[str, ToolSpec] = {}
         self._skills: dict[str, SkillEntry] = {}
         self._goals: dict[str, GoalEntry] = {}
@@ -41,21 +46,26 @@ class Finder:
         self._skills = {entry.name: entry for entry in skills}
         self._goals = {entry.run_id: entry for entry in goals}
         documents = [
-            *(
-                Document(f"tool:{s.name}", "tool", f"{s.name} {s.alias}", s.description, " ".join(_parameters(s)))
-                for s in tools
-            ),
+            *(Document(f"tool:{s.name}", "tool", _called(s), s.description, " ".join(_parameters(s))) for s in tools),
             *(Document(f"skill:{s.name}", "skill", s.name, s.description) for s in skills),
             *(Document(f"run:{g.run_id}", "run", "", g.goal) for g in goals),
         ]
+        if documents == self._documents:
+            return
         if self._index is not None:
             self._index.close()
-        self._index = SearchIndex(documents)
+        self._index, self._documents = None, documents
 
     def find(self, query: str, *, kind: str | None = None, limit: int = 8, detail: str = "schema") -> list[JsonObject]:
         """What fits the query, best first. `detail`: name, schema (compact), or signature (typed Python)."""
-        if self._index is None:
+        if not self._documents:
             return []
+        if self._index is None:
+            # numpy and the table of vectors are loaded at the first question: starting a server does not wait for them.
+            from druse.retrieval.embedding import default_embedder
+            from druse.retrieval.index import HybridIndex
+
+            self._index = HybridIndex(self._documents, default_embedder())
         return [self._shown(found, detail) for found, _ in self._index.search(query, kind=kind, limit=limit)]
 
     def _shown(self, found: str, detail: str) -> JsonObject:
@@ -111,12 +121,19 @@ def _properties(spec: ToolSpec) -> dict[str, Json]:
     return properties if isinstance(properties, dict) else {}
 
 
+def _called(spec: ToolSpec) -> str:
+    """What a tool is called, its server's name included."""
+    parts = (spec.server if not spec.name.startswith(spec.server) else "", spec.name, spec.alias)
+    return " ".join(part for part in parts if part)
+
+
 def _parameters(spec: ToolSpec) -> list[str]:
     words: list[str] = []
     for name, part in _properties(spec).items():
         words.append(name)
-        if isinstance(part, dict) and isinstance(part.get("enum"), list):
-            words.append(json.dumps(part["enum"]))
+        options = part.get("enum") if isinstance(part, dict) else None
+        if isinstance(options, list):
+            words.extend(map(str, options))
     return words
 
 
