@@ -1,8 +1,9 @@
 """The lock on a worker, put on before it reads a byte of tool code.
 
-Resource limits, no_new_privs, Landlock with nothing allowed, and a seccomp allow-list that kills on the rest, by ctypes
-on Linux x86-64 and aarch64. Each layer reports `active`, `unavailable` or `failed` with its errno; nothing is dropped
-silently. macOS and Windows have resource limits and the language layer only (see docs/sandbox.md).
+On Linux x86-64 and aarch64 resource limits, no_new_privs, Landlock with nothing allowed, and a seccomp allow-list that
+kills on the rest, by ctypes; on macOS resource limits and Seatbelt; on Windows a lowered token and forbidden machine
+code, inside the job object of the host. Each layer reports `active`, `unavailable` or `failed` with its errno; nothing
+is dropped silently (docs/sandbox.md says what was never run).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import platform
 import struct
 import sys
 from typing import Any
+
+from druse_sandbox import lowered, seatbelt
 
 _PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
@@ -105,11 +108,19 @@ def number_of(machine: str, call: str) -> int | None:
     return _NUMBERS[call][0 if machine == "x86_64" else 1]
 
 
-def lock(limits: dict[str, int], *, keep: int) -> dict[str, str]:
-    """Put all layers on this process; `keep` is the one descriptor left open. The state of each layer by name."""
+def lock(limits: dict[str, int], reading: int, writing: int) -> dict[str, str]:
+    """Put all layers on this process; the two descriptors (or the one) stay open. The state of each layer by name."""
     report: dict[str, str] = {}
-    _layer(report, "descriptors", lambda: _close_all(keep))
+    _layer(report, "descriptors", lambda: _close_all({reading, writing}))
+    if sys.platform == "win32":
+        _layer(report, "privileges", lowered.drop_privileges)
+        _layer(report, "dynamic_code", lowered.forbid_code)
+        _layer(report, "integrity", lowered.lower_integrity)
+        return report
     _layer(report, "rlimits", lambda: _rlimits(limits))
+    if sys.platform == "darwin":
+        _layer(report, "memory", lambda: _darwin_memory(limits["memory_bytes"]))
+        _layer(report, "seatbelt", seatbelt.put_on)
     if sys.platform != "linux":
         for name in ("no_new_privs", "landlock", "seccomp"):
             report[name] = f"unavailable: not on {sys.platform}"
@@ -117,16 +128,34 @@ def lock(limits: dict[str, int], *, keep: int) -> dict[str, str]:
     libc = ctypes.CDLL(None, use_errno=True)
     _layer(report, "no_new_privs", lambda: _no_new_privs(libc))
     _layer(report, "landlock", lambda: _landlock(libc))
-    _layer(report, "seccomp", lambda: _seccomp(libc, keep))
+    _layer(report, "seccomp", lambda: _seccomp(libc, reading, writing))
     return report
 
 
+# What each platform needs for its tier, strongest first, and the least without which nothing runs at all.
+_TIERS = {
+    "T3": ("descriptors", "rlimits", "no_new_privs", "seccomp"),
+    "T2": ("descriptors", "rlimits", "memory", "seatbelt"),
+    "T1": ("descriptors", "job", "privileges", "dynamic_code", "integrity"),
+}
+_LEAST = (("descriptors", "rlimits"), ("descriptors", "job"))
+
+
 def tier_of(report: dict[str, str]) -> str:
-    """T3: all layers of Linux hold; T0: language and limits only."""
-    wall = ("rlimits", "no_new_privs", "seccomp")
-    if all(report.get(name) == "active" for name in wall):
-        return "T3"
-    return "T0"
+    """T3 Linux, T2 macOS, T1 Windows where every layer of it reports active; else T0: language and limits only.
+
+    Layers speak for themselves here: nobody relies on a tier before the self-test tried to get out.
+    """
+    return next((tier for tier, names in _TIERS.items() if _all_active(report, names)), "T0")
+
+
+def holds_least(report: dict[str, str]) -> bool:
+    """Whether tool code may run in this process at all."""
+    return any(_all_active(report, names) for names in _LEAST)
+
+
+def _all_active(report: dict[str, str], names: tuple[str, ...]) -> bool:
+    return all(report.get(name) == "active" for name in names)
 
 
 def _layer(report: dict[str, str], name: str, put_on: Any) -> None:
@@ -137,17 +166,18 @@ def _layer(report: dict[str, str], name: str, put_on: Any) -> None:
         report[name] = f"unavailable: {error}"
     except (OSError, ValueError, AttributeError) as error:
         number = getattr(error, "errno", None)
-        report[name] = f"failed: {errno.errorcode.get(number, number) if number else error}"
+        report[name] = f"failed: {errno.errorcode.get(number, number) if number else error}"[:200]
 
 
-def _close_all(keep: int) -> None:
+def _close_all(kept: set[int]) -> None:
     null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        if descriptor != keep:
-            os.dup2(null, descriptor)
-    highest = 3 if keep < 3 else keep + 1
-    os.closerange(3, keep)
-    os.closerange(highest, 4096)
+    for descriptor in {0, 1, 2} - kept:
+        os.dup2(null, descriptor)
+    start = 3
+    for descriptor in sorted(kept - {0, 1, 2}):
+        os.closerange(start, descriptor)
+        start = descriptor + 1
+    os.closerange(start, 4096)
 
 
 def _rlimits(limits: dict[str, int]) -> None:
@@ -163,12 +193,23 @@ def _rlimits(limits: dict[str, int]) -> None:
         "RLIMIT_NPROC": (0, 0),
         "RLIMIT_STACK": (16 << 20, 16 << 20),
     }
+    if sys.platform == "darwin":
+        # The address space has a limit of its own (`_darwin_memory`); the stack of the system is kept.
+        del wanted["RLIMIT_AS"], wanted["RLIMIT_STACK"]
     for name, value in wanted.items():
         number = getattr(resource, name, None)
         if number is not None:
             hard = resource.getrlimit(number)[1]
             capped = tuple(part if hard == resource.RLIM_INFINITY else min(part, hard) for part in value)
             resource.setrlimit(number, (capped[0], capped[1]))
+
+
+def _darwin_memory(memory_bytes: int) -> None:
+    """The kernel of macOS refuses a limit below what is mapped already, and much is, from the start."""
+    import resource
+
+    limit = seatbelt.address_space() + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
 def _prctl(libc: Any, option: int, *arguments: int) -> None:
@@ -219,7 +260,7 @@ _LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
 _KILL, _ALLOWED, _ERRNO = 0x80000000, 0x7FFF0000, 0x00050000
 
 
-def filter_program(machine: str, pid: int, pipe: int) -> list[tuple[int, int, int, int]]:
+def filter_program(machine: str, pid: int, reading: int, writing: int) -> list[tuple[int, int, int, int]]:
     """The seccomp program: architecture and x32 checked, allow-list, no executable memory, kill on the rest."""
     steps: list[tuple[int, int, int, int]] = [
         (_LOAD, 0, 0, 4),  # architecture
@@ -230,8 +271,8 @@ def filter_program(machine: str, pid: int, pipe: int) -> list[tuple[int, int, in
     if machine == "x86_64":
         steps += [(_JGE, 0, 1, 0x40000000), (_RET, 0, 0, _KILL)]
     for call, argument, check, otherwise in (
-        ("read", 0, (_JEQ, 1, 0, pipe), _ERRNO | errno.EBADF),  # the one descriptor
-        ("write", 0, (_JEQ, 1, 0, pipe), _ERRNO | errno.EBADF),
+        ("read", 0, (_JEQ, 1, 0, reading), _ERRNO | errno.EBADF),  # the one descriptor, or one for each way
+        ("write", 0, (_JEQ, 1, 0, writing), _ERRNO | errno.EBADF),
         ("mmap", 2, (_JSET, 0, 1, 4), _ERRNO | errno.EACCES),  # PROT_EXEC
         ("mprotect", 2, (_JSET, 0, 1, 4), _ERRNO | errno.EACCES),
         ("tgkill", 0, (_JEQ, 1, 0, pid), _KILL),  # signals go to this process only
@@ -252,11 +293,11 @@ def filter_program(machine: str, pid: int, pipe: int) -> list[tuple[int, int, in
     return steps
 
 
-def _seccomp(libc: Any, pipe: int) -> None:
+def _seccomp(libc: Any, reading: int, writing: int) -> None:
     machine = platform.machine()
     if machine not in _ARCH or struct.calcsize("P") != 8:
         raise NotImplementedError(f"no filter for {machine}")
-    steps = filter_program(machine, os.getpid(), pipe)
+    steps = filter_program(machine, os.getpid(), reading, writing)
     array = (_Instruction * len(steps))(*(_Instruction(*step) for step in steps))
     program = _Program(len(steps), array)
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:

@@ -21,7 +21,7 @@ _HEAD = struct.Struct("<I")
 
 def serve(pipe: int, limits: dict[str, int]) -> None:
     """Take a pattern, then files one by one (four bytes of length, then their bytes). Never returns."""
-    lock(limits, keep=pipe)
+    lock(limits, pipe, pipe)
     try:
         job = frames.receive(pipe)
         try:

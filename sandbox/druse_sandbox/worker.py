@@ -22,13 +22,13 @@ from druse_sandbox.language import Compiled, compile_source
 _MAX_PRINT = 256 * 1024
 
 
-def serve(pipe: int, limits: dict[str, int]) -> None:
-    """Everything a worker does. Never returns."""
-    report = lock(limits, keep=pipe)
+def serve(reading: int, writing: int, limits: dict[str, int]) -> None:
+    """Everything a worker does: frames come in on `reading` and go out on `writing`. Never returns."""
+    report = lock(limits, reading, writing)
     try:
-        run = _Run(pipe)
-        frames.send(pipe, {"ready": report})
-        frames.send(pipe, run.answer(frames.receive(pipe)))
+        run = _Run(reading, writing)
+        frames.send(writing, {"ready": report})
+        frames.send(writing, run.answer(frames.receive(reading)))
     except (EOFError, BrokenPipeError, frames.BadFrame):
         os._exit(3)
     os._exit(0)
@@ -37,8 +37,9 @@ def serve(pipe: int, limits: dict[str, int]) -> None:
 class _Run:
     """One job. The names of tool code are made before the job is there, while nobody waits."""
 
-    def __init__(self, pipe: int) -> None:
-        self._pipe = pipe
+    def __init__(self, reading: int, writing: int) -> None:
+        self._reading = reading
+        self._writing = writing
         self._job: dict[str, Any] = {}
         self._calls = 0
         self._printed = 0
@@ -57,7 +58,7 @@ class _Run:
         if compiled.code is None or job["mode"] == "check":
             return self._checked(compiled)
         # Before a byte of tool code has run: what the host keeps can only come from the compiler.
-        frames.send(self._pipe, {"compiled": base64.b64encode(marshal.dumps(compiled.code)).decode("ascii")})
+        frames.send(self._writing, {"compiled": base64.b64encode(marshal.dumps(compiled.code)).decode("ascii")})
         return self._guarded(compiled.code, script=script)
 
     def _checked(self, compiled: Compiled) -> dict[str, Any]:
@@ -90,7 +91,7 @@ class _Run:
             return self._done("error", error=(_kind(error), _message(error), _line(error)))
 
     def _end_diverged(self, reason: str) -> None:
-        frames.send(self._pipe, self._done("diverged", error=("diverged", reason, _line_now())))
+        frames.send(self._writing, self._done("diverged", error=("diverged", reason, _line_now())))
         os._exit(0)
 
     def _unguarded(self) -> dict[str, Any]:
@@ -133,14 +134,14 @@ class _Run:
         self._calls += len(message.get("calls", (1,)))
         if self._calls > self._job["limits"]["calls"]:
             outcome = {"status": "error", "kind": "calls", "message": "the limit of calls was reached"}
-            frames.send(self._pipe, self._done("ended", outcome=outcome))
+            frames.send(self._writing, self._done("ended", outcome=outcome))
             os._exit(0)
         try:
-            frames.send(self._pipe, message)
+            frames.send(self._writing, message)
         except frames.BadFrame as error:
             self._calls -= 1
             raise ValueError(f"the arguments cannot be sent: {error}") from None
-        reply = frames.receive(self._pipe)
+        reply = frames.receive(self._reading)
         if "value" in reply:
             return reply["value"]
         failed = reply["error"]
@@ -152,7 +153,7 @@ class _Run:
             self._lines.append(str(value)[:room])
             self._printed += min(len(value), room)
         else:
-            frames.send(self._pipe, {"progress": plain(value)})
+            frames.send(self._writing, {"progress": plain(value)})
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -11,7 +11,6 @@ what a worker says.
 from __future__ import annotations
 
 import array
-import gc
 import json
 import os
 import signal
@@ -20,12 +19,14 @@ import struct
 import sys
 from typing import Any
 
+from druse_sandbox.preload import preload
+
 
 def main() -> None:
     """Serve the control socket given as descriptor 3 until it closes."""
     control = socket.socket(fileno=3)
     limits: dict[str, int] = json.loads(sys.argv[1])
-    _preload()
+    preload()
     children: set[int] = set()
 
     def reap(_number: int = 0, _frame: Any = None) -> None:
@@ -84,32 +85,9 @@ def _become_worker(control: socket.socket, pipe: int, limits: dict[str, int]) ->
             os.close(pipe)
         from druse_sandbox.worker import serve
 
-        serve(3, limits)
+        serve(3, 3, limits)
     finally:
         os._exit(4)
-
-
-def _preload() -> None:
-    """Import and warm up what workers need: they cannot open a file."""
-    import druse_sandbox.worker as worker
-    from druse_sandbox.builtins import names_for
-    from druse_sandbox.language import compile_source
-
-    names = names_for(lambda *_: None, lambda *_: [], lambda *_: None)
-    warm = (
-        "import math, json, re, datetime\nfrom collections import Counter\nx = {'a': 1}\nx['a'] += 1\n"
-        "class A:\n    def __init__(self):\n        self.b = 1\nfor i in [1]:\n    print(f'{i:>3}', A().b)\n"
-        "try:\n    one([], 'a', 1)\nexcept ValueError as e:\n    pass\n"
-    )
-    compiled = compile_source(warm.replace("one([], 'a', 1)", "int('x')"), script=True)
-    assert compiled.code is not None, compiled.problems
-    exec(compiled.code, names)
-    "é".encode().decode("utf-8").encode("idna" if False else "ascii", "replace")
-    datetime_text = names["__builtins__"]["__import__"]("datetime").members["datetime"]
-    datetime_text.strptime("2026-01-01", "%Y-%m-%d")
-    assert worker.plain({"a": (1, 2)}) == {"a": [1, 2]}
-    gc.collect()
-    gc.freeze()
 
 
 if __name__ == "__main__":

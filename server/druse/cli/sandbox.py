@@ -116,10 +116,11 @@ async def _run(source: str, arguments: Any, rules: tuple[str, ...], os_only: boo
 
 
 @sandbox.command()
+@click.option("--spawned", is_flag=True, help="Start the worker by itself, as macOS and Windows always do.")
 @json_option
-def status(as_json: bool) -> None:
+def status(spawned: bool, as_json: bool) -> None:
     """Try to break out of a locked worker, and report which layers are active."""
-    data = finish(_status(), as_json=as_json)
+    data = finish(_status(spawned), as_json=as_json)
 
     def text() -> str:
         lines = [f"tier {data['tier']}"]
@@ -131,8 +132,8 @@ def status(as_json: bool) -> None:
     raise SystemExit(0 if data["tier"] != "T0" else 1)
 
 
-async def _status() -> dict[str, Any]:
+async def _status(spawned: bool) -> dict[str, Any]:
     from druse.runtime import SandboxHost
 
-    async with SandboxHost.open(ready=0) as host:
+    async with SandboxHost.open(ready=0, spawned=spawned or None) as host:
         return (await host.self_test()).as_dict()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -16,10 +17,12 @@ from druse.runtime.limits import Limits
 from druse.runtime.pool import Worker, Zygote
 from druse.runtime.results import CompileReport, EndRun, SandboxError, SandboxResult, ToolCallFailed
 from druse.runtime.selftest import PROBES, SandboxStatus, judged
+from druse.runtime.spawned import SpawnedWorkers
 from druse_sandbox import frames
 
 Broker: TypeAlias = "Callable[[str, JsonObject], Awaitable[Json]]"
 _MAX_IN_PARALLEL = 32
+_NO_SAFE_FORK = sys.platform in ("darwin", "win32")
 
 
 async def no_effects(tool: str, arguments: JsonObject) -> Json:
@@ -30,11 +33,12 @@ async def no_effects(tool: str, arguments: JsonObject) -> Json:
 class SandboxHost:
     """Runs tool code. Use `SandboxHost.open`; the zygote starts with the first run."""
 
-    def __init__(self, limits: Limits, ready: int) -> None:
+    def __init__(self, limits: Limits, ready: int, *, spawned: bool) -> None:
         self._limits = limits
         self._ready = ready
+        self._spawned = spawned
         self._stack = contextlib.AsyncExitStack()
-        self._zygote: Zygote | None = None
+        self._zygote: Zygote | SpawnedWorkers | None = None
         self._starting = asyncio.Lock()
         self._code = CodeCache()
         self.status: SandboxStatus | None = None  # known from the first run on
@@ -46,9 +50,14 @@ class SandboxHost:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, limits: Limits | None = None, *, ready: int = 2) -> AsyncGenerator[SandboxHost]:
-        """A host until the block ends; then every process of the sandbox is gone."""
-        host = cls(limits or Limits(), ready)
+    async def open(
+        cls, limits: Limits | None = None, *, ready: int = 2, spawned: bool | None = None
+    ) -> AsyncGenerator[SandboxHost]:
+        """A host until the block ends; then every process of the sandbox is gone.
+
+        `spawned`: start each worker by itself in place of forking it from a zygote; None: as the platform needs.
+        """
+        host = cls(limits or Limits(), ready, spawned=_NO_SAFE_FORK if spawned is None else spawned)
         try:
             yield host
         finally:
@@ -116,12 +125,13 @@ class SandboxHost:
         except SandboxFailure:
             return await (await self._running(zygote)).worker()
 
-    async def _running(self, broken: Zygote | None) -> Zygote:
+    async def _running(self, broken: Zygote | SpawnedWorkers | None) -> Zygote | SpawnedWorkers:
         async with self._starting:
             if self._zygote is None or self._zygote is broken or not self._zygote.alive:
                 await self._stack.aclose()
                 self._stack = contextlib.AsyncExitStack()
-                self._zygote = await self._stack.enter_async_context(Zygote.start(self._limits, self._ready))
+                start = SpawnedWorkers.start if self._spawned else Zygote.start
+                self._zygote = await self._stack.enter_async_context(start(self._limits, self._ready))
                 self.status = await self._tested(self._zygote)
             return self._zygote
 
@@ -131,7 +141,7 @@ class SandboxHost:
         assert self.status is not None
         return self.status
 
-    async def _tested(self, zygote: Zygote) -> SandboxStatus:
+    async def _tested(self, zygote: Zygote | SpawnedWorkers) -> SandboxStatus:
         """Try to get out of a locked worker: a tier is claimed only after every probe was stopped."""
         worker = await zygote.worker()
         conversation = _Conversation(worker, self._limits, no_effects, None)

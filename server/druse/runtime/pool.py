@@ -20,6 +20,7 @@ from typing import Any
 from druse.model import SandboxFailure
 from druse.runtime.limits import Limits
 from druse_sandbox import frames
+from druse_sandbox.jail import holds_least
 
 _START_SECONDS = 20.0
 
@@ -161,7 +162,7 @@ async def greeted(worker: Worker) -> Worker:
         async with asyncio.timeout(_START_SECONDS):
             length = frames.length_of(await worker.reader.readexactly(4))
             ready = frames.decode(await worker.reader.readexactly(length))
-        worker.layers = {str(key): str(value) for key, value in ready["ready"].items()}
+        worker.layers |= {str(key): str(value) for key, value in ready["ready"].items()}
     except asyncio.CancelledError:
         worker.writer.close()
         raise
@@ -170,14 +171,14 @@ async def greeted(worker: Worker) -> Worker:
         raise SandboxFailure(
             f'A worker of the sandbox did not start: {error or type(error).__name__}. See "druse sandbox status".'
         ) from error
-    if any(worker.layers.get(name) != "active" for name in ("descriptors", "rlimits")):
+    if not holds_least(worker.layers):
         worker.writer.close()
         raise SandboxFailure(f"The sandbox is not locked ({worker.layers}), so nothing runs in it.")
     return worker
 
 
 def _spawn(control: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:
-    roots = [_root_of("druse_sandbox"), _root_of("RestrictedPython")]
+    roots = source_roots()
     # -I -S: no environment, no site; descriptor 3 is the control socket, everything else is closed or empty.
     code = f"import os, sys\nsys.path[:0] = {roots!r}\nfrom druse_sandbox.zygote import main\nmain()\n"
     descriptor = control.fileno()
@@ -198,6 +199,11 @@ def _spawn(control: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:
         preexec_fn=place,
         start_new_session=True,
     )
+
+
+def source_roots() -> list[str]:
+    """Where a worker finds its own packages. Raises SandboxFailure where one is not installed."""
+    return [_root_of("druse_sandbox"), _root_of("RestrictedPython")]
 
 
 def _root_of(package: str) -> str:

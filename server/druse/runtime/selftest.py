@@ -11,6 +11,8 @@ from druse_sandbox.jail import tier_of
 
 # Each probe is plain Python; what it meets is the outcome. None may end well.
 PROBES = """
+import sys
+
 def attempt(code):
     try:
         exec(code, {})
@@ -18,17 +20,28 @@ def attempt(code):
         return type(error).__name__
     return "NOT BLOCKED"
 
-result = {
-    "read a file": attempt("open('/etc/passwd').read()"),
-    "open a socket": attempt("import _socket; _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)"),
-    "start a process": attempt("import os; os._exit(0) if os.fork() == 0 else None"),
-    "signal the parent": attempt("import os; os.kill(os.getppid(), 0)"),
-    "map executable memory": attempt(
-        "import ctypes; libc = ctypes.CDLL(None, use_errno=True); libc.mmap.restype = ctypes.c_long\\n"
-        "if libc.mmap(0, 4096, 7, 0x22, -1, 0) == -1: raise OSError(ctypes.get_errno(), 'mmap')"
-    ),
-    "allocate 64 GiB": attempt("bytearray(64 << 30)"),
+libc = "import ctypes, sys; libc = ctypes.CDLL(None, use_errno=True); libc.mmap.restype = ctypes.c_long\\n"
+ways = {
+    "read a file": "open('/etc/passwd').read()",
+    "open a socket": "import _socket; _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)",
+    "start a process": "import os; os._exit(0) if os.fork() == 0 else None",
+    "signal the parent": "import os; os.kill(os.getppid(), 0)",
+    "map executable memory": libc
+    + "anonymous = 0x1002 if sys.platform == 'darwin' else 0x22\\n"
+    + "size = ctypes.c_size_t(4096)\\n"
+    + "if libc.mmap(None, size, 7, anonymous, -1, ctypes.c_long(0)) == -1: raise OSError(ctypes.get_errno(), 'mmap')",
+    "allocate 64 GiB": "bytearray(64 << 30)",
 }
+if sys.platform == "win32":
+    # Nothing here may harm where it is not stopped: the parent is opened, not ended.
+    ways["read a file"] = "import os; open(os.environ['SYSTEMROOT'] + '/win.ini').read()"
+    ways["start a process"] = "import subprocess; subprocess.Popen(['hostname'])"
+    ways["signal the parent"] = "import _winapi, os; _winapi.OpenProcess(1, False, os.getppid())"
+    ways["map executable memory"] = (
+        "import ctypes\\n"
+        "if not ctypes.windll.kernel32.VirtualAlloc(None, 4096, 0x3000, 0x40): raise OSError('VirtualAlloc')"
+    )
+result = {name: attempt(code) for name, code in ways.items()}
 """
 _EXPECTED = 6
 _STOPPED = frozenset(("PermissionError", "OSError", "BlockingIOError", "MemoryError", "OverflowError"))
@@ -38,7 +51,7 @@ _UNREACHABLE = frozenset(("ImportError", "ModuleNotFoundError"))
 
 @dataclass(frozen=True, slots=True)
 class SandboxStatus:
-    """`tier`: T3 Linux, T2 macOS, T1 Windows with all their layers; T0 where any probe got through."""
+    """`tier`: T3 Linux, T2 macOS, T1 Windows with all their layers; T0 where any probe got through or met nothing."""
 
     tier: str
     layers: Mapping[str, str]

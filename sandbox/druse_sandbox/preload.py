@@ -1,0 +1,32 @@
+"""What a worker needs is imported and used once before it is locked: afterwards it cannot open a file."""
+
+# Values of tool code have no type that could be known here.
+# pyright: reportUnknownArgumentType=false, reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportUnknownLambdaType=false, reportUnknownParameterType=false, reportMissingTypeStubs=false
+
+from __future__ import annotations
+
+import gc
+
+
+def preload() -> None:
+    """Import and warm up everything."""
+    import druse_sandbox.worker as worker
+    from druse_sandbox.builtins import names_for
+    from druse_sandbox.language import compile_source
+
+    names = names_for(lambda *_: None, lambda *_: [], lambda *_: None)
+    warm = (
+        "import math, json, re, datetime\nfrom collections import Counter\nx = {'a': 1}\nx['a'] += 1\n"
+        "class A:\n    def __init__(self):\n        self.b = 1\nfor i in [1]:\n    print(f'{i:>3}', A().b)\n"
+        "try:\n    one([], 'a', 1)\nexcept ValueError as e:\n    pass\n"
+    )
+    compiled = compile_source(warm.replace("one([], 'a', 1)", "int('x')"), script=True)
+    assert compiled.code is not None, compiled.problems
+    exec(compiled.code, names)
+    "é".encode().decode("utf-8").encode("idna" if False else "ascii", "replace")
+    datetime_text = names["__builtins__"]["__import__"]("datetime").members["datetime"]
+    datetime_text.strptime("2026-01-01", "%Y-%m-%d")
+    assert worker.plain({"a": (1, 2)}) == {"a": [1, 2]}
+    gc.collect()
+    gc.freeze()
