@@ -336,3 +336,17 @@ def test_the_observed_decisions_of_a_real_client_are_kept_or_made_stricter(tmp_p
 
 def test_a_huge_command_asks() -> None:
     assert verdict("Bash", "git " + "a" * 1_000_000, allow=["Bash(git:*)"]) == "ask"
+
+
+@pytest.mark.parametrize(
+    "text", ["{\U0007b251\x91S\xfc\\\xc5\U000b55a1", "n\U00031acd\xb2{\U0010d136\n", "$\U0010d136"]
+)
+def test_characters_beyond_the_tables_of_the_grammar_do_not_end_the_process(text: str) -> None:
+    assert verdict("Bash", f"git commit -m {text}", allow=["Bash(git:*)"]) in ("allow", "ask")
+
+
+def test_characters_beyond_ascii_are_words_as_they_stand() -> None:
+    assert verdict("Bash", "git commit -m 'größer — 日本 🎉'", allow=["Bash(git:*)"]) == "allow"
+    assert verdict("Bash", "echo é; git push", allow=["Bash(echo:*)"], deny=["Bash(git push:*)"]) == "deny"
+    assert verdict("Bash", "touch größe", allow=["Bash(touch größe)"]) == "allow"
+    assert verdict("Bash", "cat <<é\nab\n'\né\nrm -rf x\n'", allow=["Bash(cat:*)"]) == "ask"

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
+from string import ascii_letters
 from typing import TYPE_CHECKING
 
 from druse.permissions.words import Command, NotPlain, Redirect, Word, plain_commands
@@ -86,7 +87,7 @@ def read_command(text: str) -> Script:
         script.obstacles.append(str(reason))
     script.suspects.extend(_suspects(text))
     source = text.encode("utf-8")
-    tree = _parser().parse(source)
+    tree = _parser().parse(_in_ascii(text))
     if tree.root_node.has_error:
         script.obstacles.append("it is not a complete shell command")
     _Walk(script, source).visit(tree.root_node, hidden=False, depth=0)
@@ -118,7 +119,28 @@ def _unreadable(text: str) -> str:
         return "it holds a NUL character"
     if re.search(r"[\x01-\x08\x0b\x0c\x0d\x0e-\x1f\x7f\x85\u2028\u2029]", text):
         return "it holds control characters"
+    if re.search(r"<<-?\s*\S*[^\x00-\x7f]", text):
+        return "its here-document ends with characters beyond ASCII"
     return ""
+
+
+def _in_ascii(text: str) -> bytes:
+    """The text for the grammar: characters beyond ASCII, which shells take as parts of words, as letters.
+
+    The grammar's own tables have no such characters and end the process on some of them. Places stay what they were.
+    """
+    if text.isascii():
+        return text.encode("ascii")
+    return "".join(one if one.isascii() else _letters(ord(one), len(one.encode("utf-8"))) for one in text).encode()
+
+
+def _letters(number: int, length: int) -> str:
+    # As many values as there are characters of that length in UTF-8: different characters stay different.
+    found = ""
+    for _ in range(length):
+        number, digit = divmod(number, len(ascii_letters))
+        found += ascii_letters[digit]
+    return found
 
 
 @lru_cache(maxsize=1)
