@@ -106,6 +106,19 @@ async def find_candidate(store: Store, signature: str) -> Candidate | None:
     return named[0] if named else next((c for c in every if c.signature.startswith(signature) and signature), None)
 
 
+async def family_of(store: Store, workflow: str) -> Candidate:
+    """A workflow with those that are it with optional steps left out, or that it is itself; whatever its counts."""
+    counts = await store.runs.workflows()
+    family = next((f for f in _families(counts) if any(part.workflow == workflow for part in f)), None)
+    if family is None:
+        return Candidate(signature_of(workflow), (workflow,), "", 0, 0, None)
+    # The tool stays one of its own workflow, which comes first.
+    names = [workflow, *(part.workflow for part in family if part.workflow != workflow)]
+    runs, successes = sum(part.runs for part in family), sum(part.successes for part in family)
+    goal = max(family, key=lambda part: part.last_at).goal
+    return Candidate(signature_of(workflow), tuple(names), goal, runs, successes, None)
+
+
 async def runs_of(store: Store, candidate: Candidate) -> list[RunRecord]:
     """The successful runs of a candidate with their steps."""
     records: list[RunRecord] = []

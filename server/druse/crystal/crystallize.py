@@ -10,7 +10,7 @@ import ast
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from druse.crystal.candidates import Candidate, find_candidate, runs_of
+from druse.crystal.candidates import Candidate, family_of, find_candidate, runs_of
 from druse.crystal.manifest import manifest_for, permissions_of, style_problems
 from druse.crystal.verification import ReplayResult, Verification, dry_run, replay_source, verify
 from druse.governance import Approvals
@@ -119,6 +119,32 @@ class Crystallizer:
             return Report("refused", "replay", verification.failure, induction, verification)
         inputs = bind(induction, runs[-1]) or {}
         return await self._propose(candidate, records, induction, verification, specs, inputs, caller)
+
+    async def improve(self, name: str, caller: Caller, *, propose: bool = True) -> Report:
+        """The next version of a tool in service, made of its runs and of those it did not fit. Raises NotFound.
+
+        Status `suggested` where it is not to be proposed, `refused` where nothing better can be made.
+        """
+        serving = [r for r in await self._store.tools.versions(name) if r.status is VersionStatus.ACTIVE]
+        if not serving:
+            raise NotFound(f'Cannot improve {name!r}: no such tool is in service. See "druse tools list".')
+        family = await family_of(self._store, serving[0].workflow)
+        records = await runs_of(self._store, family)
+        runs = [record.run for record in records]
+        specs = await self._specs(sorted({step.tool for run in runs for step in run.steps}))
+        induction = replace(induce(runs, specs=specs, name=name), name=name)
+        if not induction.source:
+            return Report("refused", "induce", "; ".join(induction.reasons), induction)
+        problem = await self._stage_problem(induction.source)
+        if problem:
+            return Report("failed", problem[0], problem[1], induction)
+        verification = await verify(self._host, runs, induction, specs)
+        if not verification.passed:
+            return Report("refused", "replay", verification.failure, induction, verification)
+        if not propose:
+            return Report("suggested", "replay", f"{len(runs)} runs are reproduced", induction, verification)
+        inputs = bind(induction, runs[-1]) or {}
+        return await self._propose(family, records, induction, verification, specs, inputs, caller)
 
     async def propose_source(
         self, name: str, source: str, description: str, records: Sequence[RunRecord], caller: Caller

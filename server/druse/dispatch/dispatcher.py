@@ -28,8 +28,8 @@ class Calls(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """The best of what is known for a goal."""
+class Known:
+    """The best of what is known for a goal: a tool in service, or what recorded runs teach."""
 
     match: Match
     tool: ToolVersion | None = None
@@ -108,10 +108,14 @@ class Dispatcher:
             answer["next"] = "Work with run_tool (find_tools finds more), then call report_outcome with this run_id."
         return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
 
-    def _can_follow(self, found: _Found) -> bool:
+    async def known(self, goal: str, given: Mapping[str, Json]) -> Known:
+        """The best of what is known for a goal; opens no run and calls nothing."""
+        return await self._best(goal, given)
+
+    def _can_follow(self, found: Known) -> bool:
         return found.induction is not None and not found.match.missing and len(found.records) >= self._follow_runs
 
-    async def _best(self, goal: str, given: Mapping[str, Json]) -> _Found:
+    async def _best(self, goal: str, given: Mapping[str, Json]) -> Known:
         """The tool or the recorded runs that fit best; an approved tool wins."""
         best = self._best_tool(goal, given)
         if best.tool is not None and not best.match.missing and best.match.confidence >= CRYSTALLIZED_FROM:
@@ -121,12 +125,12 @@ class Dispatcher:
             return replace(best, records=recorded.records)
         return recorded
 
-    async def _best_recorded(self, goal: str, given: Mapping[str, Json]) -> _Found:
+    async def _best_recorded(self, goal: str, given: Mapping[str, Json]) -> Known:
         """What recorded runs say: first those whose goal has the same shape, else what their workflows teach."""
         same = await self._store.runs.of_shape(shape_of(self._recorder.handles.mask_text(goal)))
         if same:
             return await self._recorded(goal, given, same)
-        best = _Found(Match(0.0, exact=False))
+        best = Known(Match(0.0, exact=False))
         counts = [count for count in await self._store.runs.workflows() if count.successes >= 2]
         for count in sorted(counts, key=lambda count: -count.last_at)[:_WORKFLOWS_TRIED]:
             induction, records = await self._learned(count.workflow)
@@ -135,7 +139,7 @@ class Dispatcher:
             match = match_goal(goal, _taught_by(induction, records), given)
             if match.confidence > best.match.confidence:
                 followed = induction if induction.status == "induced" else None
-                best = _Found(match, None, followed, tuple(records))
+                best = Known(match, None, followed, tuple(records))
         return best
 
     async def _learned(self, workflow: str) -> tuple[Induction, list[RunRecord]]:
@@ -147,30 +151,30 @@ class Dispatcher:
             self._inductions[workflow] = (key, induce([record.run for record in records]))
         return self._inductions[workflow][1], records
 
-    def _best_tool(self, goal: str, given: Mapping[str, Json]) -> _Found:
+    def _best_tool(self, goal: str, given: Mapping[str, Json]) -> Known:
         """The approved tool that fits; none where two fit equally well, for then nobody knows which is meant."""
         matches = [(match_goal(goal, _taught(version), given), version) for version in self._shelf.active.values()]
         ranked = sorted(matches, key=lambda item: (bool(item[0].missing), -item[0].confidence, item[1].name))
         if not ranked:
-            return _Found(Match(0.0, exact=False))
+            return Known(Match(0.0, exact=False))
         (first, tool), *others = ranked
         rival = next((match for match, _ in others if not match.missing and match.confidence >= first.confidence), None)
         if rival is not None and not first.missing and first.confidence > 0:
-            return _Found(replace(first, confidence=0.0, why="two tools fit these words equally well"))
-        return _Found(first, tool=tool)
+            return Known(replace(first, confidence=0.0, why="two tools fit these words equally well"))
+        return Known(first, tool=tool)
 
-    async def _recorded(self, goal: str, given: Mapping[str, Json], records: Sequence[RunRecord]) -> _Found:
+    async def _recorded(self, goal: str, given: Mapping[str, Json], records: Sequence[RunRecord]) -> Known:
         """What runs with the very same shape of goal say: one workflow, or none if they differ."""
         workflows = {record.workflow for record in records if record.workflow}
         latest = records[0].workflow
         induction, full = await self._learned(latest)
         if len(workflows) != 1:
             # The same words led to different work: that is a guide, no program.
-            return _Found(Match(0.8, exact=False, why="runs of this goal differ"), records=tuple(full))
+            return Known(Match(0.8, exact=False, why="runs of this goal differ"), records=tuple(full))
         if not induction.source or induction.status != "induced":
-            return _Found(Match(0.9, exact=True, why="; ".join(induction.reasons)), records=tuple(full))
+            return Known(Match(0.9, exact=True, why="; ".join(induction.reasons)), records=tuple(full))
         match = match_goal(goal, _taught_by(induction, full), given)
-        return _Found(replace(match, confidence=max(match.confidence, 0.9)), None, induction, tuple(full))
+        return Known(replace(match, confidence=max(match.confidence, 0.9)), None, induction, tuple(full))
 
     async def _crystallized(
         self, answer: JsonObject, tool: ToolVersion, match: Match, caller: Caller, progress: Progress | None
@@ -223,7 +227,7 @@ class Dispatcher:
         approval = result.outcome.approval_id if result.outcome else ""
         return Outcome(OutcomeStatus.DIVERGED, data=answer, message=reason, kind="diverged", approval_id=approval)
 
-    async def _preview(self, answer: JsonObject, mode: Mode, found: _Found) -> Outcome:
+    async def _preview(self, answer: JsonObject, mode: Mode, found: Known) -> Outcome:
         """What a dispatch with these words does, without doing it."""
         answer["dry_run"] = True
         if mode is Mode.CRYSTALLIZED and found.tool is not None:

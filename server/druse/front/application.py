@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from druse.capabilities import Capabilities, Workbench
 from druse.crystal import Crystallizer, CrystalProvider, Report, Shelf, VersionFiles, candidates, signature_of, watch
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
@@ -33,6 +34,7 @@ from druse.model import (
     Outcome,
     OutcomeStatus,
     Progress,
+    Source,
     ToolSpec,
     UpstreamFailure,
     digest_text,
@@ -145,7 +147,10 @@ class Application:
         self.crystal = CrystalProvider(
             base.shelf, host, base.store, specs=self.specs_of, clock=time.time, trust=base.approvals.trust
         )
-        self.registry = Registry([LocalTools(base.workspace.root, decide=self._decide), self.crystal, upstreams])
+        self.capabilities = Capabilities()
+        local = LocalTools(base.workspace.root, decide=self._decide)
+        # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
+        self.registry = Registry([local, self.capabilities, self.crystal, upstreams])
         self.router = Router(
             self.registry,
             decide=self._decide,
@@ -165,6 +170,13 @@ class Application:
             host,
             find=lambda goal: self.find(goal, limit=6),
             follow_runs=base.config.knobs.candidate_runs,
+        )
+        self.capabilities.furnish(
+            Workbench(
+                self,
+                *(base.store, base.audit, base.approvals, base.recorder, base.shelf, base.rules, host, self.registry),
+                *(self.router, self.dispatcher, self.skills, self.crystallizer, time.time, _new_id),
+            )
         )
 
     # what the wire needs
@@ -235,12 +247,16 @@ class Application:
 
     # use cases
 
+    async def connect_all(self) -> None:
+        """Connect every server once, so that its tools are known."""
+        if any(not part["connected"] for part in self.upstreams.status()):
+            await self.upstreams.connect()
+
     async def find(
         self, query: str, *, kind: str | None = None, limit: int = 8, detail: str = "schema"
     ) -> list[JsonObject]:
         """Tools, skills and past runs that fit a query. Connects every server once."""
-        if any(not part["connected"] for part in self.upstreams.status()):
-            await self.upstreams.connect()
+        await self.connect_all()
         if self._finder_stale:
             records = await self.base.store.runs.list(status="success", limit=500)
             goals = {
@@ -282,13 +298,16 @@ class Application:
 
     async def report(self, run_id: str, caller: Caller, *, success: bool, note: str = "") -> Outcome:
         """How a run went; tells once when its workflow has become a candidate (seed id H-35)."""
-        closed = await self.base.recorder.close(run_id, success=success, note=note)
+        counts = success or not await self._surroundings_failed(run_id)
+        closed = await self.base.recorder.close(run_id, success=success, note=note, counts=counts)
         if closed.changed:
             await self.base.audit.record("run.reported", run_id, caller, {"success": success})
         self._finder_stale = True
         answer: JsonObject = {"run_id": run_id, "status": str(closed.status), "workflow": signature_of(closed.workflow)}
         if not closed.changed:
             answer["note"] = "this run had been reported before; nothing changed"
+        if closed.changed and not counts:
+            answer["note"] = "the surroundings failed, not the work: this counts neither for nor against anything"
         notice = await self._notice(closed.workflow) if closed.changed and success else ""
         if notice:
             answer["notice"] = notice
@@ -298,6 +317,20 @@ class Application:
         """Make a proposal of a workflow; where the trust level allows it, put the tool in service at once."""
         await self._spend_synthesis(caller)
         return await self._registered(await self.crystallizer.crystallize(signature, caller, name=name))
+
+    async def improve(self, tool: str, caller: Caller) -> Report:
+        """Propose the next version of a learned tool; where the trust level allows it, put it in service at once."""
+        await self._spend_synthesis(caller)
+        return await self._registered(await self.crystallizer.improve(tool, caller))
+
+    async def register(self, approval_id: str) -> Approval | None:
+        """Put a proposed tool in service where the trust level lets Druse; None where a person has to."""
+        granted = await self.base.approvals.grant(approval_id, Caller(CallerKind.JOB, client="druse"))
+        if granted is not None:
+            await self.base.shelf.reload()
+            await self.tools_changed()
+            self.base.shelf.files.touch()
+        return granted
 
     async def _spend_synthesis(self, caller: Caller) -> None:
         """Count an attempt to make a tool. Raises NotAllowed where self-programming is off or the quota is used up."""
@@ -315,12 +348,9 @@ class Application:
         """The report of a proposal, carried on by the trust level where that allows it."""
         if report.status != "proposed":
             return report
-        granted = await self.base.approvals.grant(report.approval_id, Caller(CallerKind.JOB, client="druse"))
+        granted = await self.register(report.approval_id)
         if granted is None:
             return report
-        await self.base.shelf.reload()
-        await self.tools_changed()
-        self.base.shelf.files.touch()
         level = self.base.rules.trust_level
         message = f"{granted.details['name']} is in service by trust level {level}; it rolls back if it keeps failing."
         return replace(report, status="registered", message=message)
@@ -333,6 +363,10 @@ class Application:
         return {name: entries[name].spec for name in names if name in entries}
 
     async def _propose(self, arguments: JsonObject, caller: Caller) -> Outcome:
+        name = str(arguments["name"])
+        held = self.registry.entries().get(name)
+        if name in self._surface or (held is not None and held.spec.source is not Source.CRYSTAL):
+            raise Invalid(f"Cannot propose {name}: another tool has that name. Choose a name of its own.", where="name")
         listed = arguments.get("run_ids")
         records = [await self.base.store.runs.get(str(i)) for i in (listed if isinstance(listed, list) else [])]
         known = [record for record in records if record is not None]
@@ -353,6 +387,10 @@ class Application:
         return Outcome(
             status, message=report.message, kind=report.status, approval_id=report.approval_id, details=report.as_dict()
         )
+
+    async def _surroundings_failed(self, run_id: str) -> bool:
+        record = await self.base.store.runs.get(run_id)
+        return record is not None and (await self.capabilities.teaching.diagnosis(record)).environment
 
     async def _notice(self, workflow: str) -> str:
         found: Candidate | None = next((c for c in await self.candidates() if workflow in c.workflows), None)

@@ -13,10 +13,11 @@ from druse.governance.proofs import check_proof, prove_entry, prove_growth
 from druse.governance.quotas import Quotas
 from druse.governance.rules import Rules, rules_of
 from druse.governance.signing import SigningKey
-from druse.governance.trust import Action, allowed
+from druse.governance.trust import SECURITY, Action, allowed
 from druse.store.approvals import Approval
 
 __all__ = [
+    "SECURITY",
     "Action",
     "Adoption",
     "Approval",

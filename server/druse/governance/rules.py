@@ -18,7 +18,7 @@ from typing import cast
 
 from druse.governance.policy import Content, first_content, gains, in_force, restricted
 from druse.governance.signing import SigningKey
-from druse.governance.trust import HIGHEST, Action, allowed
+from druse.governance.trust import HIGHEST, PROPOSING, Action, allowed
 from druse.model import Caller, Decision, Invalid, JsonObject, ToolSpec, Verdict, canonical
 from druse.permissions import decide
 from druse.settings import Config, Workspace, load_config
@@ -76,6 +76,8 @@ class Rules:
         """The one decision function, under the rules in force at this moment."""
         self.refresh()
         decision = decide(self.config.policy, tool, arguments, spec=spec, caller=caller)
+        if spec is not None and spec.action and not decision.rule and not self.problem:
+            return self._by_trust(Action(spec.action), decision)
         if decision.verdict is not Verdict.ASK or not self.waiting:
             return decision
         wanted = decide(self.wanted.policy, tool, arguments, spec=spec, caller=caller)
@@ -83,6 +85,20 @@ class Rules:
             return decision
         waits = f'the rule {wanted.rule} in {wanted.origin} waits for a person: "druse policy approve"'
         return replace(decision, why=waits, how_to_allow="")
+
+    def _by_trust(self, action: Action, decision: Decision) -> Decision:
+        """What the trust level says of a capability that no rule speaks of."""
+        block = self.config.self_programming
+        # Transformations come here only with code that the sandbox gives nothing.
+        verdict = allowed(self.trust_level, action, enabled=block.enabled, permissions=0)
+        if verdict is Verdict.DENY:
+            return Decision(verdict, "enabled = false", "[self_programming]", "self-programming is off")
+        if verdict is Verdict.ALLOW:
+            return Decision(verdict, f"(trust level {self.trust_level})", "[self_programming]")
+        if action in PROPOSING:
+            return Decision(Verdict.ALLOW, "(it only proposes)", "[self_programming]")
+        why = f"at trust level {self.trust_level} a person is asked before Druse may {action}"
+        return replace(decision, why=why)
 
     def refresh(self) -> None:
         """Take up what changed in the files since the last look."""

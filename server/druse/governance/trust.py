@@ -8,7 +8,8 @@
 | register   | put a proved tool in service; it rolls back when it fails      | 3 |
 | execute    | count that tool as approved, with everything it calls          | 4 |
 
-Deny rules and explicit ask rules hold at every level. A level comes into force only as a person approved it.
+A capability that synthesizes or registers may be called at every level: below level 3 it ends in a request for
+approval. Deny rules and explicit ask rules hold at every level. A level comes into force only as a person approved it.
 """
 
 from __future__ import annotations
@@ -29,6 +30,16 @@ class Action(StrEnum):
     REGISTER = "register"
     EXECUTE = "execute"
 
+
+SECURITY = {
+    Action.INTROSPECT: "low",
+    Action.TRANSFORM: "low",
+    Action.SYNTHESIZE: "high",
+    Action.REGISTER: "medium",
+    Action.EXECUTE: "high",
+}  # the seed's classes (S-09); nothing but this table says which class a capability has
+
+PROPOSING = frozenset((Action.SYNTHESIZE, Action.REGISTER))
 
 _NEEDED = {
     Action.INTROSPECT: 1,

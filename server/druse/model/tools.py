@@ -41,6 +41,8 @@ class ToolSpec:
     upstream_name: str = ""  # the name on that server
     version: int | None = None  # crystallized tools
     alias: str = ""  # dotted id of a capability, e.g. planner.decompose
+    action: str = ""  # what a capability does to Druse itself, see `druse.governance.trust`
+    security: str = ""  # low, medium or high; follows from the action
     _schema_hash: list[str] = field(default_factory=list[str], init=False, repr=False, compare=False)  # once computed
 
     @property

@@ -72,7 +72,9 @@ class Finder:
         kind, _, name = found.partition(":")
         if kind == "tool":
             spec = self._tools[name]
-            shown: JsonObject = {"kind": "tool", "name": spec.name}
+            shown: JsonObject = {"kind": "tool", "name": spec.alias if spec.security else spec.name}
+            if spec.security:
+                shown["security"] = spec.security
             if detail == "signature":
                 shown["signature"] = signature_of(spec)
                 shown["description"] = spec.description[:200]

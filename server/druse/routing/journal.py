@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from druse.governance import Approvals, AuditChain
-from druse.model import Caller, CallerKind, Decision, JsonObject, NotAllowed, Outcome, Step, digest
+from druse.model import Caller, CallerKind, Decision, JsonObject, NotAllowed, Outcome, Source, Step, digest
 from druse.routing.router import Call
 from druse.store import Store, Transaction
 from druse.traces import Recorder
 
 # Steps of these belong to the caller's run; what a tool does inside is its own affair (and in the audit chain), and
-# what a person tries at the command line is no repeated work of an agent.
+# what a person tries at the command line is no repeated work of an agent. Nor is Druse looking at or changing itself.
 _RECORDED = (CallerKind.AGENT, CallerKind.CODE, CallerKind.REPLAY)
 
 
@@ -45,7 +45,8 @@ class CallJournal:
 
     async def finish(self, call: Call, cause: str, outcome: Outcome, step: Step) -> None:
         """The entry after the effect and the step of the run, together."""
-        run_id = await self._recorder.run_of(call.caller) if call.caller.kind in _RECORDED else ""
+        recorded = call.caller.kind in _RECORDED and call.spec.source is not Source.CAPABILITY
+        run_id = await self._recorder.run_of(call.caller) if recorded else ""
         payload: JsonObject = {
             "status": str(outcome.status),
             "result": digest(self._recorder.handles.mask(outcome.data)),

@@ -183,7 +183,7 @@ class Router:
                 step = Step(
                     tool=call.spec.name,
                     arguments=call.arguments,
-                    result=outcome.data,
+                    result=outcome.data if outcome.ok or outcome.data is not None else _told(outcome),
                     failed=not outcome.ok,
                     started_at=started,
                     duration_ms=(self._clock() - started) * 1000,
@@ -198,6 +198,11 @@ class Router:
             return await entry.provider.call(entry.spec, call.arguments, context)
         except DruseError as error:
             return _refused(OutcomeStatus.FAILED, error)
+
+
+def _told(outcome: Outcome) -> Json:
+    """What a failure without a result is recorded with, so that it can be told apart from others later."""
+    return {"error": {"kind": outcome.kind, "message": outcome.message[:2000]}}
 
 
 def _recorded_effect(call: Call) -> str:

@@ -11,6 +11,7 @@ from druse.store.audit import AuditRepository, AuditRow, RootRow
 from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.notices import NoticeRepository
+from druse.store.plans import ExecutedStep, Execution, PlanRepository, StoredPlan
 from druse.store.policies import Adopted, PolicyRepository
 from druse.store.runs import RunRecord, RunRepository, WorkflowCount
 from druse.store.skills import SkillCount, SkillRepository
@@ -20,6 +21,8 @@ __all__ = [
     "Adopted",
     "AuditRow",
     "Database",
+    "ExecutedStep",
+    "Execution",
     "RootRow",
     "RunRecord",
     "RunRepository",
@@ -28,6 +31,7 @@ __all__ = [
     "Store",
     "StoreBusy",
     "StoreFull",
+    "StoredPlan",
     "ToolRepository",
     "Transaction",
     "VersionRecord",
@@ -48,6 +52,7 @@ class Store:
         self.audit = AuditRepository(database)
         self.counters = CounterRepository(database)
         self.policies = PolicyRepository(database)
+        self.plans = PlanRepository(database)
 
     @classmethod
     @asynccontextmanager

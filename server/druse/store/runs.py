@@ -151,6 +151,24 @@ class RunRepository:
         )
         return [_record_of(row, (), ()) for row in rows]
 
+    async def results_of(self, tool: str, *, limit: int) -> list[Json]:
+        """The newest results of a tool in steps that went well, newest first, as they were stored: masked."""
+        rows = await self._database.all(
+            "SELECT tool, arguments, result, result_blob, failed, turn, started_at, duration_ms, effect FROM step"
+            " WHERE tool = ? AND failed = 0 ORDER BY started_at DESC LIMIT ?",
+            (tool, limit),
+        )
+        return [(await self._step(row)).result for row in rows]
+
+    async def using(self, tool: str, *, limit: int = 50) -> list[RunRecord]:
+        """The newest closed runs with a step of this tool, newest first."""
+        rows = await self._database.all(
+            f"SELECT {_RUN} FROM run WHERE status != 'open' AND id IN (SELECT run_id FROM step WHERE tool = ?)"
+            " ORDER BY opened_at DESC, id LIMIT ?",
+            (tool, limit),
+        )
+        return [await self._record(row) for row in rows]
+
     async def workflows(self) -> list[WorkflowCount]:
         """Every workflow that has closed runs, with its counts."""
         rows = await self._database.all(

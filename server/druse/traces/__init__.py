@@ -1,5 +1,6 @@
 """Recording of runs, secret handles, goal shapes."""
 
+from druse.traces.observed import Difference, differences, schema_of
 from druse.traces.recorder import IDLE_SECONDS, Closed, Recorder
 from druse.traces.secrets import HANDLE, SecretHandles, is_secret_key
 from druse.traces.shapes import Slot, shape_of, slots_of
@@ -8,10 +9,13 @@ __all__ = [
     "HANDLE",
     "IDLE_SECONDS",
     "Closed",
+    "Difference",
     "Recorder",
     "SecretHandles",
     "Slot",
+    "differences",
     "is_secret_key",
+    "schema_of",
     "shape_of",
     "slots_of",
 ]

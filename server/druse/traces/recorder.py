@@ -106,9 +106,13 @@ class Recorder:
         note: str = "",
         cost: float | None = None,
         tokens: int | None = None,
+        counts: bool = True,
     ) -> Closed:
-        """Report how a run went. Reporting twice changes nothing. Raises NotFound for an unknown run."""
-        status = RunStatus.SUCCESS if success else RunStatus.FAILURE
+        """Report how a run went. Reporting twice changes nothing. Raises NotFound for an unknown run.
+
+        `counts` is False for a failure of the surroundings: then it is neither a success nor a failure (X-05).
+        """
+        status = RunStatus.SUCCESS if success else RunStatus.FAILURE if counts else RunStatus.UNFINISHED
         record = await self._store.runs.get(run_id)
         if record is None:
             raise NotFound(
@@ -143,10 +147,10 @@ class Recorder:
             await self._end_unreported(run_id, "closed after a pause, without report_outcome")
         return closed
 
-    async def mark(self, run_id: str, *, success: bool) -> None:
-        """A person's word on a run that ended without a report. Raises NotFound."""
+    async def mark(self, run_id: str, *, success: bool, counts: bool = True) -> None:
+        """A later word on a closed run; `counts` as in `close`. Raises NotFound."""
         record = await self._store.runs.get(run_id)
-        status = RunStatus.SUCCESS if success else RunStatus.FAILURE
+        status = RunStatus.SUCCESS if success else RunStatus.FAILURE if counts else RunStatus.UNFINISHED
         if record is None or not await self._store.runs.mark(run_id, status, self._workflow_key(record.run)):
             raise NotFound(f"Cannot mark run {run_id!r}: no closed run has that id. List them with druse traces list.")
 

@@ -1,0 +1,82 @@
+"""What the capabilities work with: one workspace, put together by the application."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from druse.crystal import Candidate, Crystallizer, Report, Shelf
+from druse.dispatch import Dispatcher
+from druse.governance import Approval, Approvals, AuditChain, Rules
+from druse.model import Caller, Json, JsonObject, Outcome, OutcomeStatus, ToolSpec
+from druse.routing import Registry, Router
+from druse.runtime import SandboxHost
+from druse.skills import SkillLibrary
+from druse.store import Store
+from druse.traces import Recorder
+
+
+class Desk(Protocol):
+    """The use cases of the application."""
+
+    async def call(self, name: str, arguments: Json, caller: Caller) -> Outcome:
+        """One call through the router; its server is connected first."""
+        ...
+
+    async def connect_all(self) -> None:
+        """Connect every server once, so that its tools are known."""
+        ...
+
+    async def specs_of(self, names: Sequence[str]) -> Mapping[str, ToolSpec]:
+        """The tools of these names."""
+        ...
+
+    async def report(self, run_id: str, caller: Caller, *, success: bool, note: str = "") -> Outcome:
+        """How a run went."""
+        ...
+
+    async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
+        """Propose, or at level 3 register, a tool made of a workflow."""
+        ...
+
+    async def improve(self, tool: str, caller: Caller) -> Report:
+        """Propose, or at level 3 register, the next version of a learned tool."""
+        ...
+
+    async def register(self, approval_id: str) -> Approval | None:
+        """Put a proposed tool in service where the trust level lets Druse; None where it does not."""
+        ...
+
+    async def candidates(self) -> list[Candidate]:
+        """Workflows ready to become tools."""
+        ...
+
+
+@dataclass(slots=True)
+class Workbench:
+    """Everything the handlers use."""
+
+    desk: Desk
+    store: Store
+    audit: AuditChain
+    approvals: Approvals
+    recorder: Recorder
+    shelf: Shelf
+    rules: Rules
+    host: SandboxHost
+    registry: Registry
+    router: Router
+    dispatcher: Dispatcher
+    skills: SkillLibrary
+    crystallizer: Crystallizer
+    clock: Callable[[], float]
+    new_id: Callable[[], str]
+
+
+Handler = Callable[[JsonObject, Caller], Awaitable[Outcome]]
+
+
+def ok(payload: JsonObject) -> Outcome:
+    """A finished call with an object as its result."""
+    return Outcome(OutcomeStatus.OK, data=payload, structured=payload)

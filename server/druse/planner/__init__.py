@@ -1,0 +1,29 @@
+"""Plans as data: made of what was recorded, validated, carried out through the router."""
+
+from druse.planner.decomposition import LIKELY, Capability, Intent, decompose, parts_of, ranked, words_of
+from druse.planner.execution import Conductor, Stopped
+from druse.planner.generation import plan_of, plan_of_intents
+from druse.planner.plans import PLAN_SCHEMA, calls_in, depth_of, plan_hash, references, steps_of
+from druse.planner.validation import Issue, issues_of
+
+__all__ = [
+    "LIKELY",
+    "PLAN_SCHEMA",
+    "Capability",
+    "Conductor",
+    "Intent",
+    "Issue",
+    "Stopped",
+    "calls_in",
+    "decompose",
+    "depth_of",
+    "issues_of",
+    "parts_of",
+    "plan_hash",
+    "plan_of",
+    "plan_of_intents",
+    "ranked",
+    "references",
+    "steps_of",
+    "words_of",
+]
