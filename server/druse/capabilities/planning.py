@@ -302,11 +302,12 @@ def report_outcome(status: str, data: JsonObject, message: str, approval_id: str
     """The report of a proposal as the end of a call."""
     if status == "registered":
         return ok(data)
+    details = {key: value for key, value in data.items() if key not in ("status", "message")}
     if status == "proposed":
         return Outcome(
-            OutcomeStatus.PENDING, message=message, kind="needs_approval", approval_id=approval_id, details=data
+            OutcomeStatus.PENDING, message=message, kind="needs_approval", approval_id=approval_id, details=details
         )
-    return Outcome(OutcomeStatus.INVALID, message=message, kind=status, details=data)
+    return Outcome(OutcomeStatus.INVALID, message=message, kind=status, details=details)
 
 
 def diff(before: JsonObject, after: JsonObject) -> str:
