@@ -56,7 +56,7 @@ async def called(
         return decide(policy, spec.name, given, spec=spec, caller=caller)
 
     router = Router(
-        Registry([LocalTools(workspace)]),
+        Registry([LocalTools(workspace, decide=decided)]),
         decide=decided,
         consent=NoConsent(),
         journal=Journal(between),
@@ -258,3 +258,28 @@ async def test_the_tools_answer_as_before(workspace: Path) -> None:
 
     assert glob.data == {"files": ["notes.md"]}
     assert grep.data == {"matches": [{"file": "notes.md", "line": 1, "text": "beta"}]}
+
+
+@pytest.mark.parametrize("kind", ["deny", "ask"])
+@pytest.mark.parametrize("pattern", ["TOKEN", "TO[K]EN"])
+async def test_a_search_does_not_tell_of_files_that_a_rule_keeps_back(workspace: Path, kind: str, pattern: str) -> None:
+    """Else a search of the folder above is the way around every rule on a file."""
+    (workspace / "src" / ".env").write_text("TOKEN=1\n")
+    (workspace / "src" / "ok.txt").write_text("TOKEN\n")
+    deny, ask = (["Read(.env)"], []) if kind == "deny" else ([], ["Read(**/.env)"])
+
+    wide = await called(workspace, "Grep", {"pattern": pattern}, deny=deny, ask=ask)
+    names = await called(workspace, "Glob", {"pattern": "src/[.o]*"}, deny=deny, ask=ask)
+    exact = await called(workspace, "Grep", {"pattern": pattern, "path": "src/.env"}, deny=deny, ask=ask)
+
+    assert wide.data == {"matches": [{"file": "src/ok.txt", "line": 1, "text": "TOKEN"}]}
+    assert names.data == {"files": ["src/ok.txt"]}
+    assert not exact.ok
+
+
+async def test_a_search_inside_a_folder_of_credentials_leaves_them_out(workspace: Path) -> None:
+    (workspace / "home" / ".ssh").mkdir(parents=True)
+    (workspace / "home" / ".ssh" / "id_ed25519").write_text("KEY\n")
+    found = await called(workspace, "Grep", {"pattern": "KEY"})
+
+    assert found.data == {"matches": []}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from druse.localtools.files import read_text, resolve, write_text
-from druse.localtools.search import glob_files, grep_files
+from druse.localtools.search import Shows, glob_files, grep_files
 from druse.localtools.shell import run_command
 from druse.localtools.web import DEFAULT_BYTES, DEFAULT_SECONDS, MOST_BYTES, Web
 from druse.model import (
@@ -185,20 +185,34 @@ class LocalTools:
 
     async def _glob(self, arguments: JsonObject, context: CallContext) -> Outcome:
         root = self._place(arguments.get("path"), context)
-        found = await asyncio.to_thread(glob_files, str(arguments["pattern"]), root)
+        shows = self._shown(root, context)
+        found = await asyncio.to_thread(glob_files, str(arguments["pattern"]), root, shows=shows)
         return Outcome(OutcomeStatus.OK, data=_noted({"files": list[Json](found.files)}, found.note))
 
     async def _grep(self, arguments: JsonObject, context: CallContext) -> Outcome:
         glob = arguments.get("glob")
+        root = self._place(arguments.get("path"), context)
         found = await asyncio.to_thread(
             grep_files,
             str(arguments["pattern"]),
-            self._place(arguments.get("path"), context),
+            root,
+            shows=self._shown(root, context),
             glob=glob if isinstance(glob, str) else "",
             ignore_case=bool(arguments.get("ignore_case")),
         )
         matches: list[Json] = [dict[str, Json](match) for match in found.matches]
         return Outcome(OutcomeStatus.OK, data=_noted({"matches": matches}, found.note))
+
+    def _shown(self, root: Path, context: CallContext) -> Shows:
+        """Whether a search tells of a file: what a rule denies or asks about is left out of searches above it."""
+
+        def shows(relative: str) -> bool:
+            if self._decide is None or not relative:
+                return True  # the file itself is what was decided
+            found = self._decide(_READ, {"file_path": str(root / relative)}, context.caller)
+            return found.verdict is Verdict.ALLOW or (found.verdict is Verdict.ASK and not found.rule)
+
+        return shows
 
     async def _fetch(self, arguments: JsonObject, context: CallContext) -> Outcome:
         size, timeout = arguments.get("max_bytes"), arguments.get("timeout")
@@ -238,7 +252,7 @@ class LocalTools:
         return Path(decided) if decided else resolve(text, self._workspace)
 
 
-_FETCH = next(spec for spec in SPECS if spec.name == "WebFetch")
+_READ, _FETCH = (next(spec for spec in SPECS if spec.name == name) for name in ("Read", "WebFetch"))
 
 
 def _noted(data: JsonObject, note: str) -> JsonObject:

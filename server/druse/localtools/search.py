@@ -35,6 +35,7 @@ _MEMORY = 512 * 1024 * 1024
 _SKIPPED = frozenset((".git", ".druse", ".venv", "node_modules", "__pycache__", ".hg", ".svn"))
 _PLAIN = re.compile(r"[\w\s!\"#%&',/:;<=>@`~-]*")  # nothing that means something in a regular expression
 
+Shows: TypeAlias = Callable[[str], bool]
 _Matcher: TypeAlias = Callable[[bytes, int], list[list[Any]]]
 
 
@@ -47,8 +48,16 @@ class Search:
     note: str = ""
 
 
-def glob_files(pattern: str, root: Path, *, seconds: float = _SECONDS) -> Search:
-    """Files under `root` whose path relative to it fits a pattern with `*`, `**`, `?` and `[...]`, newest first."""
+def everything(_: str) -> bool:
+    """Where no rule keeps a file back."""
+    return True
+
+
+def glob_files(pattern: str, root: Path, *, shows: Shows = everything, seconds: float = _SECONDS) -> Search:
+    """Files under `root` whose path relative to it fits a pattern with `*`, `**`, `?` and `[...]`, newest first.
+
+    `shows` is asked for each file (its path relative to the root) before it is named.
+    """
     fits = path_filter(pattern)
     found: list[tuple[float, str]] = []
     search = Search()
@@ -60,16 +69,28 @@ def glob_files(pattern: str, root: Path, *, seconds: float = _SECONDS) -> Search
         except TimeoutError:
             search.note = f"stopped after {seconds:.0f} s; name a smaller folder"
     found.sort()
-    search.files = [relative for _, relative in found[:MAX_MATCHES]]
-    if len(found) > MAX_MATCHES:
-        search.note = search.note or f"the newest {MAX_MATCHES} of {len(found)}"
+    for _, relative in found:
+        if len(search.files) == MAX_MATCHES:
+            search.note = search.note or f"the newest {MAX_MATCHES}"
+            break
+        if shows(relative):
+            search.files.append(relative)
     return search
 
 
 def grep_files(
-    pattern: str, root: Path, *, glob: str = "", ignore_case: bool = False, seconds: float = _SECONDS
+    pattern: str,
+    root: Path,
+    *,
+    glob: str = "",
+    ignore_case: bool = False,
+    shows: Shows = everything,
+    seconds: float = _SECONDS,
 ) -> Search:
-    """Lines that match a regular expression: file, line number, text. Raises Invalid for a bad or endless pattern."""
+    """Lines that match a regular expression: file, line number, text. Raises Invalid for a bad or endless pattern.
+
+    `shows` is asked for each file with a match (its path relative to the root) before a word of it is told.
+    """
     until = time.monotonic() + seconds
     fits = path_filter(glob if "/" in glob else f"**/{glob}") if glob else None
     search = Search()
@@ -80,7 +101,10 @@ def grep_files(
     ):
         try:
             for data, relative in _contents(descriptor, name, fits, until):
-                for number, line in matcher(data, MAX_MATCHES - len(search.matches)):
+                lines = matcher(data, MAX_MATCHES - len(search.matches))
+                if lines and not shows("" if name else relative):
+                    continue
+                for number, line in lines:
                     search.matches.append({"file": relative, "line": number, "text": line})
                 if len(search.matches) >= MAX_MATCHES:
                     search.note = f"the first {MAX_MATCHES} matches"
