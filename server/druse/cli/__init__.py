@@ -15,6 +15,7 @@ _COMMANDS: dict[str, str] = {
     "candidates": "druse.cli.crystal:candidates_command",
     "crystallize": "druse.cli.crystal:crystallize",
     "dispatch": "druse.cli.work:dispatch",
+    "doctor": "druse.cli.doctor:doctor",
     "find": "druse.cli.work:find",
     "init": "druse.cli.project:init",
     "permissions": "druse.cli.permissions:permissions",

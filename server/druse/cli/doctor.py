@@ -1,0 +1,260 @@
+"""`druse doctor`: what could keep Druse from working here, each finding with what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import re
+import shutil
+import stat
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from druse import __version__
+from druse.cli.output import emit, finish, json_option, workspace_here
+from druse.model import DruseError, StoreDamaged
+from druse.settings import Workspace
+
+_HANDSHAKE_SECONDS = 30.0
+# What all known clients accept as the name of a tool.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at. `status`: ok, warning (works, but look at it), problem (does not work)."""
+
+    check: str
+    status: str
+    detail: str
+    do: str = ""
+
+
+@click.command()
+@click.option("--no-start", is_flag=True, help="Leave out the start of a server in a second process.")
+@json_option
+def doctor(no_start: bool, as_json: bool) -> None:
+    """Look at interpreter, configuration, state, servers, sandbox and the start of a server, as a client would.
+
+    Exits with 1 if anything does not work; warnings alone exit with 0.
+    """
+    findings: list[Finding] = finish(_examine(start=not no_start), as_json=as_json)
+    data = {
+        "ok": all(finding.status != "problem" for finding in findings),
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+    def text() -> str:
+        marks = {"ok": "ok      ", "warning": "warning ", "problem": "PROBLEM "}
+        lines: list[str] = []
+        for finding in findings:
+            lines.append(f"{marks[finding.status]} {finding.check:12} {finding.detail}")
+            if finding.do and finding.status != "ok":
+                lines.append(f"{'':21} {finding.do}")
+        return "\n".join(lines)
+
+    emit(data, as_json=as_json, render=text)
+    raise SystemExit(0 if data["ok"] else 1)
+
+
+async def _examine(*, start: bool) -> list[Finding]:
+    workspace = workspace_here()
+    checks: list[tuple[str, Callable[[Workspace], Awaitable[list[Finding]]]]] = [
+        ("interpreter", _interpreter),
+        ("config", _config),
+        ("state", _state),
+        ("servers", _servers),
+        ("sandbox", _sandbox),
+    ]
+    if start:
+        checks.append(("start", _start))
+    found: list[Finding] = []
+    for name, check in checks:
+        try:
+            found += await check(workspace)
+        except DruseError as error:
+            found.append(Finding(name, "problem", str(error), "Correct what the message names."))
+        except OSError as error:
+            found.append(Finding(name, "problem", str(error), "Check the file and its permissions."))
+    return found
+
+
+async def _interpreter(_: Workspace) -> list[Finding]:
+    place = f"Druse {__version__}, Python {platform.python_version()} at {sys.executable}"
+    if not Path(sys.executable).is_absolute():
+        return [Finding("interpreter", "warning", place, "Start Druse with an absolute path in the client's settings.")]
+    return [Finding("interpreter", "ok", place)]
+
+
+async def _config(workspace: Workspace) -> list[Finding]:
+    from druse.settings import load_config
+
+    config = load_config(workspace)
+    policy = config.policy
+    counts = f"{len(policy.allow)} allow, {len(policy.ask)} ask, {len(policy.deny)} deny"
+    where = str(workspace.config) if workspace.config.exists() else "no config.toml: every call is asked for"
+    found = [Finding("config", "ok", f"{counts} ({where})")]
+    if any(rule.tool == "Bash" and rule.bare for rule in policy.allow):
+        told = "the rule Bash allows every command, so an agent has your account"
+        found.append(Finding("config", "warning", told, "Name the programs instead, for example Bash(git:*)."))
+    return found
+
+
+async def _state(workspace: Workspace) -> list[Finding]:
+    if not workspace.database.exists():
+        return [Finding("state", "ok", "no state yet; the first start makes it")]
+    from druse.front.application import open_base
+
+    found: list[Finding] = []
+    for path in (workspace.state, workspace.keys, *sorted(workspace.keys.glob("*"))):
+        if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+            change = f"chmod {'700' if path.is_dir() else '600'} {path}"
+            found.append(Finding("state", "warning", f"{path} can be read by others", change))
+    async with open_base(workspace) as base:
+        try:
+            verified = await base.audit.verify()
+            found.append(Finding("state", "ok", f"audit chain intact, {verified.entries} entries"))
+        except StoreDamaged as error:
+            found.append(Finding("state", "problem", str(error), "See druse audit verify."))
+        waiting = [f"{approval.title}" for approval in await base.approvals.list(open_only=True)]
+        if waiting:
+            found.append(Finding("state", "warning", f"{len(waiting)} approvals wait: {waiting[0]}", "druse approvals"))
+        if base.rules.waiting:
+            edit = f"{len(base.rules.waiting)} edits of the rules are not in force"
+            found.append(Finding("state", "warning", edit, "Read them with druse policy, then druse policy approve."))
+        found += [Finding("tools", "problem", text, "See druse tools.") for text in base.shelf.problems.values()]
+    return found
+
+
+async def _servers(workspace: Workspace) -> list[Finding]:
+    from druse.upstream import read_servers
+
+    found = list(_secrets_by_value(workspace.servers))
+    for entry in read_servers(workspace.servers, os.environ):
+        problem = entry.problem or ""
+        if not problem and entry.command and shutil.which(entry.command, path=_search_path(entry.env)) is None:
+            problem = f"the program {entry.command!r} is not found"
+        if problem:
+            found.append(
+                Finding("servers", "problem", f"{entry.name}: {problem}", f"Correct it in {workspace.servers}.")
+            )
+        else:
+            found.append(Finding("servers", "ok", f"{entry.name}: {entry.command or entry.url}"))
+    return found or [Finding("servers", "ok", f"no upstream server in {workspace.servers}")]
+
+
+def _search_path(env: Any) -> str:
+    return str(dict(env).get("PATH") or os.environ.get("PATH", os.defpath))
+
+
+def _secrets_by_value(path: Path) -> Iterator[Finding]:
+    """Values in mcp.json that look like secrets and do not come from the environment."""
+    from druse.traces import is_secret_key
+
+    try:
+        listed = json.loads(path.read_text(encoding="utf-8")).get("mcpServers", {})
+    except (OSError, ValueError, AttributeError):
+        return
+    for name, entry in listed.items() if isinstance(listed, dict) else ():
+        for block in ("env", "headers"):
+            values = entry.get(block) if isinstance(entry, dict) else None
+            for key, value in values.items() if isinstance(values, dict) else ():
+                if isinstance(value, str) and "${" not in value and is_secret_key(str(key)):
+                    told = f"{name}: {block}.{key} holds a secret by value"
+                    yield Finding("servers", "warning", told, f'Write "${{{key}}}" and set it in the environment.')
+
+
+async def _sandbox(_: Workspace) -> list[Finding]:
+    from druse.runtime import SandboxHost
+
+    async with SandboxHost.open(ready=0) as host:
+        status = await host.self_test()
+    found: list[Finding] = []
+    told = f"tier {status.tier}, {sum(text.startswith('blocked') for text in status.probes.values())} probes stopped"
+    if status.tier == "T0":
+        advice = "Code in the sandbox may only read here. See docs/sandbox.md, or set unconfined_effects = true."
+        found.append(Finding("sandbox", "warning", told, advice))
+    else:
+        found.append(Finding("sandbox", "ok", told))
+    for name, text in (*status.layers.items(), *status.probes.items()):
+        if text != "active" and not text.startswith("blocked"):
+            found.append(Finding("sandbox", "warning", f"{name}: {text}", "See docs/sandbox.md for what this means."))
+    return found
+
+
+async def _start(workspace: Workspace) -> list[Finding]:
+    """Start `druse serve` as a client does: what stands on its stdout, in both eras, and how long it takes."""
+    first, took = await _first_line(workspace)
+    try:
+        pure = json.loads(first).get("jsonrpc") == "2.0"
+    except (ValueError, AttributeError):
+        pure = False
+    if not pure:
+        told = f"the first line on stdout is no JSON-RPC: {first[:120]!r}"
+        return [Finding("start", "problem", told, "Nothing but the protocol may write there; see the server's stderr.")]
+    found = [Finding("start", "ok", f"{took * 1000:.0f} ms to the answer of initialize, stdout is pure")]
+    for mode, era in (("legacy", "handshake"), ("auto", "modern")):
+        found.append(await _listed(workspace, mode, era))
+    return found
+
+
+async def _first_line(workspace: Workspace) -> tuple[str, float]:
+    hello = {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": "initialize",
+        "params": {
+            "protocolVersion": "2025-11-25",
+            "capabilities": {},
+            "clientInfo": {"name": "druse-doctor", "version": __version__},
+        },
+    }
+    began = time.perf_counter()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "druse", "serve"),
+        cwd=workspace.root,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        process.stdin.write(json.dumps(hello).encode() + b"\n")
+        async with asyncio.timeout(_HANDSHAKE_SECONDS):
+            line = await process.stdout.readline()
+        return line.decode("utf-8", "replace"), time.perf_counter() - began
+    except TimeoutError:
+        return "", time.perf_counter() - began
+    finally:
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(5):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+async def _listed(workspace: Workspace, mode: Any, era: str) -> Finding:
+    from mcp import Client, StdioServerParameters
+
+    server = StdioServerParameters(command=sys.executable, args=["-m", "druse", "serve"], cwd=workspace.root)
+    try:
+        async with asyncio.timeout(_HANDSHAKE_SECONDS), Client(server, mode=mode) as client:
+            tools = (await client.list_tools()).tools
+    except Exception as error:  # whatever a client would meet
+        told = f"{era} era: {type(error).__name__}: {error}"
+        return Finding("protocol", "problem", told, "Run druse serve by hand and read its stderr.")
+    odd = [tool.name for tool in tools if not _NAME.fullmatch(tool.name)]
+    if odd:
+        told = f"{era} era: some clients refuse the names {', '.join(odd)}"
+        return Finding("protocol", "warning", told, "Rename these tools: letters, digits, _ and -, at most 64.")
+    return Finding("protocol", "ok", f"{era} era: {len(tools)} tools listed, names legal everywhere")
