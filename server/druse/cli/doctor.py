@@ -20,7 +20,7 @@ import click
 
 from druse import __version__
 from druse.cli.output import emit, finish, json_option, workspace_here
-from druse.model import DruseError, StoreDamaged
+from druse.model import DruseError, Json, StoreDamaged
 from druse.settings import Workspace
 
 _HANDSHAKE_SECONDS = 30.0
@@ -160,16 +160,24 @@ def _secrets_by_value(path: Path) -> Iterator[Finding]:
     from druse.traces import is_secret_key
 
     try:
-        listed = json.loads(path.read_text(encoding="utf-8")).get("mcpServers", {})
-    except (OSError, ValueError, AttributeError):
+        loaded: Json = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return
-    for name, entry in listed.items() if isinstance(listed, dict) else ():
+    for name, entry in _objects(_part(loaded, "mcpServers")):
         for block in ("env", "headers"):
-            values = entry.get(block) if isinstance(entry, dict) else None
+            values = _part(entry, block)
             for key, value in values.items() if isinstance(values, dict) else ():
-                if isinstance(value, str) and "${" not in value and is_secret_key(str(key)):
+                if isinstance(value, str) and "${" not in value and is_secret_key(key):
                     told = f"{name}: {block}.{key} holds a secret by value"
                     yield Finding("servers", "warning", told, f'Write "${{{key}}}" and set it in the environment.')
+
+
+def _part(value: Json, key: str) -> Json:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _objects(value: Json) -> list[tuple[str, Json]]:
+    return list(value.items()) if isinstance(value, dict) else []
 
 
 async def _sandbox(_: Workspace) -> list[Finding]:
