@@ -32,6 +32,7 @@ from druse.permissions import host_of, own_host
 
 _Tool: TypeAlias = "Callable[[JsonObject, CallContext], Awaitable[Outcome]]"
 DEFAULT_TIMEOUT = 120.0
+_DECISION_SECONDS = 5.0
 MAX_TIMEOUT = 600.0
 
 
@@ -206,11 +207,18 @@ class LocalTools:
     def _shown(self, root: Path, context: CallContext) -> Shows:
         """Whether a search tells of a file: what a rule denies or asks about is left out of searches above it."""
 
-        def shows(relative: str) -> bool:
-            if self._decide is None or not relative:
-                return True  # the file itself is what was decided
-            found = self._decide(_READ, {"file_path": str(root / relative)}, context.caller)
+        decide, loop = self._decide, asyncio.get_running_loop()
+
+        async def decided(relative: str) -> bool:
+            assert decide is not None
+            found = decide(_READ, {"file_path": str(root / relative)}, context.caller)
             return found.verdict is Verdict.ALLOW or (found.verdict is Verdict.ASK and not found.rule)
+
+        def shows(relative: str) -> bool:
+            if decide is None or not relative:
+                return True  # the file itself is what was decided
+            # The search runs in a thread; decisions are made where all others are.
+            return asyncio.run_coroutine_threadsafe(decided(relative), loop).result(_DECISION_SECONDS)
 
         return shows
 
