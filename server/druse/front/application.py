@@ -17,6 +17,8 @@ from druse.capabilities import Capabilities, Workbench
 from druse.crystal import Crystallizer, CrystalProvider, Report, Shelf, VersionFiles, candidates, signature_of, watch
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
+from druse.front.documents import Documents
+from druse.front.skilltools import SkillTools
 from druse.front.surface import SURFACE
 from druse.governance import Adoption, Approval, Approvals, AuditChain, Quotas, Rules, SigningKey, SteadyClock
 from druse.induction import workflow_key
@@ -43,7 +45,7 @@ from druse.retrieval import Finder, GoalEntry, SkillEntry
 from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
 from druse.runtime import EndRun, SandboxHost, ToolCallFailed
 from druse.settings import Config, Workspace, load_config
-from druse.skills import SkillDesk, SkillLibrary, Volumes
+from druse.skills import SkillDesk, SkillLibrary, Volumes, watch_skills
 from druse.store import Store
 from druse.traces import Recorder, SecretHandles
 from druse.upstream import Upstreams, read_servers
@@ -139,18 +141,20 @@ class Application:
         self.upstreams = upstreams
         self.host = host
         self.skills = base.skills.library
+        self.documents = Documents(base.skills, base.store)
         self.listeners: list[Any] = []
         self._surface = {spec.name: spec for spec in SURFACE}
         self._surface_check = ArgumentCheck()
         self._finder = Finder()
         self._finder_stale = True
+        self._skills_seen: tuple[object, ...] = ()
         self.crystal = CrystalProvider(
             base.shelf, host, base.store, specs=self.specs_of, clock=time.time, trust=base.approvals.trust
         )
         self.capabilities = Capabilities()
         local = LocalTools(base.workspace.root, decide=self._decide)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
-        self.registry = Registry([local, self.capabilities, self.crystal, upstreams])
+        self.registry = Registry([local, self.capabilities, SkillTools(base.skills), self.crystal, upstreams])
         self.router = Router(
             self.registry,
             decide=self._decide,
@@ -239,11 +243,19 @@ class Application:
             return await self._propose(arguments, caller)
         if name == "load_skill":
             skill = self.skills.load(str(arguments["name"]))
+            await self.documents.used(skill, self.run_of(caller))
             return Outcome(OutcomeStatus.OK, data=skill.text)
         note = arguments.get("note")
         run_id = str(arguments.get("run_id") or self.base.recorder.current(caller))
         told = note if isinstance(note, str) else ""
         return await self.report(run_id, caller, success=bool(arguments["success"]), note=told)
+
+    def run_of(self, caller: Caller) -> str:
+        """The run now open in the caller's session, empty where there is none."""
+        try:
+            return self.base.recorder.current(caller)
+        except NotFound:
+            return ""
 
     # use cases
 
@@ -257,7 +269,8 @@ class Application:
     ) -> list[JsonObject]:
         """Tools, skills and past runs that fit a query. Connects every server once."""
         await self.connect_all()
-        if self._finder_stale:
+        if self._finder_stale or self.skills.stamp() != self._skills_seen:
+            self._skills_seen = self.skills.stamp()
             records = await self.base.store.runs.list(status="success", limit=500)
             goals = {
                 record.workflow: GoalEntry(record.run.id, record.run.goal) for record in records if record.run.goal
@@ -265,7 +278,9 @@ class Application:
             skills = [SkillEntry(s.name, s.description) for s in self.skills.all() if not s.problem]
             self._finder.fill(self.registry.specs(), skills, list(goals.values()))
             self._finder_stale = False
-        return self._finder.find(query, kind=kind, limit=limit, detail=detail)
+        found = self._finder.find(query, kind=kind, limit=limit, detail=detail)
+        await self.documents.offer([str(row.get("name")) for row in found if row.get("kind") == "skill"])
+        return found
 
     async def run_code(self, code: str, arguments: JsonObject, caller: Caller, progress: Progress | None) -> Outcome:
         """A script in the sandbox; its calls go through the router as the agent's own and are recorded."""
@@ -431,6 +446,11 @@ class Application:
             caller = replace(caller, unconfined=True)
         return self.base.rules.decide(spec, spec.name, arguments, caller)
 
+    async def skills_changed(self) -> None:
+        """A skill was added, changed or taken away."""
+        self._finder_stale = True
+        await self.documents.changed()
+
     async def tools_changed(self) -> None:
         """Something in the list of tools is different."""
         self.registry.retire(self.base.shelf.retired)
@@ -472,11 +492,13 @@ async def open_application(workspace: Workspace, *, background: bool = False) ->
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(watch(base.shelf, workspace.generated, application.tools_changed))
             idling = group.create_task(_close_idle(base))
+            reading = group.create_task(watch_skills(application.skills, application.skills_changed))
             try:
                 yield application
             finally:
                 watching.cancel()
                 idling.cancel()
+                reading.cancel()
                 await asyncio.shield(base.recorder.close_own())
 
 

@@ -13,10 +13,17 @@ from typing import Any, Protocol
 
 import mcp_types as types
 from mcp.server.lowlevel import NotificationOptions, Server
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourcesListChanged,
+    ToolsListChanged,
+)
 from mcp.shared.exceptions import MCPError
 
 from druse import __version__
+from druse.front.documents import EXTENSION, Documents
 from druse.front.results import result_of
 from druse.front.surface import INSTRUCTIONS
 from druse.model import Caller, CallerKind, Json, Outcome, OutcomeStatus, Progress, ToolSpec
@@ -33,9 +40,24 @@ class Desk(Protocol):
         """The tools of `tools/list`: the fixed surface and the pinned crystallized tools."""
         ...
 
+    @property
+    def documents(self) -> Documents:
+        """Resources and prompts."""
+        ...
+
+    def run_of(self, caller: Caller) -> str:
+        """The run now open in the caller's session, empty where there is none."""
+        ...
+
     async def serve_call(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
         """Carry out one `tools/call`."""
         ...
+
+
+class _At(types.PaginatedRequestParams):
+    """Parameters of requests about one resource."""
+
+    uri: str
 
 
 class Front:
@@ -53,21 +75,41 @@ class Front:
             instructions=INSTRUCTIONS,
             on_list_tools=self._list_tools,
             on_call_tool=self._call_tool,
+            on_list_resources=self._list_resources,
+            on_list_resource_templates=self._list_templates,
+            on_read_resource=self._read_resource,
+            on_list_prompts=self._list_prompts,
+            on_get_prompt=self._get_prompt,
             on_subscriptions_listen=ListenHandler(self._bus),
         )
+        self.server.extensions = {EXTENSION: {"directoryRead": True}}
+        self.server.add_request_handler("skills/list", types.PaginatedRequestParams, self._skills_list)
+        self.server.add_request_handler("skills/get", _At, self._skills_get)
+        self.server.add_request_handler("resources/directory/read", _At, self._directory_read)
+        desk.documents.listeners.append(self.documents_changed)
         self.server.add_notification_handler(
             "notifications/initialized", types.NotificationParams, self._remember_connection
         )
 
     def options(self) -> Any:
         """Initialization options that tell handshake-era clients the truth about `listChanged`."""
-        return self.server.create_initialization_options(NotificationOptions(tools_changed=True))
+        return self.server.create_initialization_options(
+            NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
+        )
 
     async def tools_changed(self) -> None:
         """Tell every client, each in its era, that `tools/list` differs."""
         await self._bus.publish(ToolsListChanged())
         for connection in list(self._connections):
             await connection.notify("notifications/tools/list_changed", None)
+
+    async def documents_changed(self) -> None:
+        """Tell every client, each in its era, that resources and prompts differ."""
+        await self._bus.publish(ResourcesListChanged())
+        await self._bus.publish(PromptsListChanged())
+        for connection in list(self._connections):
+            await connection.notify("notifications/resources/list_changed", None)
+            await connection.notify("notifications/prompts/list_changed", None)
 
     async def _remember_connection(self, ctx: Any, _params: types.NotificationParams) -> None:
         # mcp 2.3 has no public way to notify a handshake-era client outside a request; the connection is the way.
@@ -78,6 +120,35 @@ class Front:
     async def _list_tools(self, _ctx: Any, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         tools = [_wire_tool(spec) for spec in self._desk.listing()]
         return types.ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
+
+    async def _list_resources(
+        self, _ctx: Any, params: types.PaginatedRequestParams | None
+    ) -> types.ListResourcesResult:
+        return await self._desk.documents.resources(params.cursor if params else None)
+
+    async def _list_templates(
+        self, _ctx: Any, _params: types.PaginatedRequestParams | None
+    ) -> types.ListResourceTemplatesResult:
+        return self._desk.documents.templates()
+
+    async def _read_resource(self, ctx: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        return await self._desk.documents.read(str(params.uri), self._desk.run_of(self._caller(ctx)))
+
+    async def _list_prompts(self, _ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+        return await self._desk.documents.prompts(params.cursor if params else None)
+
+    async def _get_prompt(self, ctx: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+        run_id = self._desk.run_of(self._caller(ctx))
+        return await self._desk.documents.prompt(params.name, params.arguments or {}, run_id)
+
+    async def _skills_list(self, _ctx: Any, params: types.PaginatedRequestParams) -> dict[str, Any]:
+        return await self._desk.documents.skills(params.cursor)
+
+    async def _skills_get(self, _ctx: Any, params: _At) -> dict[str, Any]:
+        return await self._desk.documents.skill(params.uri)
+
+    async def _directory_read(self, _ctx: Any, params: _At) -> dict[str, Any]:
+        return await self._desk.documents.directory(params.uri)
 
     async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
         caller = self._caller(ctx)

@@ -2,7 +2,7 @@
 
 from druse.skills.access import Actor, Role, VolumeKind, VolumeRef
 from druse.skills.desk import SkillDesk, Written, proposer
-from druse.skills.document import SkillDocument, parse, render, slug_of
+from druse.skills.document import SkillDocument, fields_of, parse, render, slug_of
 from druse.skills.exchange import TARGETS, adapt, check_path_of, export, incoming
 from druse.skills.gitvolume import GitVolume
 from druse.skills.library import Skill, SkillLibrary
@@ -11,6 +11,7 @@ from druse.skills.remote import Remote
 from druse.skills.templates import new_skill
 from druse.skills.volume import Commit, Conflict, Message, Proposal, StoredSkill, Volume, check_skill_id
 from druse.skills.volumes import Identity, Volumes
+from druse.skills.watching import watch_skills
 
 __all__ = [
     "TARGETS",
@@ -38,10 +39,12 @@ __all__ = [
     "check_path_of",
     "check_skill_id",
     "export",
+    "fields_of",
     "incoming",
     "new_skill",
     "parse",
     "proposer",
     "render",
     "slug_of",
+    "watch_skills",
 ]

@@ -137,6 +137,26 @@ class RunRepository:
         )
         return [_record_of(row, (), ()) for row in rows]
 
+    async def filtered(
+        self,
+        *,
+        goal: str = "",
+        tool: str = "",
+        status: str = "",
+        since: float = 0.0,
+        until: float = 1e12,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> list[RunRecord]:
+        """Runs without their steps, newest first: `goal` and `tool` are parts of the goal and of a step's tool name."""
+        rows = await self._database.all(
+            f"SELECT {_RUN} FROM run WHERE instr(lower(goal), lower(?1)) AND (?2 = '' OR status = ?2)"
+            " AND opened_at BETWEEN ?3 AND ?4 AND (?5 = '' OR EXISTS (SELECT 1 FROM step WHERE step.run_id = run.id"
+            " AND instr(step.tool, ?5))) ORDER BY opened_at DESC, id LIMIT ?6 OFFSET ?7",
+            (goal, status, since, until, tool, limit, offset),
+        )
+        return [_record_of(row, (), ()) for row in rows]
+
     async def of_workflow(self, workflow: str, *, status: RunStatus = RunStatus.SUCCESS) -> list[RunRecord]:
         """The runs of one workflow with their steps, oldest first."""
         rows = await self._database.all(

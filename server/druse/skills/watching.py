@@ -1,0 +1,39 @@
+"""Noticing within a second that a skill was dropped, edited or taken away (seed id L-42)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from druse.model import DruseError
+from druse.skills.library import SkillLibrary
+
+log = logging.getLogger("druse.skills")
+
+_LOOK_MS = 500  # how often folders that did not exist are looked for
+
+
+async def watch_skills(library: SkillLibrary, changed: Callable[[], Awaitable[None]]) -> None:
+    """Call `changed` after every change of any layer, until cancelled."""
+    from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
+
+    stamp = library.stamp()
+    while True:
+        folders = library.folders()
+        if not folders:
+            await asyncio.sleep(_LOOK_MS / 1000)
+        else:
+            watching = awatch(
+                *folders, watch_filter=None, debounce=100, step=20, rust_timeout=_LOOK_MS, yield_on_timeout=True
+            )
+            async for _ in watching:
+                if library.folders() != folders or library.stamp() != stamp:
+                    break
+        try:
+            now = library.stamp()
+            if now != stamp:
+                stamp = now
+                await changed()
+        except DruseError as error:
+            log.warning("skills were not looked at again: %s", error)
