@@ -1,6 +1,6 @@
 """Skills as capabilities an agent reaches with `run_tool`: `skills.create` and `skills.promote`.
 
-Both only propose: nothing is in service before a person approves it, so the rules need not allow them by name. A rule
+Both only propose: nothing is in service before a person approves it, so they may be called at every trust level. A rule
 that denies them still does.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from druse.governance import SECURITY, Action
 from druse.model import (
     CallContext,
     DruseError,
@@ -25,19 +26,29 @@ from druse.skills import SkillDesk, SkillDocument, Written, adapt, check_skill_i
 _TEXT: JsonObject = {"type": "string"}
 
 
-def _spec(alias: str, description: str, properties: JsonObject, required: list[str]) -> ToolSpec:
+def _spec(alias: str, action: Action, description: str, properties: JsonObject, required: list[str]) -> ToolSpec:
     schema: JsonObject = {
         "type": "object",
         "properties": properties,
         "required": [*required],
         "additionalProperties": False,
     }
-    return ToolSpec(alias.replace(".", "_"), Source.CAPABILITY, description, schema, effect=Effect.WRITE, alias=alias)
+    return ToolSpec(
+        alias.replace(".", "_"),
+        Source.CAPABILITY,
+        description,
+        schema,
+        effect=Effect.WRITE,
+        alias=alias,
+        action=str(action),
+        security=SECURITY[action],
+    )
 
 
 SPECS: tuple[ToolSpec, ...] = (
     _spec(
         "skills.create",
+        Action.SYNTHESIZE,
         "Propose a Markdown skill, or an edit of one by the same name; a person approves it. `text` is the body, or a "
         "whole SKILL.md. Near-copies of another skill are refused with its name.",
         {
@@ -51,6 +62,7 @@ SPECS: tuple[ToolSpec, ...] = (
     ),
     _spec(
         "skills.promote",
+        Action.REGISTER,
         "Propose a skill of the user's for the team. Makes a branch; a person merges it.",
         {"name": _TEXT, "reason": _TEXT},
         ["name"],

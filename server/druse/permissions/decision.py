@@ -22,7 +22,6 @@ _READING = frozenset(("Read", "Grep", "Glob", "LS", "NotebookRead"))
 _FETCH = "WebFetch"  # reads, but a URL carries data out: no allowance for reading covers it
 _PATH_KEYS = ("file_path", "path", "notebook_path")
 _SEARCHING = frozenset(("Grep", "Glob", "LS"))
-_GATED_INSIDE = frozenset(("skills_create", "skills_promote"))  # their effect waits for an approval of its own
 _WRITING = frozenset(("Edit", "Write", "MultiEdit", "NotebookEdit"))
 
 
@@ -64,8 +63,6 @@ def _decided(
     if spec is not None and spec.source is Source.CRYSTAL:
         # In service means that a person approved it with what it calls; each of those calls is decided again.
         return Decision(Verdict.ALLOW, f"(approved tool {spec.name} v{spec.version})", "approval")
-    if spec is not None and spec.source is Source.CAPABILITY and spec.name in _GATED_INSIDE:
-        return Decision(Verdict.ALLOW, "(only proposes)", "built in", "nothing is in service before a person approves")
     if caller is not None and _granted(caller, tool, name, spec):
         return Decision(Verdict.ALLOW, f"(approved with {caller.tool} v{caller.version})", "approval", "")
     return Decision(Verdict.ASK, why=why or "no rule allows it", how_to_allow=subject.narrowest())
