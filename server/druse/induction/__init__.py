@@ -1,6 +1,7 @@
 """From runs of one workflow to a Procedure, and from a Procedure to Python source. Pure: no I/O, no clock."""
 
 from druse.induction.induce import Induction, ParameterInfo, bind, induce, macro_of
+from druse.induction.mining import Part, mine
 from druse.induction.keys import contains, workflow_key
 from druse.induction.procedure import Procedure, calls_of
 from druse.induction.replay import Deviation, Replay, Unrecorded
@@ -10,6 +11,7 @@ __all__ = [
     "Deviation",
     "Induction",
     "ParameterInfo",
+    "Part",
     "Procedure",
     "Replay",
     "Unrecorded",
@@ -19,5 +21,6 @@ __all__ = [
     "induce",
     "is_read",
     "macro_of",
+    "mine",
     "workflow_key",
 ]

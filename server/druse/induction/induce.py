@@ -7,7 +7,7 @@ programming by example (Gulwani's FlashFill and PROSE), loops by demonstration (
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from druse.induction.matching import bind_steps
@@ -15,7 +15,7 @@ from druse.induction.naming import identifier, result_name
 from druse.induction.procedure import Constant, Declared, FromPlace, Procedure, calls_of
 from druse.induction.render import annotation_of, render
 from druse.induction.structure import Builder, is_read
-from druse.induction.values import is_handle
+from druse.induction.values import MISSING, is_handle
 from druse.model import Json, JsonObject, Run, Step, ToolSpec, canonical, typed_equal
 
 MIN_IDENTICAL = 3  # runs without any difference that make a tool without parameters
@@ -52,8 +52,17 @@ class Induction:
     left_out: int = 0  # steps at the end of the runs that the tool does not make
 
 
-def induce(runs: Sequence[Run], *, specs: Mapping[str, ToolSpec] | None = None, name: str | None = None) -> Induction:
-    """Learn one program from runs of one workflow. Deterministic: the order of the runs does not matter."""
+def induce(
+    runs: Sequence[Run],
+    *,
+    specs: Mapping[str, ToolSpec] | None = None,
+    name: str | None = None,
+    make: Callable[[Sequence[Sequence[Step]], Sequence[str]], Builder] = Builder,
+) -> Induction:
+    """Learn one program from runs of one workflow. Deterministic: the order of the runs does not matter.
+
+    `make` is given the steps of each run and what its caller said, in the order of the runs' ids.
+    """
     ordered = sorted(runs, key=lambda run: run.id)
     kept = [(run, macro_of(run)) for run in ordered]
     kept = [(run, steps) for run, steps in kept if steps]
@@ -62,7 +71,7 @@ def induce(runs: Sequence[Run], *, specs: Mapping[str, ToolSpec] | None = None, 
     sequences = [steps for _, steps in kept]
     if _identical(sequences) and len(kept) < MIN_IDENTICAL:
         return Induction("refused", reasons=("the runs do not differ, so nothing shows what is an input",))
-    builder = Builder(sequences, [_said(run) for run, _ in kept])
+    builder = make(sequences, [_said(run) for run, _ in kept])
     nodes, left_out = builder.build()
     reasons = list(builder.reasons)
     if len(calls_of(nodes)) < (1 if not left_out else 2):
@@ -156,7 +165,8 @@ def _info(declared: Declared, specs: Mapping[str, ToolSpec]) -> ParameterInfo:
     for value in declared.values:
         if len(examples) < 3 and not any(typed_equal(value, other) for other in examples):
             examples.append(value)
-    return ParameterInfo(declared.name, _schema(declared, specs), origin, tuple(examples))
+    required = declared.default is MISSING
+    return ParameterInfo(declared.name, _schema(declared, specs), origin, tuple(examples), required)
 
 
 def _schema(declared: Declared, specs: Mapping[str, ToolSpec]) -> JsonObject:
@@ -176,6 +186,8 @@ def _schema(declared: Declared, specs: Mapping[str, ToolSpec]) -> JsonObject:
             schema["type"] = wire.get(kind, "object")
     if any(is_handle(value) for value in declared.values):
         schema["format"] = "password"
+    if declared.default is not MISSING:
+        schema["default"] = declared.default
     if declared.hole and "description" not in schema:
         schema["description"] = f"To be chosen: {declared.hole}."
     return schema
@@ -194,7 +206,7 @@ def _input_schema(parameters: Mapping[str, Declared], specs: Mapping[str, ToolSp
     return {
         "type": "object",
         "properties": properties,
-        "required": list[Json](parameters),
+        "required": [name for name, declared in parameters.items() if declared.default is MISSING],
         "additionalProperties": False,
     }
 

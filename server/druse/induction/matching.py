@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from druse.induction.conditions import evaluate
-from druse.induction.procedure import Block, Call, Loop, Parameter, Procedure
+from druse.induction.procedure import Block, Call, FromPlace, Loop, Parameter, Procedure, calls_of
+from druse.induction.shapes import repeats
 from druse.induction.structure import symbol_of
-from druse.induction.values import MISSING, Env, Path, Root, look, same
+from druse.induction.values import MISSING, Env, Path, Root, leaves, look, same
 from druse.model import Json, Step
 
 
@@ -28,11 +29,15 @@ class _Match:
         self._steps = list(steps)
         self.parameters: dict[str, Json] = {}
         self.made = 0
+        self._item: list[tuple[Path, Json]] = []  # what the steps show of the element of a given list
 
     def block(self, block: Block, env: Env) -> bool:
         for node in block:
             if isinstance(node, Call):
                 if not self._call(node, env):
+                    return False
+            elif isinstance(node, Loop) and node.source.root.kind == "parameter" and not node.source.path:
+                if not self._given(node, env):
                     return False
             elif isinstance(node, Loop):
                 elements = look(env, node.source)
@@ -51,12 +56,37 @@ class _Match:
                 return False
         return True
 
+    def _given(self, loop: Loop, env: Env) -> bool:
+        """A loop over a list that the caller gives: as many elements as the body was made in a row."""
+        body = tuple(call.symbol for call in calls_of(loop.body))
+        symbols = [symbol_of(step) for step in self._steps]
+        times = repeats(symbols, symbols.index(body[0]), body) if body[0] in symbols else 0
+        elements: list[Json] = []
+        results: dict[Root, list[Json]] = {}
+        for _ in range(times):
+            self._item, inner = [], dict[Root, Json](env)
+            if not self.block(loop.body, inner):
+                return False
+            whole = next((value for path, value in self._item if not path), MISSING)
+            elements.append({path[-1]: value for path, value in self._item} if whole is MISSING else whole)
+            for root, value in inner.items():
+                if root.kind == "result" and root not in env:
+                    results.setdefault(Root("collected", root.name), []).append(value)
+        env.update(results)
+        name = loop.source.root.name
+        if not elements or not same(self.parameters.setdefault(name, elements), elements):
+            return False
+        env[Root("parameter", name)] = elements
+        return True
+
     def _call(self, call: Call, env: Env) -> bool:
         # Reads may have been made in another order; the next step of this symbol is meant.
         index = next((i for i, step in enumerate(self._steps) if symbol_of(step) == call.symbol), None)
         if index is None:
             return False
         step = self._steps.pop(index)
+        if not all(_same_leaves(step.arguments[name], name, call) for name in call.symbol[1]):
+            return False
         for path, binding in call.bindings.items():
             if isinstance(binding, Parameter):
                 value = _leaf(step, path)
@@ -65,9 +95,17 @@ class _Match:
                 if binding.name in self.parameters and not same(value, self.parameters[binding.name]):
                     return False
                 self.parameters.setdefault(binding.name, value)
+            elif isinstance(binding, FromPlace) and binding.place.root.kind == "element":
+                self._item.append((binding.place.path, _leaf(step, path)))
         env[Root("result", call.id)] = step.result
         self.made += 1
         return True
+
+
+def _same_leaves(value: Json, name: str, call: Call) -> bool:
+    """Whether an argument that is bound part by part has just these parts."""
+    bound = {path[1:] for path in call.bindings if path[0] == name}
+    return bound == {()} or not bound or bound == {path for path, _ in leaves(value)}
 
 
 def _leaf(step: Step, path: Path) -> Json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from druse.induction.values import Path, Place
+from druse.induction.values import MISSING, Path, Place
 from druse.model import Json
 
 Symbol: TypeAlias = "tuple[str, tuple[str, ...]]"  # a tool and its argument names
@@ -145,6 +145,7 @@ class Declared:
     by_run: dict[int, Json]  # the value in each run that used it
     hole: str = ""  # why its value is a choice the runs do not explain; empty for a plain input
     leaf: Path = ()
+    default: Json = MISSING  # what it is where the caller says nothing; MISSING: the caller must give it
 
     @property
     def values(self) -> list[Json]:

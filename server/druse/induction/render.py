@@ -31,7 +31,7 @@ from druse.induction.procedure import (
     Template,
     calls_of,
 )
-from druse.induction.values import ONLY, Path, Place, Root
+from druse.induction.values import MISSING, ONLY, Path, Place, Root
 from druse.model import Json
 
 _WIDTH = 110
@@ -71,7 +71,10 @@ class _Writer:
         return "\n".join([head, "", "", self._signature(annotation), *lines, f"    return {returned}", ""])
 
     def _signature(self, annotation: str) -> str:
-        parameters = [f"{p.name}: {annotation_of(p.values)}" for p in self.procedure.parameters.values()]
+        parameters = [
+            f"{p.name}: {annotation_of(p.values)}" + ("" if p.default is MISSING else f" = {_literal(p.default)}")
+            for p in self.procedure.parameters.values()
+        ]
         inner = ", ".join(["call", *(["*"] if parameters else []), *parameters])
         line = f"def run({inner}) -> {annotation}:"
         if len(line) <= _WIDTH:
@@ -86,7 +89,7 @@ class _Writer:
                 self.variables[Root("result", node.id)] = name
             elif isinstance(node, Loop):
                 last = next((key for key in reversed(node.source.path) if key != ONLY), "")
-                wanted = singular(last) if last else "item"
+                wanted = singular(last or (node.source.root.name if node.source.root.kind == "parameter" else "items"))
                 self.variables[Root("element", node.id)] = self.names.take(wanted, f"{wanted}_item")
                 self._name_results(node.body)
                 for call in _direct(node.body):

@@ -173,7 +173,7 @@ class Builder:
         ]
         return explain(name, instances, self._state.order)
 
-    def _declare(self, call: Call, name: str, values: Sequence[Json], tracks: Sequence[Track], leaf: Path) -> Parameter:
+    def _declare(self, call: Call, name: str, values: Sequence[Json], tracks: Sequence[Track], leaf: Path) -> Binding:
         by_run: dict[int, Json] = {}
         for value, track in zip(values, tracks, strict=True):
             if track.run in by_run and not same(by_run[track.run], value):

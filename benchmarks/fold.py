@@ -1,0 +1,188 @@
+"""`scripts/bench fold FILE...`: how many round trips learned parts save on runs of tasks they were not learned from.
+
+Five random 50/50 splits by task. Parts are mined from the successful runs of one half. On each successful run of the
+other half a walk goes from left to right and replaces calls by a part where (a) every input is literally visible before
+it starts, in a user's message or an earlier result, or is its default, (b) the generated source, run on the recorded
+results, makes exactly the recorded calls, only reads changing places, and (c) no user turn lies inside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from benchmarks._execution import Tool
+from benchmarks._traces import read_runs
+from druse.induction import Part, bind, mine
+from druse.induction.mining import Occurrence, visible
+from druse.induction.shapes import Stretch, stretches, tokens
+from druse.model import Run, RunStatus
+
+SPLITS = 5
+LIMITS: dict[str, int | None] = {"all": None, "20": 20, "5": 5}
+
+
+@dataclass(slots=True)
+class Walked:
+    """What a walk over some runs found."""
+
+    calls: int = 0
+    saved: int = 0
+    wrong: int = 0  # attempts that made a call which was not recorded, with all inputs bound
+    diverged: int = 0  # attempts that a guard stopped
+    used: dict[str, int] = field(default_factory=dict[str, int])
+    examples: list[str] = field(default_factory=list[str])
+
+
+def walk(parts: Sequence[tuple[Part, Tool]], runs: Sequence[Run]) -> Walked:
+    """Replace calls by parts, from left to right, the longest that can be used first."""
+    found = Walked()
+    by_first: dict[object, list[tuple[Part, Tool]]] = {}
+    for part, tool in parts:
+        by_first.setdefault(part.shape[0][0][0], []).append((part, tool))
+    for run in runs:
+        for stretch in stretches(run):
+            found.calls += len(stretch.steps)
+            place = 0
+            while place < len(stretch.steps):
+                place += max(1, _step(stretch, place, by_first, found))
+    return found
+
+
+def _step(stretch: Stretch, place: int, by_first: Mapping[object, list[tuple[Part, Tool]]], found: Walked) -> int:
+    from druse.induction.structure import symbol_of
+
+    best, chosen = 0, ""
+    for part, tool in by_first.get(symbol_of(stretch.steps[place]), ()):
+        made = attempt(part, tool, stretch, place, found)
+        if made > best:
+            best, chosen = made, part.induction.name
+    if best > 1:
+        found.saved += best - 1
+        found.used[chosen] = found.used.get(chosen, 0) + best - 1
+    return best
+
+
+def attempt(part: Part, tool: Tool, stretch: Stretch, place: int, found: Walked) -> int:
+    """How many steps from there on the part replaces; 0 if it cannot be used."""
+    count = part.follows(stretch.steps, place)
+    if not count:
+        return 0
+    occurrence = Occurrence(stretch, place, count, part.unrolled)
+    arguments = bind(part.induction, occurrence.as_run())
+    if arguments is None or not visible(part.induction, arguments, occurrence):
+        return 0
+    played = tool.played(arguments, stretch.steps[place:])
+    if played.status == "refused":
+        found.diverged += bool(played.made)
+        return 0
+    if played.status == "wrong" or sorted(played.made) != list(range(len(played.made))):
+        if played.made[:1] == (0,):
+            found.wrong += 1
+            found.examples.append(f"{stretch.task}: {part.induction.name}: {played.detail}")
+        return 0
+    return len(played.made)
+
+
+def fold(runs: Sequence[Run], *, min_tasks: int = 2) -> dict[str, Any]:
+    """All measures of the runs of one source."""
+    successful = [run for run in runs if run.status is RunStatus.SUCCESS]
+    tasks = sorted({run.task or run.id for run in successful})
+    rows: list[dict[str, Any]] = []
+    for split in range(SPLITS):
+        shuffled = list(tasks)
+        random.Random(split).shuffle(shuffled)
+        half = set(shuffled[: len(shuffled) // 2])
+        train = [run for run in successful if (run.task or run.id) in half]
+        held = [run for run in successful if (run.task or run.id) not in half]
+        began = time.perf_counter()
+        parts = mine(train, prove=proof, min_tasks=min_tasks)
+        seconds = time.perf_counter() - began
+        tools = [(part, Tool(part.induction.source)) for part in parts]
+        row: dict[str, Any] = {"tools": len(parts), "induction_seconds": seconds, "bound": shape_bound(train, held)}
+        for name, limit in LIMITS.items():
+            walked = walk(tools[:limit], held)
+            row[f"saved_{name}"] = walked.saved / walked.calls if walked.calls else 0.0
+            if name == "all":
+                row |= {"wrong": walked.wrong, "diverged": walked.diverged, "examples": walked.examples}
+                row["used"] = walked.used
+        rows.append(row)
+    return {
+        "calls": sum(len(stretch.steps) for run in successful for stretch in stretches(run)),
+        "runs": len(successful),
+        "tasks": len(tasks),
+        "saved_all": mean(row["saved_all"] for row in rows),
+        "saved_20": mean(row["saved_20"] for row in rows),
+        "saved_5": mean(row["saved_5"] for row in rows),
+        "shape_bound": mean(row["bound"] for row in rows),
+        "tools": mean(row["tools"] for row in rows),
+        "wrong_emissions": sum(row["wrong"] for row in rows),
+        "diverged": sum(row["diverged"] for row in rows),
+        "induction_seconds": mean(row["induction_seconds"] for row in rows),
+        "splits": rows,
+    }
+
+
+def proof(induction: Any, run: Run) -> str:
+    """The source on the recorded results of one run."""
+    arguments = bind(induction, run)
+    if arguments is None:
+        return "refused"
+    played = Tool(induction.source).played(arguments, run.steps)
+    return "right" if played.status == "right" and len(played.made) == len(run.steps) else played.status
+
+
+def shape_bound(train: Sequence[Run], held: Sequence[Run], min_tasks: int = 3) -> float:
+    """The walk if every shape seen in so many train tasks could always be used: what data flow costs."""
+    support: dict[tuple[object, ...], set[str]] = {}
+    for run in train:
+        for stretch in stretches(run, canonical=False):
+            row = [token for token, _ in tokens(stretch.steps)]
+            for start in range(len(row)):
+                for end in range(start + 1, min(len(row), start + 12) + 1):
+                    support.setdefault(tuple(row[start:end]), set()).add(stretch.task)
+    calls = saved = 0
+    for run in held:
+        for stretch in stretches(run, canonical=False):
+            row = tokens(stretch.steps)
+            calls += len(stretch.steps)
+            start = 0
+            while start < len(row):
+                length = next(
+                    (
+                        size
+                        for size in range(min(12, len(row) - start), 0, -1)
+                        if len(support.get(tuple(token for token, _ in row[start : start + size]), ())) >= min_tasks
+                    ),
+                    1,
+                )
+                saved += sum(count for _, count in row[start : start + length]) - 1 if length > 1 or row[start][1] > 1 and len(support.get((row[start][0],), ())) >= min_tasks else 0
+                start += length
+    return saved / calls if calls else 0.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench fold", description=__doc__)
+    parser.add_argument("files", type=Path, nargs="+", help="runs in the neutral trace format (.jsonl, .jsonl.gz)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object for each file and source")
+    parser.add_argument("--verbose", action="store_true", help="with the numbers of each split")
+    options = parser.parse_args()
+    for path in options.files:
+        runs = read_runs(path)
+        for source in sorted({run.source for run in runs}):
+            data = {"file": path.name, "src": source, **fold([run for run in runs if run.source == source])}
+            if not options.verbose:
+                del data["splits"]
+            print(json.dumps(data) if options.json else text(data), flush=True)
+
+
+def text(data: dict[str, Any]) -> str:
+    """One line for people."""
+    return json.dumps(data)
