@@ -37,7 +37,7 @@ def replayed(source: str, arguments: Mapping[str, Json], run: Run, *, whole: boo
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """A source on recorded steps: `right`, `refused` by a guard or an error, or `wrong`; `made` are the steps it made."""
+    """A source on recorded steps: `right`, `refused` (a guard, an error) or `wrong`; `made` are the steps it made."""
 
     status: str
     made: tuple[int, ...]
@@ -50,7 +50,9 @@ class Tool:
     def __init__(self, source: str) -> None:
         compiled = compile_source(source, script=False)
         if compiled.code is None:
-            raise SystemExit("the generated source is refused: " + "; ".join(part.message for part in compiled.problems))
+            raise SystemExit(
+                "the generated source is refused: " + "; ".join(part.message for part in compiled.problems)
+            )
         self._code = compiled.code
 
     def played(self, arguments: Mapping[str, Json], steps: Sequence[Step]) -> Played:
@@ -78,7 +80,7 @@ class Tool:
 
 
 def _following(steps: Sequence[Step], made: Sequence[int], tool: str, given: Mapping[str, Json]) -> int | None:
-    """The first step that is this call and may be made now: no write is passed over, and a write passes over nothing."""
+    """The first step that is this call and may be made now: nothing passes a write, and a write passes nothing."""
     passed = False
     for index, step in enumerate(steps):
         if index in made:

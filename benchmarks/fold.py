@@ -20,10 +20,10 @@ from typing import Any
 
 from benchmarks._execution import Tool
 from benchmarks._traces import read_runs
-from druse.induction import Part, bind, mine
-from druse.induction.mining import Occurrence, visible
+from druse.induction import Induction, Part, mine
+from druse.induction.mining import Occurrence, inputs
 from druse.induction.shapes import Stretch, stretches, tokens
-from druse.model import Run, RunStatus
+from druse.model import Json, Run, RunStatus, Step
 
 SPLITS = 5
 LIMITS: dict[str, int | None] = {"all": None, "20": 20, "5": 5}
@@ -76,8 +76,8 @@ def attempt(part: Part, tool: Tool, stretch: Stretch, place: int, found: Walked)
     if not count:
         return 0
     occurrence = Occurrence(stretch, place, count, part.unrolled)
-    arguments = bind(part.induction, occurrence.as_run())
-    if arguments is None or not visible(part.induction, arguments, occurrence):
+    arguments = inputs(part.induction, occurrence)
+    if arguments is None:
         return 0
     played = tool.played(arguments, stretch.steps[place:])
     if played.status == "refused":
@@ -130,13 +130,10 @@ def fold(runs: Sequence[Run], *, min_tasks: int = 2) -> dict[str, Any]:
     }
 
 
-def proof(induction: Any, run: Run) -> str:
-    """The source on the recorded results of one run."""
-    arguments = bind(induction, run)
-    if arguments is None:
-        return "refused"
-    played = Tool(induction.source).played(arguments, run.steps)
-    return "right" if played.status == "right" and len(played.made) == len(run.steps) else played.status
+def proof(induction: Induction, arguments: Mapping[str, Json], steps: Sequence[Step]) -> str:
+    """The source on recorded steps: it must make all of them."""
+    played = Tool(induction.source).played(arguments, steps)
+    return "right" if played.status == "right" and len(played.made) == len(steps) else played.status
 
 
 def shape_bound(train: Sequence[Run], held: Sequence[Run], min_tasks: int = 3) -> float:
@@ -163,7 +160,11 @@ def shape_bound(train: Sequence[Run], held: Sequence[Run], min_tasks: int = 3) -
                     ),
                     1,
                 )
-                saved += sum(count for _, count in row[start : start + length]) - 1 if length > 1 or row[start][1] > 1 and len(support.get((row[start][0],), ())) >= min_tasks else 0
+                saved += (
+                    sum(count for _, count in row[start : start + length]) - 1
+                    if length > 1 or (row[start][1] > 1 and len(support.get((row[start][0],), ())) >= min_tasks)
+                    else 0
+                )
                 start += length
     return saved / calls if calls else 0.0
 

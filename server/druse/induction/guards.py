@@ -15,6 +15,7 @@ from druse.induction.procedure import (
     Each,
     Extracted,
     FromPlace,
+    Given,
     Lookup,
     Loop,
     Procedure,
@@ -158,6 +159,8 @@ def _binding_places(binding: Binding) -> Iterator[Place]:
             yield from _binding_places(binding.known)
     elif isinstance(binding, Computed):
         yield from binding.operands
+    elif isinstance(binding, Given):
+        yield from _binding_places(binding.otherwise)
     elif isinstance(binding, Constant) and binding.agrees is not None:
         yield binding.agrees
 

@@ -57,14 +57,15 @@ def induce(
     *,
     specs: Mapping[str, ToolSpec] | None = None,
     name: str | None = None,
+    steps_of: Callable[[Run], list[Step]] | None = None,
     make: Callable[[Sequence[Sequence[Step]], Sequence[str]], Builder] = Builder,
 ) -> Induction:
     """Learn one program from runs of one workflow. Deterministic: the order of the runs does not matter.
 
-    `make` is given the steps of each run and what its caller said, in the order of the runs' ids.
+    `make` is given the steps of each run (`macro_of` chooses them) and what its caller said, in the order of the ids.
     """
     ordered = sorted(runs, key=lambda run: run.id)
-    kept = [(run, macro_of(run)) for run in ordered]
+    kept = [(run, (steps_of or macro_of)(run)) for run in ordered]
     kept = [(run, steps) for run, steps in kept if steps]
     if len(kept) < 2:
         return Induction("refused", reasons=("one run shows nothing about what varies; at least two are needed",))
@@ -165,7 +166,9 @@ def _info(declared: Declared, specs: Mapping[str, ToolSpec]) -> ParameterInfo:
     for value in declared.values:
         if len(examples) < 3 and not any(typed_equal(value, other) for other in examples):
             examples.append(value)
-    required = declared.default is MISSING
+    required = declared.default is MISSING and not declared.derived
+    if declared.derived:
+        origin = f"{origin}; worked out where it is not given"
     return ParameterInfo(declared.name, _schema(declared, specs), origin, tuple(examples), required)
 
 
@@ -186,7 +189,9 @@ def _schema(declared: Declared, specs: Mapping[str, ToolSpec]) -> JsonObject:
             schema["type"] = wire.get(kind, "object")
     if any(is_handle(value) for value in declared.values):
         schema["format"] = "password"
-    if declared.default is not MISSING:
+    if declared.derived:
+        schema.pop("default", None)
+    elif declared.default is not MISSING:
         schema["default"] = declared.default
     if declared.hole and "description" not in schema:
         schema["description"] = f"To be chosen: {declared.hole}."
@@ -206,7 +211,7 @@ def _input_schema(parameters: Mapping[str, Declared], specs: Mapping[str, ToolSp
     return {
         "type": "object",
         "properties": properties,
-        "required": [name for name, declared in parameters.items() if declared.default is MISSING],
+        "required": [name for name, part in parameters.items() if part.default is MISSING and not part.derived],
         "additionalProperties": False,
     }
 

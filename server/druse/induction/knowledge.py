@@ -50,7 +50,9 @@ class Knowledge:
         now = self._times[results] if results < len(self._times) else None
         said = [words for turn, words in self._turns if now is None or turn <= now]
         tail = r"(?:\.0+)?" if isinstance(value, int | float) else ""
-        word = re.compile(rf"(?<![\w.]){re.escape(text)}{tail}(?!\w|\.\d)" if tail else rf"(?<!\w){re.escape(text)}(?!\w)")
+        word = re.compile(
+            rf"(?<![\w.]){re.escape(text)}{tail}(?!\w|\.\d)" if tail else rf"(?<!\w){re.escape(text)}(?!\w)"
+        )
         if any(text in words and word.search(words) for words in (*self._said, *said)):
             return True
         return any(text in held and word.search(held) for texts in self._texts[:results] for held in texts)

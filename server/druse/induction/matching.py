@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from druse.induction.conditions import evaluate
-from druse.induction.procedure import Block, Call, FromPlace, Loop, Parameter, Procedure, calls_of
+from druse.induction.procedure import Block, Call, FromPlace, Given, Loop, Parameter, Procedure, calls_of
 from druse.induction.shapes import repeats
 from druse.induction.structure import symbol_of
 from druse.induction.values import MISSING, Env, Path, Root, leaves, look, same
@@ -20,6 +20,8 @@ def bind_steps(procedure: Procedure, steps: list[Step]) -> tuple[dict[str, Json]
         return None
     # An input of a step that this run skipped may have any value: one that it had will do.
     for name, declared in procedure.parameters.items():
+        if declared.derived and name not in match.parameters:
+            continue
         match.parameters.setdefault(name, declared.values[0])
     return match.parameters, match.made
 
@@ -95,6 +97,11 @@ class _Match:
                 if binding.name in self.parameters and not same(value, self.parameters[binding.name]):
                     return False
                 self.parameters.setdefault(binding.name, value)
+            elif isinstance(binding, Given):
+                # A value that the program works out by itself is left out.
+                value = _leaf(step, path)
+                if not same(look(env, binding.otherwise.place), value):
+                    self.parameters[binding.name] = value
             elif isinstance(binding, FromPlace) and binding.place.root.kind == "element":
                 self._item.append((binding.place.path, _leaf(step, path)))
         env[Root("result", call.id)] = step.result

@@ -1,8 +1,8 @@
 """Sub-workflows shared by longer runs: recurring shapes, and a program for each.
 
-1. *Shapes.* Every stretch (see druse.induction.shapes) is a sequence of tokens. Sequences that recur in several tasks are
-   grown one token at a time, and only out of shorter ones that recur (Apriori; sequential pattern mining after Agrawal
-   and Srikant): near-linear in calls, as their length is bounded.
+1. *Shapes.* Every stretch (see druse.induction.shapes) is a sequence of tokens. Sequences that recur in several tasks
+   are grown one token at a time, and only out of shorter ones that recur (Apriori; sequential pattern mining after
+   Agrawal and Srikant): near-linear in calls, as their length is bounded.
 2. *Programs.* The occurrences of a shape are the runs of a small workflow: one program is induced from all of them.
 3. *Choice.* Programs are ranked by what they save on the runs they were found in, each counted only for what those
    before it leave (greedy cover: which tools to keep is a question of compression, as in Stitch and babble).
@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
-from druse.induction.induce import Induction, bind
-from druse.induction.parts import induce_part
+from druse.induction.induce import Induction
+from druse.induction.matching import bind_steps
+from druse.induction.parts import Evidence, induce_part
 from druse.induction.shapes import MAX_BODY, Body, Shape, Stretch, by_use, repeats, stretches, tokens
 from druse.induction.structure import symbol_of
 from druse.induction.values import MISSING
@@ -89,7 +90,8 @@ class Part:
         return sum(occurrence.count - 1 for occurrence in self.covers)
 
 
-Prover = Callable[[Induction, Run], str]  # `right`, `refused` or `wrong`: the source on the recorded results of a run
+# `right`, `refused` or `wrong`: the source with these inputs, on recorded steps
+Prover = Callable[[Induction, Mapping[str, Json], Sequence[Step]], str]
 
 
 def mine(
@@ -106,9 +108,10 @@ def mine(
     """
     ordered = sorted(runs, key=lambda run: run.id)
     parts = [stretch for index, run in enumerate(ordered) for stretch in stretches(run, index)]
+    evidence = Evidence(parts)
     found: list[Part] = []
     for shape, occurrences in recurring(parts, min_tasks):
-        part = part_of(shape, occurrences, specs=specs)
+        part = part_of(shape, occurrences, evidence, specs=specs)
         if part is not None and part.tasks >= min_tasks and (prove is None or proved(part, prove)):
             found.append(part)
     return ranked(found)
@@ -122,8 +125,10 @@ def recurring(parts: Sequence[Stretch], min_tasks: int = MIN_TASKS) -> Iterator[
         starts = [[0, *accumulate(count for _, count in row)] for row in rows]
         for places, length in _grown([[body for body, _ in row] for row in rows], parts, min_tasks):
             covers = [rows[row][place : place + length] for row, place in places]
-            shape = tuple((body, any(cover[n][1] > len(body) for cover in covers)) for n, (body, _) in enumerate(covers[0]))
-            if shape in given or (not bodies and all(left != right for left, right in pairwise(shape))):
+            shape = tuple(
+                (body, any(cover[n][1] > len(body) for cover in covers)) for n, (body, _) in enumerate(covers[0])
+            )
+            if shape in given:
                 continue
             given.add(shape)
             occurrences = [
@@ -167,16 +172,15 @@ def _grown(
 
 
 def part_of(
-    shape: Shape, occurrences: Sequence[Occurrence], *, specs: Mapping[str, ToolSpec] | None = None
+    shape: Shape, occurrences: Sequence[Occurrence], evidence: Evidence, *, specs: Mapping[str, ToolSpec] | None = None
 ) -> Part | None:
     """The program for a shape; None where there is none, or it could not have been used anywhere."""
     chosen = _spread(occurrences)
     runs = [occurrence.as_run() for occurrence in chosen]
     known = {
-        run.id: (occurrence.stretch.knowledge, occurrence.results)
-        for run, occurrence in zip(runs, chosen, strict=True)
+        run.id: (occurrence.stretch.knowledge, occurrence.results) for run, occurrence in zip(runs, chosen, strict=True)
     }
-    induction = induce_part(runs, shape, known, specs=specs)
+    induction = induce_part(runs, shape, known, evidence, specs=specs)
     if not induction.source:
         return None
     covers = tuple(occurrence for occurrence in occurrences if usable(induction, occurrence))
@@ -185,24 +189,36 @@ def part_of(
 
 def usable(induction: Induction, occurrence: Occurrence) -> bool:
     """Whether all inputs were visible before the first step, so that an agent could have used the program."""
-    arguments = bind(induction, occurrence.as_run())
-    return arguments is not None and visible(induction, arguments, occurrence)
+    return inputs(induction, occurrence) is not None
 
 
-def visible(induction: Induction, arguments: Mapping[str, Json], occurrence: Occurrence) -> bool:
-    """Whether every value is a default or literally visible before the first step."""
+def inputs(induction: Induction, occurrence: Occurrence) -> dict[str, Json] | None:
+    """What an agent could give: every value literally visible before the first step; None where one is not.
+
+    Defaults are left out, and so is a value that the program works out where it was not visible.
+    """
     assert induction.procedure is not None
-    for name, declared in induction.procedure.parameters.items():
-        if declared.default is not MISSING and typed_equal(arguments[name], declared.default):
+    bound = bind_steps(induction.procedure, list(occurrence.steps))
+    if bound is None:
+        return None
+    given: dict[str, Json] = {}
+    for name, value in bound[0].items():
+        declared = induction.procedure.parameters[name]
+        if declared.default is not MISSING and typed_equal(value, declared.default):
             continue
-        if not occurrence.stretch.knowledge.visible(arguments[name], occurrence.results):
-            return False
-    return True
+        if occurrence.stretch.knowledge.visible(value, occurrence.results):
+            given[name] = value
+        elif not declared.derived:
+            return None
+    return given
 
 
 def proved(part: Part, prove: Prover) -> bool:
     """Whether the source makes exactly the steps of every occurrence it could have been used in."""
-    return all(prove(part.induction, occurrence.as_run()) == "right" for occurrence in part.covers)
+    return all(
+        prove(part.induction, inputs(part.induction, occurrence) or {}, occurrence.steps) == "right"
+        for occurrence in part.covers
+    )
 
 
 def ranked(parts: Sequence[Part], limit: int | None = None) -> list[Part]:

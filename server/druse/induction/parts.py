@@ -16,8 +16,19 @@ from druse.induction.guards import places
 from druse.induction.induce import Induction, induce
 from druse.induction.knowledge import Knowledge
 from druse.induction.naming import Names, identifier, plural
-from druse.induction.procedure import Binding, Call, Constant, Declared, FromPlace, Loop, Node, Parameter, calls_of
-from druse.induction.shapes import Shape, repeats
+from druse.induction.procedure import (
+    Binding,
+    Call,
+    Constant,
+    Declared,
+    FromPlace,
+    Given,
+    Loop,
+    Node,
+    Parameter,
+    calls_of,
+)
+from druse.induction.shapes import Shape, Stretch, repeats
 from druse.induction.structure import Builder, Track, Unexplained, symbol_of
 from druse.induction.values import MISSING, Path, Place, Root, same
 from druse.model import Json, Run, Step, ToolSpec, canonical
@@ -26,10 +37,48 @@ MIN_TASKS = 3  # distinct tasks that must agree before a value is taken from ins
 _DEFAULT_SHARE = 0.8  # of the tasks where nobody had said the value
 
 
+class Evidence:
+    """What all runs together show, beyond the occurrences of one shape."""
+
+    def __init__(self, parts: Sequence[Stretch]) -> None:
+        self._unsaid: dict[tuple[str, Path, str], set[str]] = {}
+        self._edges: set[tuple[str, Path, str, str]] = set()
+        for stretch in parts:
+            for number, step in enumerate(stretch.steps):
+                results = stretch.seen(number, 1)
+                for leaf, value in _arguments(step):
+                    if not stretch.knowledge.visible(value, results):
+                        self._unsaid.setdefault((step.tool, leaf, canonical(value)), set()).add(stretch.task)
+
+    def usual(self, tool: str, leaf: Path, value: Json) -> int:
+        """In how many tasks an argument had this value though nobody had said it."""
+        return len(self._unsaid.get((tool, leaf, canonical(value)), ()))
+
+    def learn(self, source: str, path: Path, tool: str, argument: str) -> None:
+        """Remember that enough tasks showed an argument to come from this place of another tool's result."""
+        self._edges.add((source, path, tool, argument))
+
+    def knows(self, source: str, path: Path, tool: str, argument: str) -> bool:
+        """Whether that was learned."""
+        return (source, path, tool, argument) in self._edges
+
+
+def _arguments(step: Step) -> Iterator[tuple[Path, Json]]:
+    """Argument leaves; whatever holds a list is one leaf."""
+    stack: list[tuple[Path, Json]] = [((name,), value) for name, value in step.arguments.items()]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, dict) and value and not _listed(value):
+            stack.extend(((*path, key), part) for key, part in value.items())
+        else:
+            yield path, value
+
+
 def induce_part(
     runs: Sequence[Run],
     shape: Shape,
     known: Mapping[str, tuple[Knowledge, int]],
+    evidence: Evidence,
     *,
     specs: Mapping[str, ToolSpec] | None = None,
     name: str | None = None,
@@ -38,9 +87,10 @@ def induce_part(
     ordered = sorted(runs, key=lambda run: run.id)
 
     def make(steps: Sequence[Sequence[Step]], texts: Sequence[str]) -> Builder:
-        return _PartBuilder(steps, texts, shape, [known[run.id] for run in ordered], [run.task for run in ordered])
+        seen, tasks = [known[run.id] for run in ordered], [run.task for run in ordered]
+        return _PartBuilder(steps, texts, shape, seen, tasks, evidence)
 
-    found = induce(ordered, specs=specs, name=name, make=make)
+    found = induce(ordered, specs=specs, name=name, steps_of=lambda run: list(run.steps), make=make)
     if found.left_out:
         return Induction("refused", reasons=found.reasons)
     return replace(found, status="induced") if found.source else found
@@ -56,8 +106,13 @@ class _PartBuilder(Builder):
         shape: Shape,
         known: Sequence[tuple[Knowledge, int]],
         tasks: Sequence[str],
+        evidence: Evidence,
     ) -> None:
         super().__init__(runs, texts)
+        self._evidence = evidence
+        self._tools: dict[str, str] = {}  # node id -> tool
+        self._target = ""
+        self._worked_out: dict[str, FromPlace] = {}  # by argument: its source in the runs where nobody had said it
         self._shape = list(shape)
         self._seen = known
         self._tasks = tasks
@@ -127,15 +182,54 @@ class _PartBuilder(Builder):
             self._collect(track, [turn for owner, turn in zip(owners, turns, strict=True) if owner is track], body)
         return Loop(loop_id, Place(Root("parameter", name)), body, always_filled=True)
 
+    def _call(self, tracks: Sequence[Track]) -> Call:
+        self._target = tracks[0].steps[0].tool
+        call = super()._call(tracks)
+        self._tools[call.id] = call.tool
+        return call
+
     def _explain(self, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> Binding | None:
         found = super()._explain(name, values, tracks)
         if isinstance(found, Constant):
             return self._again(name, values, tracks)
-        if found is None or isinstance(found, Parameter):
-            return found
-        if isinstance(found, FromPlace) and found.place.root.kind in ("element", "parameter"):
-            return found
-        return found if self._enough(track.run for track in tracks) else None
+        if found is not None:
+            return found if self._evident(found, name, tracks) else None
+        self._worked_out.pop(name, None)
+        if self._item is None and not isinstance(values[0], dict | list):
+            source = self._where_unsaid(name, values, tracks)
+            if source is not None:
+                self._worked_out[name] = source
+        return None
+
+    def _where_unsaid(self, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> FromPlace | None:
+        """The place a value comes from in those runs where nobody had said it: there nobody can have given it."""
+        unsaid = [number for number, track in enumerate(tracks) if not self._said(values[number], track)]
+        if not 0 < len(unsaid) < len(tracks):
+            return None
+        hidden = [tracks[number] for number in unsaid]
+        source = super()._explain(name, [values[number] for number in unsaid], hidden)
+        if not isinstance(source, FromPlace) or source.place.root.kind != "result" or source.others:
+            return None
+        return source if self._evident(source, name, hidden) else None
+
+    def _said(self, value: Json, track: Track) -> bool:
+        knowledge, results = self._seen[track.run]
+        return knowledge.visible(value, results)
+
+    def _evident(self, found: Binding, name: str, tracks: Sequence[Track]) -> bool:
+        """Whether enough tasks show a source, these or all that make the two calls."""
+        if isinstance(found, Parameter):
+            return True
+        if not isinstance(found, FromPlace):
+            return self._enough(track.run for track in tracks)
+        place = found.place
+        if place.root.kind in ("element", "parameter"):
+            return True
+        source = self._tools.get(place.root.name, "")
+        if self._enough(track.run for track in tracks):
+            self._evidence.learn(source, place.path, self._target, name)
+            return True
+        return self._evidence.knows(source, place.path, self._target, name)
 
     def _again(self, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> Parameter | None:
         """An input of this very argument name that had the same value in every run."""
@@ -158,9 +252,7 @@ class _PartBuilder(Builder):
         bound = self._again(argument, values, tracks) if equal else self._explain(argument, values, tracks)
         yield (argument,), bound or self._declare(call, argument, values, tracks, (argument,))
 
-    def _declare(
-        self, call: Call, name: str, values: Sequence[Json], tracks: Sequence[Track], leaf: Path
-    ) -> Binding:
+    def _declare(self, call: Call, name: str, values: Sequence[Json], tracks: Sequence[Track], leaf: Path) -> Binding:
         by_run: dict[int, Json] = {}
         if self._item is not None and any(
             not same(by_run.setdefault(track.run, value), value) for value, track in zip(values, tracks, strict=True)
@@ -178,10 +270,14 @@ class _PartBuilder(Builder):
         assert isinstance(bound, Parameter)
         declared = self._state.parameters[bound.name]
         declared.hole = ""
-        declared.default = self._default(declared.by_run)
+        source = self._worked_out.pop(name, None)
+        if source is not None:
+            declared.derived = True
+            return Given(bound.name, source)
+        declared.default = self._default(call.tool, leaf, declared.by_run)
         return bound
 
-    def _default(self, by_run: Mapping[int, Json]) -> Json:
+    def _default(self, tool: str, leaf: Path, by_run: Mapping[int, Json]) -> Json:
         """What the value nearly always was where nobody had said it; MISSING where there is no such value."""
         unsaid: dict[str, str] = {}
         values: dict[str, Json] = {}
@@ -193,7 +289,8 @@ class _PartBuilder(Builder):
         if not unsaid:
             return MISSING
         text, count = Counter(unsaid.values()).most_common(1)[0]
-        return values[text] if count >= MIN_TASKS and count >= _DEFAULT_SHARE * len(unsaid) else MISSING
+        seen = max(count, self._evidence.usual(tool, leaf, values[text]))
+        return values[text] if seen >= MIN_TASKS and count >= _DEFAULT_SHARE * len(unsaid) else MISSING
 
     def _enough(self, runs: Iterator[int] | range) -> bool:
         return len({self._tasks[run] for run in runs}) >= MIN_TASKS

@@ -83,7 +83,15 @@ class Extracted:
     number: bool = False
 
 
-Binding: TypeAlias = "Constant | Parameter | FromPlace | Template | Lookup | Each | Computed | Extracted"
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the caller gives, and where it gives nothing, what stands at a place."""
+
+    name: str
+    otherwise: FromPlace
+
+
+Binding: TypeAlias = "Constant | Parameter | FromPlace | Template | Lookup | Each | Computed | Extracted | Given"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +154,7 @@ class Declared:
     hole: str = ""  # why its value is a choice the runs do not explain; empty for a plain input
     leaf: Path = ()
     default: Json = MISSING  # what it is where the caller says nothing; MISSING: the caller must give it
+    derived: bool = False  # where the caller says nothing, it is worked out; the default is None
 
     @property
     def values(self) -> list[Json]:

@@ -21,9 +21,11 @@ from druse.induction.procedure import (
     Computed,
     Condition,
     Constant,
+    Declared,
     Each,
     Extracted,
     FromPlace,
+    Given,
     Lookup,
     Loop,
     Parameter,
@@ -71,10 +73,7 @@ class _Writer:
         return "\n".join([head, "", "", self._signature(annotation), *lines, f"    return {returned}", ""])
 
     def _signature(self, annotation: str) -> str:
-        parameters = [
-            f"{p.name}: {annotation_of(p.values)}" + ("" if p.default is MISSING else f" = {_literal(p.default)}")
-            for p in self.procedure.parameters.values()
-        ]
+        parameters = [_parameter(declared) for declared in self.procedure.parameters.values()]
         inner = ", ".join(["call", *(["*"] if parameters else []), *parameters])
         line = f"def run({inner}) -> {annotation}:"
         if len(line) <= _WIDTH:
@@ -220,6 +219,9 @@ class _Writer:
             return self.variables[Root("parameter", binding.name)]
         if isinstance(binding, FromPlace):
             return self.place(binding.place)
+        if isinstance(binding, Given):
+            name = self.variables[Root("parameter", binding.name)]
+            return f"{self.place(binding.otherwise.place)} if {name} is None else {name}"
         if isinstance(binding, Template):
             return self._template(binding)
         if isinstance(binding, Each):
@@ -330,6 +332,13 @@ class _Writer:
         if len(terminal) == 1:
             return terminal[0]
         return "{" + ", ".join(f"{_text(name)}: {name}" for name, _ in terminal) + "}", "dict"
+
+
+def _parameter(declared: Declared) -> str:
+    written = f"{declared.name}: {annotation_of(declared.values)}"
+    if declared.derived:
+        return f"{written} | None = None"
+    return written if declared.default is MISSING else f"{written} = {_literal(declared.default)}"
 
 
 def _direct(block: Block) -> list[Call]:

@@ -98,15 +98,16 @@ def _sorted(block: list[int], steps: Sequence[Step]) -> list[int]:
 
 def by_use(steps: Sequence[Step]) -> tuple[Step, ...]:
     """Like reads in a row in the order in which later steps use their results; what is not used stays behind."""
+    symbols = [symbol_of(step) for step in steps]
     made: list[Step] = []
-    place = 0
-    while place < len(steps):
-        times = repeats([symbol_of(step) for step in steps], place, (symbol_of(steps[place]),))
-        block = list(steps[place : place + times])
+    while len(made) < len(steps):
+        place = len(made)
+        times = repeats(symbols, place, (symbols[place],))
+        block, later = list(steps[place : place + times]), steps[place + times :]
         if times > 1 and is_read(block[0]):
-            block.sort(key=lambda read: _first_use(read, block, steps[place + times :]))  # noqa: B023 - used at once
+            uses = [_first_use(read, block, later) for read in block]
+            block = [read for _, read in sorted(zip(uses, block, strict=True), key=lambda pair: pair[0])]
         made += block
-        place += times
     return tuple(made)
 
 
@@ -126,7 +127,9 @@ def _first_use(read: Step, block: Sequence[Step], later: Sequence[Step]) -> int:
 
 def _depends(step: Step, earlier: Step) -> bool:
     """Whether a value of `step` stands in the result of `earlier`."""
-    wanted = {str(value) for value in scalars(dict(step.arguments)) if value is not None and not isinstance(value, bool)}
+    wanted = {
+        str(value) for value in scalars(dict(step.arguments)) if value is not None and not isinstance(value, bool)
+    }
     return any(str(value) in wanted for value in scalars(earlier.result, keys=True))
 
 
@@ -138,13 +141,13 @@ def tokens(steps: Sequence[Step], *, bodies: int = 1) -> list[tuple[Body, int]]:
     found: list[tuple[Body, int]] = []
     place = 0
     while place < len(symbols):
+        body, times = (symbols[place],), 1
         for size in range(1, bodies + 1):
-            body = tuple(symbols[place : place + size])
-            times = repeats(symbols, place, body)
-            if times > 1 or size == bodies:
+            longer = tuple(symbols[place : place + size])
+            count = repeats(symbols, place, longer)
+            if count > 1:
+                body, times = longer, count
                 break
-        if times < 2:
-            body, times = (symbols[place],), 1
         found.append((body, times * len(body)))
         place += times * len(body)
     return found
