@@ -8,7 +8,7 @@ from typing import Any, cast
 import click
 
 from druse.cli.output import emit, finish, json_option, table, workspace_here
-from druse.model import NotFound
+from druse.model import NotFound, Source
 
 
 @click.command("candidates")
@@ -180,6 +180,25 @@ def diff(name: str, old: int, new: int, as_json: bool) -> None:
             f"permissions gained: {', '.join(data['gained']) or 'none'}\n{data['diff'] or 'the code is equal'}"
         ),
     )
+
+
+@tools.command()
+@click.argument("name")
+@json_option
+def accept(name: str, as_json: bool) -> None:
+    """Accept what a tool of a server declares now, after it changed; allow rules cover it again."""
+
+    async def work() -> None:
+        from druse.front.application import open_application, person
+
+        async with open_application(workspace_here()) as application:
+            found = (await application.specs_of([name])).get(name)
+            if found is None or found.source is not Source.UPSTREAM:
+                raise NotFound(f"Cannot accept {name}: no server offers it. See druse find.")
+            await application.base.declarations.accept(found, person())
+
+    finish(work(), as_json=as_json)
+    emit({"accepted": name}, as_json=as_json, render=lambda: f"{name}: its declaration of today is accepted")
 
 
 @tools.command()

@@ -20,7 +20,17 @@ from druse.dispatch import Dispatcher
 from druse.front.documents import Documents
 from druse.front.skilltools import SkillTools
 from druse.front.surface import SURFACE
-from druse.governance import Adoption, Approval, Approvals, AuditChain, Quotas, Rules, SigningKey, SteadyClock
+from druse.governance import (
+    Adoption,
+    Approval,
+    Approvals,
+    AuditChain,
+    Declarations,
+    Quotas,
+    Rules,
+    SigningKey,
+    SteadyClock,
+)
 from druse.induction import workflow_key
 from druse.localtools import LocalTools
 from druse.model import (
@@ -84,6 +94,7 @@ class Base:
     adoption: Adoption
     quotas: Quotas
     skills: SkillDesk
+    declarations: Declarations
 
     async def decide(
         self, approval_id: str, *, approve: bool, how: str, note: str = "", scope: str = "once"
@@ -124,11 +135,26 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         volumes = Volumes(workspace.volumes, account=_account())
         library = SkillLibrary(workspace.skills, volumes)
         skills = SkillDesk(library, volumes, store, approvals, clock=steady)
+        declarations = Declarations(store, audit, clock=time.time)
+        await declarations.load()
         await approvals.settle()
         await adoption.begin(person("first start"))
         await shelf.reload()
         try:
-            yield Base(workspace, config, store, recorder, audit, approvals, shelf, rules, adoption, quotas, skills)
+            yield Base(
+                workspace,
+                config,
+                store,
+                recorder,
+                audit,
+                approvals,
+                shelf,
+                rules,
+                adoption,
+                quotas,
+                skills,
+                declarations,
+            )
         finally:
             await audit.close()
 
@@ -205,6 +231,7 @@ class Application:
         """One call through the router; the server that owns the tool is connected first where needed."""
         problem = await self._prepare(name)
         outcome = await self.router.call(name, arguments, caller, progress=progress)
+        await self.base.declarations.settle()
         if outcome.kind == "not_found" and problem:
             return replace(outcome, status=OutcomeStatus.FAILED, message=problem, kind="upstream_failure")
         return outcome
@@ -444,7 +471,7 @@ class Application:
         in_sandbox = caller.kind in (CallerKind.TOOL, CallerKind.CODE, CallerKind.REPLAY)
         if in_sandbox and not self.host.holds and not self.base.config.knobs.unconfined_effects:
             caller = replace(caller, unconfined=True)
-        return self.base.rules.decide(spec, spec.name, arguments, caller)
+        return self.base.declarations.checked(spec, self.base.rules.decide(spec, spec.name, arguments, caller))
 
     async def skills_changed(self) -> None:
         """A skill was added, changed or taken away."""

@@ -4,6 +4,7 @@ from druse.governance.adoption import Adoption
 from druse.governance.approvals import Approvals
 from druse.governance.audit import AuditChain
 from druse.governance.clock import SteadyClock
+from druse.governance.declarations import Declarations
 from druse.governance.entries import root_as_dict, seq_of
 from druse.governance.exports import export_lines, verify_export
 from druse.governance.history import causes, why_tool
@@ -25,6 +26,7 @@ __all__ = [
     "AuditChain",
     "ChainCheck",
     "Content",
+    "Declarations",
     "Quotas",
     "Rules",
     "SigningKey",

@@ -10,6 +10,7 @@ from druse.store.approvals import ApprovalRepository
 from druse.store.audit import AuditRepository, AuditRow, RootRow
 from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
+from druse.store.declarations import DeclarationRepository
 from druse.store.notices import NoticeRepository
 from druse.store.plans import ExecutedStep, Execution, PlanRepository, StoredPlan
 from druse.store.policies import Adopted, PolicyRepository
@@ -50,6 +51,7 @@ class Store:
         self.notices = NoticeRepository(database)
         self.approvals = ApprovalRepository(database)
         self.audit = AuditRepository(database)
+        self.declarations = DeclarationRepository(database)
         self.counters = CounterRepository(database)
         self.policies = PolicyRepository(database)
         self.plans = PlanRepository(database)
