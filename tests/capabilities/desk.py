@@ -19,7 +19,8 @@ TEXT = {"type": "string"}
 MEETING = threading.Barrier(2)
 LOCK = threading.Lock()
 USERS = {f"u{n}@x.io": {"id": f"U{n}", "city": "Rome", "orders": [{"id": f"O{n}a", "sum": n * 10}, {"id": f"O{n}b", "sum": n}]} for n in range(1, 10)}
-USERS["none@x.io"] = {"id": "U0", "city": "Rome", "orders": []}
+for n in range(10, 19):
+    USERS[f"none{n}@x.io"] = {"id": f"U{n}", "city": "Rome", "orders": []}
 USERS["broken@x.io"] = {"id": 7, "city": "", "orders": "none"}
 
 def schema(**properties):
@@ -44,9 +45,10 @@ def run(name, a):
         raise OSError("connection refused by " + a["url"])
     if name == "list_notes":
         return {"notes": open(notes).read().splitlines() if os.path.exists(notes) else []}
+    again = os.path.exists(notes) and "die" in open(notes).read()
     with open(notes, "a") as file:
         file.write((a.get("text") or "closed " + a["order_id"]) + chr(10))
-    if a.get("text") == "die":
+    if a.get("text") == "die" and not again:
         os.kill(os.getppid(), 9)
     return {"done": True}
 
@@ -76,6 +78,7 @@ for line in sys.stdin:
     if "id" in m:
         threading.Thread(target=answer, args=(m,), daemon=True).start()
 """
+SELF = '[permissions]\nallow = ["desk__*", "planner_*", "learning_*", "introspect_*"]\n'
 CONFIG = '[permissions]\nallow = ["desk__*"]\n'
 
 

@@ -83,7 +83,10 @@ SPECS: tuple[ToolSpec, ...] = (
             "plan": _PLAN,
             "hash": {"type": "string", "description": "As validate_plan gave it."},
             "inputs": _OBJECT,
-            "execution": {"type": "string", "description": "The execution to go on with."},
+            "execution": {
+                "type": "string",
+                "description": "The execution to go on with, or last: the newest that is not done.",
+            },
             "redo": {"type": "boolean", "description": "Make a write again whose end was not noted."},
         },
         ["plan", "hash"],

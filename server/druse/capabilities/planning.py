@@ -190,13 +190,13 @@ class Planning:
         plans = self._bench.store.plans
         again = arguments.get("execution")
         if isinstance(again, str):
-            held = await plans.execution(again)
+            held = await (plans.unfinished(named) if again == "last" else plans.execution(again))
             if held is None or held.plan != named:
                 raise NotFound(f"Cannot go on with execution {again!r}: there is none of this plan.")
-            if held.status == "done" or again in self._going:
-                raise Invalid(f"Cannot go on with execution {again}: it is {held.status}.", where="execution")
-            self._going.add(again)
-            return held, {step.place: step for step in await plans.steps(again)}
+            if held.status == "done" or held.id in self._going:
+                raise Invalid(f"Cannot go on with execution {held.id}: it is {held.status}.", where="execution")
+            self._going.add(held.id)
+            return held, {step.place: step for step in await plans.steps(held.id)}
         given = arguments.get("inputs")
         inputs = _with_defaults(cast("JsonObject", arguments["plan"]), given if isinstance(given, dict) else {})
         masked = self._bench.recorder.handles.mask_object(inputs)

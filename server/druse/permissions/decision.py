@@ -200,7 +200,9 @@ class _Subject:
             return _glob(rule.tool, self._name)
         server, separator, rest = rule.tool.partition("__")
         if not separator:
-            return rule.readonly and _glob(rule.tool, self._name)
+            capability = self._spec is not None and self._spec.source is Source.CAPABILITY
+            named = capability and "_" in rule.tool.partition("*")[0]  # planner_*, never p*
+            return (rule.readonly or named) and _glob(rule.tool, self._name)
         if "*" in server:
             return False
         known = self._spec.server if self._spec is not None and self._spec.source is Source.UPSTREAM else ""

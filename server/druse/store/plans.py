@@ -111,6 +111,15 @@ class PlanRepository:
         )
         return _execution(row) if row else None
 
+    async def unfinished(self, plan_hash: str) -> Execution | None:
+        """The newest execution of a plan that is not done."""
+        row = await self._database.one(
+            "SELECT id, plan, inputs, status, session, run_id, started_at, ended_at FROM execution"
+            " WHERE plan = ? AND status != 'done' ORDER BY started_at DESC, id LIMIT 1",
+            (plan_hash,),
+        )
+        return _execution(row) if row else None
+
     async def of_session(self, session: str, limit: int) -> list[Execution]:
         """The newest executions of a session, newest first."""
         rows = await self._database.all(
