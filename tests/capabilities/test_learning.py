@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import anyio
 import pytest
 from mcp import Client
 
@@ -132,6 +133,7 @@ async def test_a_tool_that_stops_at_a_new_shape_is_analysed_improved_approved_an
         await desk.druse("approvals", "approve", made["approval_id"], "--yes")
         assert (await run_tool(client, name, email="u7@x.io")).get("status") != "diverged"
 
+        opened: dict[str, Any] = {}
         for number in (10, 11, 12):  # it fails three times on a shape it never saw
             opened = await surface(client, "dispatch_goal", goal=f"Close everything of none{number}@x.io, by the tool")
             answer = await run_tool(client, name, email=f"none{number}@x.io")
@@ -182,6 +184,7 @@ async def test_the_job_proposes_at_most_three_never_a_rejected_one_and_schemas_f
         "desk__close_order": ("Finish the order {}", lambda n: {"order_id": f"O{n}a"}),
         "desk__add_note": ("Write down {}", lambda n: {"text": f"text{n}"}),
     }
+    opened: dict[str, Any] = {}
     async with desk.client() as client:
         for tool, (goal, given) in goals.items():
             for number in range(1, 7):
@@ -211,3 +214,17 @@ async def test_the_job_proposes_at_most_three_never_a_rejected_one_and_schemas_f
         validator = Draft202012Validator(schema["proposed"])
         assert validator.is_valid(await run_tool(client, "desk__get_user", email="u9@x.io"))
         assert not validator.is_valid({"id": 7, "city": "x", "orders": []})
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.requirement("H-37")
+async def test_the_job_proposes_by_itself_and_puts_nothing_in_service(desk: Desk) -> None:
+    desk.configure(f"{SELF}[settings]\npropose_seconds = 1\n")
+    async with desk.client() as client:
+        for number in range(1, 6):
+            await worked(client, number)
+        with anyio.fail_after(60):
+            while not (listed := (await desk.druse("approvals", "list"))["approvals"]):
+                await anyio.lowlevel.checkpoint()
+    assert [one["kind"] for one in listed] == ["tool"]
+    assert not list((desk.root / "tools" / "generated").glob("*/v1.py"))

@@ -110,6 +110,7 @@ async def test_after_a_crash_an_execution_goes_on_and_nothing_that_was_done_is_d
     desk.configure(SELF)
     first, second, third = (step(text, "desk__add_note", text=text) for text in ("first", "die", "third"))
     made = {"format": 1, "steps": [first, second, third]}
+    valid = ""
     with pytest.raises(Exception):  # noqa: B017 - the server dies while it answers; what the client says varies
         async with desk.client() as client:
             valid = await valid_hash(client, made)

@@ -9,9 +9,7 @@ from druse.governance import SECURITY, Action
 from druse.model import Effect, Json, JsonObject, Source, ToolSpec
 
 _TEXT: JsonObject = {"type": "string"}
-_TEXTS: JsonObject = {"type": "array", "items": {"type": "string"}}
 _OBJECT: JsonObject = {"type": "object"}
-_FLAG: JsonObject = {"type": "boolean"}
 _COUNT: JsonObject = {"type": "integer", "minimum": 1, "maximum": 10_000}
 _PLAN: JsonObject = {
     "type": "object",
@@ -20,8 +18,15 @@ _PLAN: JsonObject = {
 
 
 def _capability(
-    alias: str, action: Action, description: str, properties: JsonObject, required: list[Json] | None = None
+    alias: str,
+    action: Action,
+    description: str,
+    properties: JsonObject,
+    required: list[Json] | None = None,
+    *,
+    keeps: bool = False,  # it looks at Druse, and writes down what it was told all the same
 ) -> ToolSpec:
+    reads = action is Action.INTROSPECT and not keeps
     schema: JsonObject = {
         "type": "object",
         "properties": properties,
@@ -33,8 +38,8 @@ def _capability(
         Source.CAPABILITY,
         description,
         schema,
-        effect=Effect.READ if action is Action.INTROSPECT else Effect.WRITE,
-        read_only_hint=action is Action.INTROSPECT,
+        effect=Effect.READ if reads else Effect.WRITE,
+        read_only_hint=reads,
         alias=alias,
         action=str(action),
         security=SECURITY[action],
@@ -117,6 +122,7 @@ SPECS: tuple[ToolSpec, ...] = (
         "Say how a run went: success, failure or correction. Said twice it counts once.",
         {"run_id": _TEXT, "outcome": {"enum": ["success", "failure", "correction"]}, "note": _TEXT},
         ["run_id", "outcome"],
+        keeps=True,
     ),
     _capability(
         "learning.analyze_failure",

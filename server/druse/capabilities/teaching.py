@@ -139,7 +139,8 @@ class Teaching:
         declared = dict(spec.output_schema) if spec is not None and spec.output_schema is not None else None
         return ok({"tool": tool, "proposed": schema_of(samples), "declared": declared, "fits": len(samples)})
 
-    async def _run_now(self, arguments: JsonObject, caller: Caller) -> Outcome:
+    async def propose(self, caller: Caller) -> list[JsonObject]:
+        """Propose the best candidates as tools, at most `PROPOSED_AT_ONCE`; what came of each."""
         proposed: list[JsonObject] = []
         for candidate in (await self._bench.desk.candidates())[:PROPOSED_AT_ONCE]:
             report = await self._bench.desk.crystallize(candidate.signature, caller)
@@ -148,7 +149,10 @@ class Teaching:
             if report.approval_id:
                 told["approval_id"] = report.approval_id
             proposed.append(told)
-        return ok({"looked_at": list[Json](proposed), "limit": PROPOSED_AT_ONCE})
+        return proposed
+
+    async def _run_now(self, arguments: JsonObject, caller: Caller) -> Outcome:
+        return ok({"looked_at": list[Json](await self.propose(caller)), "limit": PROPOSED_AT_ONCE})
 
     async def _record(self, run_id: str) -> RunRecord:
         record = await self._bench.store.runs.get(run_id)

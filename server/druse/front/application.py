@@ -519,12 +519,14 @@ async def open_application(workspace: Workspace, *, background: bool = False) ->
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(watch(base.shelf, workspace.generated, application.tools_changed))
             idling = group.create_task(_close_idle(base))
+            proposing = group.create_task(_propose_regularly(application))
             reading = group.create_task(watch_skills(application.skills, application.skills_changed))
             try:
                 yield application
             finally:
                 watching.cancel()
                 idling.cancel()
+                proposing.cancel()
                 reading.cancel()
                 await asyncio.shield(base.recorder.close_own())
 
@@ -536,6 +538,19 @@ async def _close_idle(base: Base) -> None:
         except DruseError as error:
             log.warning("idle runs were not closed: %s", error)
         await asyncio.sleep(_IDLE_CHECK_SECONDS)
+
+
+async def _propose_regularly(application: Application) -> None:
+    """The job that proposes the best workflows as tools; a person, or trust level 3, decides (seed id H-37)."""
+    job = Caller(CallerKind.JOB, session="job", client="druse")
+    while seconds := application.base.config.knobs.propose_seconds:
+        await asyncio.sleep(seconds)
+        if not application.base.rules.config.self_programming.enabled:
+            continue
+        try:
+            await application.capabilities.teaching.propose(job)
+        except DruseError as error:
+            log.warning("no tools were proposed: %s", error)
 
 
 def _make_state(workspace: Workspace) -> None:

@@ -37,6 +37,7 @@ class Knobs:
     connect_timeout: int = 20
     candidate_runs: int = 5
     candidate_success: float = 0.95
+    propose_seconds: int = 3600  # how often the best candidates are proposed as tools by themselves; 0 = never
     unconfined_effects: bool = False  # let code write where the sandbox is language and limits only (tier T0)
 
 
@@ -137,6 +138,7 @@ _RANGES = {
     "connect_timeout": (1, 3600),
     "candidate_runs": (2, 10_000),
     "candidate_success": (0, 1),
+    "propose_seconds": (0, 10_000_000),
 }
 
 
