@@ -57,7 +57,7 @@ def walk(parts: Sequence[tuple[Part, Tool]], runs: Sequence[Run]) -> Walked:
 
 
 def _step(stretch: Stretch, place: int, by_first: Mapping[object, list[tuple[Part, Tool]]], found: Walked) -> int:
-    from druse.induction.structure import symbol_of
+    from druse.induction.elements import symbol_of
 
     best, chosen = 0, ""
     for part, tool in by_first.get(symbol_of(stretch.steps[place]), ()):

@@ -1,11 +1,11 @@
 """From runs of one workflow to a Procedure, and from a Procedure to Python source. Pure: no I/O, no clock."""
 
+from druse.induction.elements import is_read
 from druse.induction.induce import Induction, ParameterInfo, bind, induce, macro_of
 from druse.induction.keys import contains, workflow_key
 from druse.induction.mining import Part, mine
 from druse.induction.procedure import Procedure, calls_of
 from druse.induction.replay import Deviation, Replay, Unrecorded
-from druse.induction.structure import is_read
 
 __all__ = [
     "Deviation",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import combinations
 
 from druse.induction.procedure import Condition
-from druse.induction.values import MISSING, ONLY, Env, distinct, is_handle, look, places_of
+from druse.induction.values import MISSING, ONLY, Env, Place, distinct, is_handle, is_weak, look, places_of, same
 from druse.model import Json, typed_equal
 
 _STATUS = frozenset(("status", "state", "type", "kind", "phase", "stage", "level", "category", "priority", "severity"))
 _MAX_ENUM = 40  # characters; longer texts are content, not states
+_MAX_SOURCES = 4
+MAX_RIVALS = 3  # conditions beside the best one that code can be asked to compare
 _GENERAL = 3  # so many other values seen make `equals` a rule; fewer are checked against what was seen
 
 
@@ -19,17 +23,39 @@ def condition_for(
     """The condition true in every `taken` and false in every `skipped` environment, and its rivals.
 
     Rivals are conditions on other data that do as well; code made of the condition stops where a rival disagrees.
-    None where nothing tells them apart, or where there is too little evidence.
+    Two tests together are tried where no single one tells them apart. None where nothing does, or where there is too
+    little evidence.
     """
     if not taken or not skipped or len(taken) + len(skipped) < 3:
         return None
-    found = [condition for condition in _candidates(taken[0]) if _holds(condition, taken, skipped)]
+    necessary = [condition for condition in _candidates(taken[0]) if all(evaluate(condition, env) for env in taken)]
+    found = [condition for condition in necessary if _excludes(condition, skipped)]
     found.extend(_absences(taken, skipped))
     if not found:
-        return None
+        return _both(necessary, taken, skipped, order)
     ranked = sorted(found, key=lambda condition: _rank(condition, order))
     best = _with_seen(ranked[0], taken, skipped)
     return best, tuple(_with_seen(rival, taken, skipped) for rival in _rivals(best, ranked[1:]))
+
+
+def _both(
+    necessary: Sequence[Condition], taken: Sequence[Env], skipped: Sequence[Env], order: dict[str, int]
+) -> tuple[Condition, tuple[Condition, ...]] | None:
+    """Two states that must both hold, if exactly one pair of them explains everything.
+
+    Each of the two must be needed: it alone turns away at least two of those that the other lets through.
+    """
+    tests = [c for c in necessary if c.test in ("equals", "matches") and sum(evaluate(c, env) for env in skipped) > 0]
+    tests = [c for c in tests if all(look(env, c.place) is not MISSING for env in skipped)]
+    pairs: list[tuple[Condition, Condition]] = []
+    for left, right in combinations(sorted(tests, key=lambda condition: _rank(condition, order)), 2):
+        held = [(evaluate(left, env), evaluate(right, env)) for env in skipped]
+        if (True, True) not in held and held.count((True, False)) >= 2 and held.count((False, True)) >= 2:
+            pairs.append((left, right))
+    if len(pairs) != 1 or len(taken) < 3:
+        return None
+    left, right = pairs[0]
+    return replace(_with_seen(left, taken, skipped), also=_with_seen(right, taken, skipped)), ()
 
 
 def _rivals(best: Condition, others: Sequence[Condition]) -> list[Condition]:
@@ -38,14 +64,20 @@ def _rivals(best: Condition, others: Sequence[Condition]) -> list[Condition]:
     for condition in others:
         place = condition.place
         known = (best.place, *(rival.place for rival in found))
-        if not any(place.root == one.root and place.path[: len(one.path)] == one.path for one in known):
+        other_reading = {best.test, condition.test} == {"equals", "matches"}
+        implied = any(place.root == one.root and place.path[: len(one.path)] == one.path for one in known)
+        if not implied or (place == best.place and other_reading):
             found.append(condition)
     return found
 
 
 def evaluate(condition: Condition, env: Env) -> bool:
     """Whether a condition is true in an environment."""
+    if condition.also is not None and not evaluate(condition.also, env):
+        return False
     value = look(env, condition.place)
+    if condition.test == "matches":
+        return condition.other is not None and same(value, look(env, condition.other))
     if condition.test == "equals":
         return value is not MISSING and typed_equal(value, condition.value)
     if condition.test == "filled":
@@ -58,7 +90,7 @@ def evaluate(condition: Condition, env: Env) -> bool:
 
 
 def _candidates(env: Env) -> list[Condition]:
-    found: list[Condition] = []
+    found: list[Condition] = _matches(env)
     for place, value in places_of(env):
         if place.root.kind == "parameter" or is_handle(value):
             continue
@@ -71,6 +103,19 @@ def _candidates(env: Env) -> list[Condition]:
     return found
 
 
+def _matches(env: Env) -> list[Condition]:
+    """Fields of the element, or of the last result, that equal something known from elsewhere."""
+    known: dict[Json, list[Place]] = {}
+    for place, value in places_of(env):
+        if place.root.kind in ("parameter", "result") and isinstance(value, str | int) and not is_weak(value):
+            known.setdefault(value, []).append(place)
+    found: list[Condition] = []
+    for place, value in places_of(env):
+        if place.root.kind == "element" and isinstance(value, str | int) and not isinstance(value, bool):
+            found.extend(Condition(place, "matches", other=other) for other in known.get(value, [])[:_MAX_SOURCES])
+    return found
+
+
 def _absences(taken: Sequence[Env], skipped: Sequence[Env]) -> list[Condition]:
     """Things that are there only where the step was skipped."""
     candidates = [
@@ -78,7 +123,7 @@ def _absences(taken: Sequence[Env], skipped: Sequence[Env]) -> list[Condition]:
         for place, value in places_of(skipped[0])
         if place.path and value is not None and place.root.kind != "parameter"
     ]
-    return [condition for condition in candidates if _holds(condition, taken, skipped)]
+    return [c for c in candidates if all(evaluate(c, env) for env in taken) and _excludes(c, skipped)]
 
 
 def _is_id(text: str) -> bool:
@@ -86,23 +131,27 @@ def _is_id(text: str) -> bool:
     return any(letter.isdigit() for letter in text)
 
 
-def _holds(condition: Condition, taken: Sequence[Env], skipped: Sequence[Env]) -> bool:
-    if not all(evaluate(condition, env) for env in taken) or any(evaluate(condition, env) for env in skipped):
+def _excludes(condition: Condition, skipped: Sequence[Env]) -> bool:
+    if any(evaluate(condition, env) for env in skipped):
         return False
     # The opposite must have been seen, not merely be missing.
-    return condition.test != "equals" or all(look(env, condition.place) is not MISSING for env in skipped)
+    return condition.test not in ("equals", "matches") or all(
+        look(env, condition.place) is not MISSING for env in skipped
+    )
 
 
 def _rank(condition: Condition, order: dict[str, int]) -> tuple[object, ...]:
     last = next((key for key in reversed(condition.place.path) if key != ONLY), "")
     words = last.lower().split("_")
     return (
-        {"equals": 0, "filled": 1, "empty": 1, "present": 2, "absent": 2}[condition.test],
+        {"equals": 0, "matches": 0, "filled": 1, "empty": 1, "present": 2, "absent": 2}[condition.test],
         0 if _STATUS.intersection(words) or words[0] in ("is", "has") else 1,
         0 if condition.place.root.kind == "element" else 1,
         -order.get(condition.place.root.name, 0),
         len(condition.place.path),
         condition.place,
+        condition.test,
+        (condition.other.root.kind != "parameter", condition.other) if condition.other else (),
     )
 
 
@@ -120,4 +169,4 @@ def _with_seen(condition: Condition, taken: Sequence[Env], skipped: Sequence[Env
     if distinct(others) >= _GENERAL:
         return condition
     seen = sorted([condition.value, *others], key=str)
-    return Condition(condition.place, condition.test, condition.value, tuple(seen))
+    return replace(condition, seen=tuple(seen))

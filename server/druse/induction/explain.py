@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from druse.induction.computed import computed
+from druse.induction.conditions import MAX_RIVALS, condition_for
 from druse.induction.extraction import extracted
 from druse.induction.instances import Instance
-from druse.induction.procedure import Binding, Constant, Each, FromPlace, Lookup, Parameter
+from druse.induction.procedure import ITEM, Binding, Constant, Each, FromPlace, Lookup, Parameter
 from druse.induction.templates import template
 from druse.induction.values import (
     MISSING,
     ONLY,
+    Env,
     Path,
     Place,
     distinct,
@@ -140,13 +142,45 @@ def _each(instances: Sequence[Instance], order: dict[str, int]) -> Each | None:
     """The argument is a list: one field of every element of an earlier list."""
     if not all(isinstance(instance.value, list) for instance in instances):
         return None
-    if max(len(instance.value) for instance in instances if isinstance(instance.value, list)) < 2:
-        return None
+    lengths = {len(instance.value) for instance in instances if isinstance(instance.value, list)}
+    if max(lengths) < 2:  # a list of one may hold anything; where it is empty at times, something chose
+        return _each_chosen(instances, order) if len(lengths) > 1 else None
     for place in sorted(_lists(instances), key=lambda place: (-order.get(place.root.name, 0), place)):
         for path in _fields(look(instances[0].env, place)):
             if all(same(_column(look(item.env, place), path), item.value) for item in instances):
                 return Each(place, path)
+    return _each_chosen(instances, order)
+
+
+def _each_chosen(instances: Sequence[Instance], order: dict[str, int]) -> Each | None:
+    """The argument is one field of some elements of an earlier list, in order, and a state tells which."""
+    for place in sorted(_lists(instances), key=lambda place: (-order.get(place.root.name, 0), place)):
+        for path in _fields(look(instances[0].env, place)) or _fields(look(instances[-1].env, place)):
+            taken: list[Env] = []
+            skipped: list[Env] = []
+            fits = all(_divided(instance, place, path, taken, skipped) for instance in instances)
+            if not fits or len(taken) < 3 or distinct([item.value for item in instances]) < 2:
+                continue
+            found = condition_for(taken, skipped, order)
+            if found is not None and len(found[1]) <= MAX_RIVALS:
+                return Each(place, path, found[0], found[1])
     return None
+
+
+def _divided(instance: Instance, place: Place, path: Path, taken: list[Env], skipped: list[Env]) -> bool:
+    """Whether the value is this field of some elements in order; sorts the elements into taken and skipped."""
+    elements, values = look(instance.env, place), instance.value
+    if not isinstance(elements, list) or not isinstance(values, list):
+        return False
+    position = 0
+    for element in elements:
+        env = {**instance.env, ITEM: element}
+        if position < len(values) and same(_down(element, path), values[position]):
+            taken.append(env)
+            position += 1
+        else:
+            skipped.append(env)
+    return position == len(values)
 
 
 def _fields(elements: Json) -> list[Path]:

@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator, Sequence
 
 from druse.induction.procedure import (
+    ITEM,
     Binding,
     Block,
     Call,
     Choice,
     Computed,
+    Condition,
     Constant,
     Each,
     Extracted,
@@ -19,6 +21,7 @@ from druse.induction.procedure import (
     Lookup,
     Loop,
     Procedure,
+    Repeat,
     Template,
     calls_of,
 )
@@ -139,10 +142,20 @@ def places(block: Block) -> Iterator[Place]:
             yield from places(node.body)
         else:
             for condition in (node.condition, *node.rivals):
-                # A test for presence reads the place above: the key itself may be missing.
-                present = condition.test in ("present", "absent")
-                yield Place(condition.place.root, condition.place.path[:-1]) if present else condition.place
-            yield from places(node.body)
+                yield from _condition_places(condition)
+            yield from places(node.body if isinstance(node, Choice) else [node.call])
+            if isinstance(node, Repeat) and node.pages:
+                yield Place(Root("collected", node.first))
+
+
+def _condition_places(condition: Condition) -> Iterator[Place]:
+    # A test for presence reads the place above: the key itself may be missing.
+    present = condition.test in ("present", "absent")
+    yield Place(condition.place.root, condition.place.path[:-1]) if present else condition.place
+    if condition.other is not None:
+        yield condition.other
+    if condition.also is not None:
+        yield from _condition_places(condition.also)
 
 
 def _binding_places(binding: Binding) -> Iterator[Place]:
@@ -151,7 +164,11 @@ def _binding_places(binding: Binding) -> Iterator[Place]:
         yield from binding.others
     elif isinstance(binding, Template):
         yield from (part for part in binding.parts if isinstance(part, Place))
-    elif isinstance(binding, Each | Extracted):
+    elif isinstance(binding, Each):
+        yield binding.source
+        for condition in (*([binding.condition] if binding.condition else []), *binding.rivals):
+            yield from (place for place in _condition_places(condition) if place.root != ITEM)
+    elif isinstance(binding, Extracted):
         yield binding.source
     elif isinstance(binding, Lookup):
         yield binding.source
@@ -170,13 +187,13 @@ def _loops(block: Block) -> Iterator[Loop]:
         if isinstance(node, Loop):
             yield node
             yield from _loops(node.body)
-        elif not isinstance(node, Call):
+        elif isinstance(node, Choice):
             yield from _loops(node.body)
 
 
 def _choices(block: Block) -> Iterator[Choice]:
     for node in block:
-        if isinstance(node, Call):
+        if isinstance(node, Call | Repeat):
             continue
         if isinstance(node, Choice):
             yield node

@@ -6,15 +6,17 @@ programming by example (Gulwani's FlashFill and PROSE), loops by demonstration (
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from druse.induction.elements import is_read
 from druse.induction.matching import bind_steps
 from druse.induction.naming import identifier, result_name
 from druse.induction.procedure import Constant, Declared, FromPlace, Procedure, calls_of
 from druse.induction.render import annotation_of, render
-from druse.induction.structure import Builder, is_read
+from druse.induction.structure import Builder
 from druse.induction.values import MISSING, is_handle
 from druse.model import Json, JsonObject, Run, Step, ToolSpec, canonical, typed_equal
 
@@ -126,25 +128,20 @@ def macro_of(run: Run) -> list[Step]:
 
 
 def _without_rereading(steps: Sequence[Step]) -> list[Step]:
+    """Reads that were made twice before the next write are kept once, unless the answer changed: that is waiting."""
     kept: list[Step] = []
-    read: list[Step] = []
-    for step in steps:
-        if not is_read(step):
-            read = []
-        elif any(_same_read(step, earlier) for earlier in read):
-            continue
-        else:
-            read.append(step)
-        kept.append(step)
+    for reads, group in itertools.groupby(steps, key=is_read):
+        stretch = list(group)
+        for number, step in enumerate(stretch):
+            alike = [other for other in stretch if _same_call(step, other)]
+            changed = any(not typed_equal(step.result, other.result) for other in alike)
+            if not reads or changed or not any(_same_call(step, earlier) for earlier in stretch[:number]):
+                kept.append(step)
     return kept
 
 
-def _same_read(step: Step, other: Step) -> bool:
-    return (
-        step.tool == other.tool
-        and typed_equal(dict(step.arguments), dict(other.arguments))
-        and typed_equal(step.result, other.result)
-    )
+def _same_call(step: Step, other: Step) -> bool:
+    return step.tool == other.tool and typed_equal(dict(step.arguments), dict(other.arguments))
 
 
 def _identical(sequences: Sequence[Sequence[Step]]) -> bool:
@@ -226,6 +223,7 @@ def _goal_patterns(runs: Sequence[Run], procedure: Procedure) -> tuple[str, ...]
         parameters = procedure.parameters.items()
         values = [(name, declared.by_run[number]) for name, declared in parameters if number in declared.by_run]
         written = [(name, str(value)) for name, value in values if isinstance(value, str | int | float)]
+        written += [(name, ", ".join(map(str, value))) for name, value in values if isinstance(value, list)]
         for name, value in sorted(written, key=lambda item: -len(item[1])):
             if len(value) > 1 or value.isdigit():
                 pattern = rf"(?<![\w{{]){re.escape(value)}(?![\w}}])"

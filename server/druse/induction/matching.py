@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from druse.induction.conditions import evaluate
-from druse.induction.procedure import Block, Call, FromPlace, Given, Loop, Parameter, Procedure, calls_of
+from druse.induction.elements import symbol_of
+from druse.induction.procedure import Block, Call, FromPlace, Given, Loop, Parameter, Procedure, Repeat, calls_of
 from druse.induction.shapes import repeats
-from druse.induction.structure import symbol_of
 from druse.induction.values import MISSING, Env, Path, Root, leaves, look, same
 from druse.model import Json, Step
 
@@ -38,11 +38,14 @@ class _Match:
             if isinstance(node, Call):
                 if not self._call(node, env):
                     return False
-            elif isinstance(node, Loop) and node.source.root.kind == "parameter" and not node.source.path:
+            elif isinstance(node, Repeat):
+                if not self._repeat(node, env):
+                    return False
+            elif isinstance(node, Loop) and self._is_open(node):
                 if not self._given(node, env):
                     return False
             elif isinstance(node, Loop):
-                elements = look(env, node.source)
+                elements = look(self._known(env), node.source)
                 if not isinstance(elements, list):
                     return False
                 collected: dict[Root, list[Json]] = {}
@@ -53,8 +56,10 @@ class _Match:
                     for root, value in inner.items():
                         if root.kind == "result" and root not in env:
                             collected.setdefault(Root("collected", root.name), []).append(value)
+                        elif root.kind == "collected" and root not in env and isinstance(value, list):
+                            collected.setdefault(root, []).extend(value)
                 env.update(collected)
-            elif evaluate(node.condition, env) and not self.block(node.body, env):
+            elif evaluate(node.condition, self._known(env)) and not self.block(node.body, env):
                 return False
         return True
 
@@ -80,6 +85,25 @@ class _Match:
             return False
         env[Root("parameter", name)] = elements
         return True
+
+    def _repeat(self, node: Repeat, env: Env) -> bool:
+        answers = [env[Root("result", node.first)]]
+        while evaluate(node.condition, env):
+            if not self._call(node.call, env):
+                return False
+            answers.append(env[Root("result", node.call.id)])
+            env[Root("result", node.first)] = answers[-1]
+        if node.pages:
+            env[Root("collected", node.first)] = answers
+        return True
+
+    def _is_open(self, loop: Loop) -> bool:
+        """Whether a loop goes over a list that the caller gives and that no earlier step told."""
+        source = loop.source
+        return source.root.kind == "parameter" and not source.path and source.root.name not in self.parameters
+
+    def _known(self, env: Env) -> Env:
+        return {**env, **{Root("parameter", name): value for name, value in self.parameters.items()}}
 
     def _call(self, call: Call, env: Env) -> bool:
         # Reads may have been made in another order; the next step of this symbol is meant.

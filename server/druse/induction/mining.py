@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from druse.induction.elements import symbol_of
 from druse.induction.induce import Induction
 from druse.induction.matching import bind_steps
 from druse.induction.parts import Evidence, induce_part
 from druse.induction.shapes import MAX_BODY, Body, Shape, Stretch, by_use, repeats, stretches, tokens
-from druse.induction.structure import symbol_of
 from druse.induction.values import MISSING
 from druse.model import Json, Run, RunStatus, Step, ToolSpec, typed_equal
 

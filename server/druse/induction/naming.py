@@ -54,6 +54,7 @@ def singular(text: str) -> str:
 
 def plural(name: str) -> str:
     """The name of a collection of things called `name`."""
+    name = name.rstrip("_")
     if name.endswith("s"):
         return f"{name}_list"
     return name[:-1] + "ies" if name.endswith("y") and name[-2:-1] not in "aeiou" else f"{name}s"

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+from druse.induction.elements import symbol_of
 from druse.induction.guards import places
 from druse.induction.induce import Induction, induce
 from druse.induction.knowledge import Knowledge
@@ -29,7 +30,7 @@ from druse.induction.procedure import (
     calls_of,
 )
 from druse.induction.shapes import Shape, Stretch, repeats
-from druse.induction.structure import Builder, Track, Unexplained, symbol_of
+from druse.induction.structure import Builder, Track, Unexplained
 from druse.induction.values import MISSING, Path, Place, Root, same
 from druse.model import Json, Run, Step, ToolSpec, canonical
 

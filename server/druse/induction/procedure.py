@@ -9,8 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from druse.induction.values import MISSING, Path, Place
+from druse.induction.values import MISSING, Path, Place, Root
 from druse.model import Json
+
+ITEM = Root("element", "item")  # the element in a comprehension
 
 Symbol: TypeAlias = "tuple[str, tuple[str, ...]]"  # a tool and its argument names
 
@@ -58,10 +60,15 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """A list made of a list: `field` of every element (a comprehension)."""
+    """A list made of a list: `field` of every element, or of those that the condition holds for (a comprehension).
+
+    Places of the conditions begin at ITEM, the element.
+    """
 
     source: Place
     field: Path
+    condition: Condition | None = None
+    rivals: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +103,17 @@ Binding: TypeAlias = "Constant | Parameter | FromPlace | Template | Lookup | Eac
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A test on a place: `equals` a value, is `present` (there and not null), is `filled` (a non-empty container)."""
+    """A test on a place.
+
+    `equals` a value, `matches` another place, is `present` (there and not null) or `absent`, is `filled` or `empty` (a
+    container). With `also`, a second test must hold too.
+    """
 
     place: Place
     test: str
     value: Json = None
+    other: Place | None = None  # for matches
+    also: Condition | None = None
     seen: tuple[Json, ...] = ()  # for equals: all values the runs had, where they are too few to generalise from
 
 
@@ -139,7 +152,23 @@ class Choice:
     rivals: tuple[Condition, ...] = ()  # conditions that did as well on all runs; code checks that they agree
 
 
-Node: TypeAlias = "Call | Loop | Choice"
+@dataclass(slots=True)
+class Repeat:
+    """A call made again while a condition on its own last result holds: paging, or waiting for something.
+
+    `call` stands for the calls after the first; its result takes the place of the first one's, `first`. What all of
+    them answered is the collected root of `first`.
+    """
+
+    id: str
+    first: str
+    call: Call
+    condition: Condition
+    rivals: tuple[Condition, ...]
+    pages: bool  # every answer matters (paging), not only the last
+
+
+Node: TypeAlias = "Call | Loop | Choice | Repeat"
 Block: TypeAlias = "list[Node]"
 
 
@@ -177,6 +206,8 @@ def calls_of(block: Block) -> list[Call]:
     for node in block:
         if isinstance(node, Call):
             found.append(node)
+        elif isinstance(node, Repeat):
+            found.append(node.call)
         else:
             found.extend(calls_of(node.body))
     return found

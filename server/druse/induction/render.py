@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from druse.induction.guards import places, shape_literal, state_guards, used_paths
 from druse.induction.naming import Names, plural, result_name, singular
 from druse.induction.procedure import (
+    ITEM,
     Binding,
     Block,
     Call,
@@ -30,6 +31,7 @@ from druse.induction.procedure import (
     Loop,
     Parameter,
     Procedure,
+    Repeat,
     Template,
     calls_of,
 )
@@ -63,6 +65,7 @@ class _Writer:
 
     def module(self, description: str) -> str:
         """The whole source."""
+        self.variables[ITEM] = "item"
         for parameter in self.procedure.parameters:
             self.variables[Root("parameter", parameter)] = self.names.take(parameter)
         self._name_results(self.procedure.nodes)
@@ -88,8 +91,8 @@ class _Writer:
                 self.variables[Root("result", node.id)] = name
             elif isinstance(node, Loop):
                 last = next((key for key in reversed(node.source.path) if key != ONLY), "")
-                wanted = singular(last or (node.source.root.name if node.source.root.kind == "parameter" else "items"))
-                self.variables[Root("element", node.id)] = self.names.take(wanted, f"{wanted}_item")
+                wanted = singular(last or self.variables.get(node.source.root, "item"))
+                self.variables[Root("element", node.id)] = self.names.take(wanted, f"each_{wanted}")
                 self._name_results(node.body)
                 for call in _direct(node.body):
                     if call.id not in self._needed():
@@ -97,6 +100,12 @@ class _Writer:
                     noun = plural(self.variables[Root("result", call.id)])
                     self.collected[call.id] = self.names.take(noun, f"all_{noun}")
                     self.variables[Root("collected", call.id)] = self.collected[call.id]
+            elif isinstance(node, Repeat):
+                noun = self.variables[Root("result", node.first)]
+                self.variables[Root("result", node.call.id)] = noun
+                if node.pages:
+                    self.collected[node.first] = self.names.take(plural(noun), f"all_{plural(noun)}")
+                    self.variables[Root("collected", node.first)] = self.collected[node.first]
             else:
                 self._name_results(node.body)
 
@@ -118,6 +127,8 @@ class _Writer:
                 self.in_loop = True
                 yield from self._block(node.body, depth + 1)
                 self.in_loop = not outermost
+            elif isinstance(node, Repeat):
+                yield from self._repeat(node, depth)
             else:
                 yield from self._choice(node, depth)
 
@@ -140,20 +151,37 @@ class _Writer:
         if shape:
             yield f"{pad}expect({variable}, {shape})"
         if call.id in self.collected:
-            yield f"{pad}{self.collected[call.id]}.append({variable})"
+            first = any(isinstance(node, Repeat) and node.first == call.id for node in self.procedure.nodes)
+            name = self.collected[call.id]
+            yield f"{pad}{name} = [{variable}]" if first else f"{pad}{name}.append({variable})"
+
+    def _repeat(self, node: Repeat, depth: int) -> Iterator[str]:
+        pad = "    " * depth
+        doubts = [f"require({test}, {_text(reason)})" for test, reason in self._doubts(node.condition, node.rivals)]
+        yield from (pad + line for line in doubts)
+        yield f"{pad}while {self.condition(node.condition)}:"
+        yield from self._call(node.call, depth + 1)
+        if node.pages:
+            yield f"{pad}    {self.collected[node.first]}.append({self.variables[Root('result', node.first)]})"
+        yield from (f"{pad}    {line}" for line in doubts)
 
     def _choice(self, node: Choice, depth: int) -> Iterator[str]:
         pad = "    " * depth
         condition = node.condition
-        if condition.seen:
-            place = self.place(condition.place)
-            known = ", ".join(_literal(value) for value in condition.seen)
-            yield f"{pad}require({place} in [{known}], {_text(self._shown(condition.place) + ' is new')})"
-        for rival in node.rivals:
-            left, right = self._truth(condition), self._truth(rival)
-            yield f"{pad}require({left} == {right}, {_text('two conditions never told apart disagree')})"
+        for test, reason in self._doubts(condition, node.rivals):
+            yield f"{pad}require({test}, {_text(reason)})"
         yield f"{pad}if {self.condition(condition)}:"
         yield from self._block(node.body, depth + 1)
+
+    def _doubts(self, condition: Condition, rivals: Sequence[Condition]) -> Iterator[tuple[str, str]]:
+        """What must hold for a condition to be trusted: a state seen before, and no rival that says otherwise."""
+        for part in (condition, condition.also):
+            if part is not None and part.seen:
+                known = ", ".join(_literal(value) for value in part.seen)
+                yield f"{self.place(part.place)} in [{known}]", f"{self._shown(part.place)} is new"
+        for rival in rivals:
+            left, right = self._truth(condition), self._truth(rival)
+            yield f"{left} == {right}", "two conditions never told apart disagree"
 
     def _truth(self, condition: Condition) -> str:
         """A condition as an expression that is True or False and can be compared."""
@@ -163,6 +191,10 @@ class _Writer:
 
     def condition(self, condition: Condition) -> str:
         """A condition as a Python expression."""
+        if condition.also is not None:
+            return f"{self.condition(replace(condition, also=None))} and {self.condition(condition.also)}"
+        if condition.test == "matches" and condition.other is not None:
+            return f"{self.place(condition.place)} == {self.place(condition.other)}"
         if condition.test == "equals":
             return self._test(condition.place, condition.value)
         if condition.test in ("filled", "empty"):
@@ -192,6 +224,9 @@ class _Writer:
                     if other.root in self.variables:
                         known = f"{self.place(binding.place)} == {self.place(other)}"
                         yield f"require({known}, {_text(f'which of the two {name} comes from was never told apart')})"
+            elif isinstance(binding, Each) and binding.condition is not None:
+                for test, reason in self._doubts(binding.condition, binding.rivals):
+                    yield f"require(all({test} for item in {self.place(binding.source)}), {_text(reason)})"
             elif isinstance(binding, Extracted):
                 words = [text for text in (binding.left, binding.right) if text]
                 known = " and ".join(f"{_text(text)} in {self.place(binding.source)}" for text in words)
@@ -226,7 +261,8 @@ class _Writer:
             return self._template(binding)
         if isinstance(binding, Each):
             accessors = "".join(f"[{_text(key)}]" for key in binding.field)
-            return f"[item{accessors} for item in {self.place(binding.source)}]"
+            chosen = f" if {self.condition(binding.condition)}" if binding.condition else ""
+            return f"[item{accessors} for item in {self.place(binding.source)}{chosen}]"
         if isinstance(binding, Lookup):
             accessors = "".join(f"[{_text(key)}]" for key in binding.field)
             known = self.binding(binding.known)
@@ -323,10 +359,15 @@ class _Writer:
         writes = any(call.writes for call in calls_of(self.procedure.nodes))
         for node in self.procedure.nodes:
             if isinstance(node, Call):
+                if any(isinstance(other, Repeat) and other.first == node.id for other in self.procedure.nodes):
+                    continue
                 if node.writes or (node is self.procedure.nodes[-1] and not writes):
                     terminal.append((self.variables[Root("result", node.id)], annotation_of(node.examples)))
             elif isinstance(node, Loop):
                 terminal.extend((self.collected[call.id], "list") for call in self._answered(node))
+            elif isinstance(node, Repeat) and (node.call.writes or node is self.procedure.nodes[-1]):
+                name = self.collected.get(node.first, self.variables[Root("result", node.first)])
+                terminal.append((name, "list" if node.pages else annotation_of(node.call.examples)))
         if not terminal:
             return "None", "object"
         if len(terminal) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from druse.induction.structure import is_read
+from druse.induction.elements import is_read
 from druse.model import Json, Step, typed_equal
 
 

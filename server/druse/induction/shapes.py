@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from druse.induction.elements import is_read, symbol_of
 from druse.induction.knowledge import Knowledge, scalars
 from druse.induction.procedure import Symbol
-from druse.induction.structure import is_read, symbol_of
 from druse.induction.values import is_weak
 from druse.model import Run, Step
 

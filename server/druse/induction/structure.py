@@ -8,14 +8,16 @@ is kept and the reason is told.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from druse.induction.conditions import condition_for
+from druse.induction.conditions import MAX_RIVALS, condition_for
+from druse.induction.elements import Driver, Source, Turn, drivers, elements_of, inner_lists, is_read, symbol_of, turns
 from druse.induction.explain import explain
 from druse.induction.instances import Instance
-from druse.induction.naming import Names, identifier, result_name
+from druse.induction.naming import Names, identifier, plural, result_name
 from druse.induction.procedure import (
     Binding,
     Block,
@@ -26,16 +28,16 @@ from druse.induction.procedure import (
     Loop,
     Node,
     Parameter,
+    Repeat,
     Symbol,
 )
-from druse.induction.values import Env, Path, Place, Root, at, distinct, leaves, look, places_of, same
-from druse.model import Json, Step, canonical
+from druse.induction.repeats import repeat_of
+from druse.induction.values import Env, Path, Place, Root, distinct, leaves, look, places_of, same
+from druse.model import Json, Step, canonical, typed_equal
 
 _MAX_LOOP_BODY = 12
 _MIN_RUNS = 2  # runs that must have used an input
-_MAX_RIVALS = 3  # conditions beside the best one that code can be asked to compare
 _LOOK_AHEAD = 6  # how far a read may be moved to meet the other runs
-_READS = ("get", "list", "find", "search", "read", "fetch", "describe", "show", "lookup", "query", "count", "check")
 
 
 class Unexplained(Exception):
@@ -53,6 +55,7 @@ class Track:
     steps: list[Step]
     env: Env
     run: int
+    last: Step | None = None  # the step made before
 
     @property
     def head(self) -> Symbol | None:
@@ -73,18 +76,6 @@ class _State:
         return _State(
             dict(self.parameters), {run: dict(env) for run, env in self.values.items()}, dict(self.order), self.next_id
         )
-
-
-def symbol_of(step: Step) -> Symbol:
-    """What makes two steps alike: the tool and the names of its arguments."""
-    return step.tool, tuple(sorted(step.arguments))
-
-
-def is_read(step: Step) -> bool:
-    """Whether a step reads, by what the recorder knew or by its verb."""
-    if step.effect in ("read", "write"):
-        return step.effect == "read"
-    return step.tool.rpartition("__")[2].lower().startswith(_READS)
 
 
 class Builder:
@@ -118,11 +109,16 @@ class Builder:
     def _nodes(self, tracks: list[Track], *, depth: int) -> Iterator[Node]:
         while any(track.steps for track in tracks):
             heads = {track.head for track in tracks}
-            loop = self._loop(tracks, depth) if depth < 3 else None
+            loop = self._loop(tracks, depth) or self._given_loop(tracks, depth) if depth < 3 else None
             if loop is not None:
                 yield loop
             elif len(heads) == 1:
-                yield self._call(tracks)
+                steps = [track.steps[0] for track in tracks]
+                call = self._call(tracks)
+                yield call
+                repeat = self._repeat(call, steps, tracks)
+                if repeat is not None:
+                    yield repeat
             elif self._meet(tracks):
                 continue
             else:
@@ -145,7 +141,7 @@ class Builder:
                 call.bindings[path] = binding
         root = Root("result", call.id)
         for track, step in zip(tracks, steps, strict=True):
-            track.env[root] = step.result
+            track.env[root], track.last = step.result, step
         call.examples = [step.result for step in steps]
         return call
 
@@ -206,78 +202,126 @@ class Builder:
             return "differs in every run, no source" if distinct(list(by_run.values())) == len(by_run) else "no source"
         return ""
 
+    def _repeat(self, call: Call, steps: Sequence[Step], tracks: Sequence[Track]) -> Repeat | None:
+        """The same call made again until its answer says that it is enough."""
+        stretches = [list(itertools.takewhile(lambda step: step.tool == call.tool, track.steps)) for track in tracks]
+        saved = self._state.copy()
+        found = repeat_of(
+            call, [step.result for step in steps], stretches, [step.arguments for step in steps], self._fresh("again")
+        )
+        if found is None:
+            self._state = saved
+            return None
+        for track, step, stretch in zip(tracks, steps, stretches, strict=True):
+            answers = [step.result, *(again.result for again in stretch)]
+            track.env[Root("result", call.id)] = answers[-1]
+            if found.pages:
+                track.env[Root("collected", call.id)] = answers
+            del track.steps[: len(stretch)]
+        return found
+
     # loops
 
-    def _loop(self, tracks: list[Track], depth: int) -> Loop | None:
+    def _loop(self, tracks: list[Track], depth: int) -> Node | None:
         heads = list(dict.fromkeys(track.head for track in tracks if track.head is not None))
+        known = [self._known(track) for track in tracks]
         for symbol in heads:
-            for source in self._sources(tracks):
-                for argument, item in self._drivers(tracks, symbol, source):
-                    loop = self._attempt(tracks, symbol, source, argument, item, depth)
+            for source in self._sources(known):
+                elements = [elements_of(env, source) for env in known]
+                track = next(((t, e) for t, e in zip(tracks, elements, strict=True) if t.head == symbol and e), None)
+                for driver in drivers(track[0].steps[0], track[1] or []) if track else []:
+                    loop = self._attempt(tracks, symbol, source, driver, depth)
                     if loop is not None:
                         return loop
         return None
 
-    def _sources(self, tracks: Sequence[Track]) -> list[Place]:
-        """Lists known in every track, the nearest first; at least one of them has two elements."""
-        first, *rest = tracks
-        found = [place for place, value in places_of(first.env) if isinstance(value, list)]
-        found = [place for place in found if all(isinstance(look(track.env, place), list) for track in rest)]
-        filled = [place for place in found if any(_size(look(track.env, place)) > 1 for track in tracks)]
-        return sorted(filled, key=lambda place: (-self._state.order.get(place.root.name, 0), len(place.path), place))
-
-    def _drivers(self, tracks: Sequence[Track], symbol: Symbol, source: Place) -> list[tuple[str, Path]]:
-        """Arguments of the head call that hold (a field of) an element of the list."""
-        track = next((t for t in tracks if t.head == symbol and _size(look(t.env, source)) > 0), None)
-        if track is None:
-            return []
-        elements = look(track.env, source)
-        assert isinstance(elements, list)
-        found: list[tuple[str, Path]] = []
-        for argument, value in track.steps[0].arguments.items():
-            for element in elements[:200]:
-                fields = [((), element)]
-                if isinstance(element, dict):
-                    fields = [((key,), item) for key, item in element.items() if not isinstance(item, dict | list)]
-                    fields += [
-                        ((key, inner), item)
-                        for key, part in element.items()
-                        if isinstance(part, dict)
-                        for inner, item in part.items()
-                        if not isinstance(item, dict | list)
-                    ]
-                found.extend((argument, path) for path, item in fields if same(item, value))
-        return list(dict.fromkeys(found))
-
-    def _attempt(
-        self, tracks: list[Track], symbol: Symbol, source: Place, argument: str, item: Path, depth: int
-    ) -> Loop | None:
-        turns = [_turns(track, symbol, source, argument, item) for track in tracks]
-        if any(turn is None for turn in turns):
+    def _given_loop(self, tracks: list[Track], depth: int) -> Node | None:
+        """A loop over a list that the caller gave: like calls, as many as there are, on values from nowhere else."""
+        heads = {track.head for track in tracks}
+        symbol = next(iter(heads))
+        if depth or len(heads) != 1 or symbol is None:
             return None
-        known = [turn for turn in turns if turn is not None]
-        taken = sum(1 for turn in known for _, steps in turn if steps)
-        skipped = sum(1 for turn in known for _, steps in turn if not steps)
-        if taken < 3 or max(sum(1 for _, steps in turn if steps) for turn in known) < 2:
+        for argument in symbol[1]:
+            given = [_stretch(track.steps, symbol, argument) for track in tracks]
+            lengths = {len(values) for values in given}
+            values = [value for part in given for value in part]
+            if len(lengths) < 2 or len(values) < 3 or any(distinct(part) < len(part) for part in given):
+                continue
+            if not all(isinstance(value, str | int) and not isinstance(value, bool) for value in values):
+                continue
+            if any(_anywhere(value, track.env) for part, track in zip(given, tracks, strict=True) for value in part):
+                continue
+            if any(
+                same(value, known)
+                for part, track in zip(given, tracks, strict=True)
+                for value in part
+                for known in self._state.values[track.run].values()
+            ):
+                continue
+            saved = self._state.copy()
+            name = self._declare_list(symbol[0], argument, given, tracks)
+            loop = self._attempt(
+                tracks, symbol, Source(Place(Root("parameter", name))), Driver(False, argument, ()), depth
+            )
+            if loop is not None:
+                return loop
+            self._state = saved
+        return None
+
+    def _declare_list(self, tool: str, argument: str, given: Sequence[list[Json]], tracks: Sequence[Track]) -> str:
+        names = Names(frozenset(self._state.parameters) | Names().reserved)
+        name = names.take(plural(identifier(argument)), f"{result_name(tool)}_{plural(identifier(argument))}")
+        by_run: dict[int, Json] = {track.run: values for track, values in zip(tracks, given, strict=True)}
+        hole = self._hole(by_run, tracks)
+        self._state.parameters[name] = Declared(name, argument, tool, by_run, hole, (argument,))
+        for run, value in by_run.items():
+            self._state.values[run][Root("parameter", name)] = value
+        return name
+
+    def _sources(self, known: Sequence[Env]) -> list[Source]:
+        """Lists known in every track, the nearest first, then lists in their elements; some track has two elements."""
+        first, *rest = known
+        lists = [place for place, value in places_of(first) if isinstance(value, list)]
+        lists = [place for place in lists if all(isinstance(look(env, place), list) for env in rest)]
+        lists.sort(key=lambda place: (-self._state.order.get(place.root.name, 0), len(place.path), place))
+        found = [Source(place) for place in lists]
+        for place in lists:
+            paths = dict.fromkeys(path for env in known for path in inner_lists(look(env, place)))
+            found.extend(Source(place, path) for path in paths)
+        return [source for source in found if self._is_filled(source, known)]
+
+    def _is_filled(self, source: Source, known: Sequence[Env]) -> bool:
+        elements = [elements_of(env, source) for env in known]
+        return all(part is not None for part in elements) and any(len(part or []) > 1 for part in elements)
+
+    def _attempt(self, tracks: list[Track], symbol: Symbol, source: Source, driver: Driver, depth: int) -> Loop | None:
+        """A loop over the source, if the tracks' next steps are its turns; otherwise nothing has changed."""
+        every = [turns(track.steps, symbol, elements_of(self._known(track), source) or [], driver) for track in tracks]
+        if any(part is None for part in every):
             return None
-        inner = {symbol_of(step) for turn in known for _, steps in _before_last(turn) for step in steps}
+        known = [part for part in every if part is not None]
+        taken = sum(1 for part in known for turn in part if turn.steps)
+        skipped = sum(1 for part in known for turn in part if not turn.steps)
+        if taken < 3 or max(sum(1 for turn in part if turn.steps) for part in known) < 2:
+            return None
+        inner = {symbol_of(step) for part in known for turn in _before_last(part) for step in turn.steps}
         saved, before = self._state.copy(), [list(track.steps) for track in tracks]
-        loop_id = self._fresh("loop")
-        element = Root("element", loop_id)
+        loops = [self._fresh("loop") for _ in range(2 if source.inner else 1)]
         body_tracks: list[tuple[Track, Track]] = []
         rests: list[list[Step]] = []
-        for track, turn in zip(tracks, known, strict=True):
+        for track, part in zip(tracks, known, strict=True):
             rest: list[Step] = []
-            last = max((index for index, (_, steps) in enumerate(turn) if steps), default=-1)
-            for index, (value, steps) in enumerate(turn):
-                own = steps
+            last = max((index for index, turn in enumerate(part) if turn.steps), default=-1)
+            for index, turn in enumerate(part):
+                own = turn.steps
                 if index == last:
-                    cut = next((i for i, step in enumerate(steps) if i and symbol_of(step) not in inner), len(steps))
-                    own, rest = steps[:cut], steps[cut:]
+                    cut = next((i for i, step in enumerate(own) if i and symbol_of(step) not in inner), len(own))
+                    own, rest = own[:cut], own[cut:]
                 if len(own) > _MAX_LOOP_BODY * 4:
                     self._state = saved
                     return None
-                body_tracks.append((track, Track(list(own), {**track.env, element: value}, track.run)))
+                scope = {Root("element", name): value for name, value in zip(loops, turn.scope, strict=True)}
+                body_tracks.append((track, Track(list(own), {**track.env, **scope}, track.run)))
             rests.append(rest if last >= 0 else list(track.steps))
         try:
             body = self._block([turn for _, turn in body_tracks], depth + 1)
@@ -293,8 +337,11 @@ class Builder:
         for track, rest in zip(tracks, rests, strict=True):
             track.steps[:] = rest
             self._collect(track, [turn for owner, turn in body_tracks if owner is track], body)
-        filled = all(_size(look(track.env, source)) > 0 for track in tracks)
-        return Loop(loop_id, source, body, filled)
+        filled = all(elements_of(self._known(track), source) for track in tracks)
+        if source.inner:
+            within = Place(Root("element", loops[0]), source.inner)
+            return Loop(loops[0], source.place, [Loop(loops[1], within, body, always_filled=False)], filled)
+        return Loop(loops[0], source.place, body, filled)
 
     def _collect(self, track: Track, turns: Sequence[Track], body: Block) -> None:
         for node in body:
@@ -332,6 +379,10 @@ class Builder:
             taking = [track for track in tracks if track.head == symbol]
             others = [track for track in tracks if track.head != symbol]
             following = {track.head for track in others}
+            if all(track.last is not None and _same_call(track.steps[0], track.last) for track in taking):
+                raise Unexplained(
+                    f"{symbol[0]} is called again until something changes; the runs do not show until what"
+                )
             if any(symbol_of(step) == symbol for track in others for step in track.steps):
                 continue
             found = condition_for([self._known(t) for t in taking], [self._known(t) for t in others], self._state.order)
@@ -339,7 +390,7 @@ class Builder:
                 continue
             if self._asked_for({track.run for track in taking}, {track.run for track in others}):
                 raise Unexplained(f"the runs part ways at {symbol[0]}, as the users asked for different things")
-            if len(found[1]) > _MAX_RIVALS:
+            if len(found[1]) > MAX_RIVALS:
                 raise Unexplained(
                     f"the runs part ways at {symbol[0]}, and too many things in earlier results tell them apart"
                 )
@@ -390,49 +441,18 @@ class Builder:
         return name
 
 
-def _turns(
-    track: Track, symbol: Symbol, source: Place, argument: str, item: Path
-) -> list[tuple[Json, list[Step]]] | None:
-    """The track's steps by element: each element with the steps of its turn, none where it was passed over.
-
-    None where the calls of this symbol do not follow the list in order.
-    """
-    elements = look(track.env, source)
-    if not isinstance(elements, list):
-        return None
-    turns: list[tuple[Json, list[Step]]] = [(element, []) for element in elements]
-    if track.head != symbol:
-        # Nothing of the loop here: right for an empty list, and where every element was passed over.
-        return turns if not any(symbol_of(step) == symbol for step in track.steps) else None
-    current = -1
-    for position, step in enumerate(track.steps):
-        if symbol_of(step) == symbol:
-            value = step.arguments.get(argument)
-            following = next(
-                (i for i in range(current + 1, len(elements)) if same(_item(elements[i], item), value)), None
-            )
-            if following is None:
-                if position and current >= 0:
-                    # A later call of the same tool on something else ends the loop.
-                    turns[current][1].extend(track.steps[position:])
-                    return turns
-                return None
-            current = following
-        turns[current][1].append(step)
-    return turns
+def _stretch(steps: Sequence[Step], symbol: Symbol, argument: str) -> list[Json]:
+    """The values of an argument in the calls of a symbol that a run goes on with, other calls of each turn between."""
+    return [step.arguments[argument] for step in itertools.takewhile(lambda step: symbol_of(step) == symbol, steps)]
 
 
-def _before_last(turn: Sequence[tuple[Json, list[Step]]]) -> list[tuple[Json, list[Step]]]:
-    taken = [part for part in turn if part[1]]
+def _same_call(step: Step, other: Step) -> bool:
+    return step.tool == other.tool and typed_equal(dict(step.arguments), dict(other.arguments))
+
+
+def _before_last(turns: Sequence[Turn]) -> list[Turn]:
+    taken = [turn for turn in turns if turn.steps]
     return taken[:-1]
-
-
-def _item(element: Json, path: Path) -> Json:
-    return at(element, path)
-
-
-def _size(value: Json) -> int:
-    return len(value) if isinstance(value, list) else 0
 
 
 def _part(value: Json, path: Path) -> Json:
