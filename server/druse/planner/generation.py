@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from druse.induction import Induction
-from druse.induction.procedure import Block, Call, Choice, Constant, FromPlace, Loop, Parameter, Template
+from druse.induction.procedure import (
+    Block,
+    Call,
+    Choice,
+    Constant,
+    FromPlace,
+    Loop,
+    Node,
+    Parameter,
+    Repeat,
+    Template,
+)
 from druse.induction.values import ONLY, Place
 from druse.model import Invalid, Json, JsonObject
 from druse.planner.plans import FORMAT, calls_in, references
@@ -75,8 +86,8 @@ class _Block:
     def steps(self) -> list[JsonObject]:
         return [self._step(node) for node in self._nodes]
 
-    def _step(self, node: Call | Loop | Choice) -> JsonObject:
-        if isinstance(node, Choice):
+    def _step(self, node: Node) -> JsonObject:
+        if isinstance(node, Choice | Repeat):
             raise Invalid(
                 "Cannot plan this work: some of its steps happen only under a condition, and plans have none. Make it "
                 "a tool with planner.synthesize_capability.",
