@@ -21,6 +21,7 @@ from druse.runtime.pool import Worker, greeted, source_roots
 from druse.runtime.windows import Job
 
 _END_SECONDS = 10.0
+_GRACE_SECONDS = 0.25
 
 
 class SpawnedWorkers:
@@ -133,19 +134,29 @@ class SpawnedWorkers:
 
 
 async def _ended(process: asyncio.subprocess.Process, worker: Worker, job: Job | None) -> None:
-    """Kill, take what the pipe still holds (else its end is never seen), and wait."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
+    """See a worker off: most end by themselves now, the others are killed."""
+    worker.writer.close()
+    # Killing what has just ended would take its exit status away from the event loop, which then complains.
+    if not await _gone(process, worker, _GRACE_SECONDS):
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await _gone(process, worker, _END_SECONDS)
     if job is not None:
         job.close()
-    worker.writer.close()
-    with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(_END_SECONDS):
+    with contextlib.suppress(OSError):
+        await worker.writer.wait_closed()
+
+
+async def _gone(process: asyncio.subprocess.Process, worker: Worker, seconds: float) -> bool:
+    """Take what the pipe still holds (else its end is never seen) and wait; whether the process ended in time."""
+    try:
+        async with asyncio.timeout(seconds):
             while await worker.reader.read(1 << 16):
                 pass
             await process.wait()
-    with contextlib.suppress(OSError):
-        await worker.writer.wait_closed()
+    except (OSError, TimeoutError):
+        return process.returncode is not None
+    return True
 
 
 def _environment() -> dict[str, str]:
