@@ -1,6 +1,18 @@
 """`python -m druse` is the `druse` command: clients are configured with an absolute interpreter path."""
 
-from druse.cli import main
+import sys
+
+
+def main() -> None:
+    """Run the command. A bare `druse serve` goes to the shim before anything else is imported."""
+    if sys.argv[1:] == ["serve"] and sys.platform != "win32":
+        from druse.shim import main as join
+
+        sys.exit(join())
+    from druse.cli import main as command
+
+    command(prog_name="druse")
+
 
 if __name__ == "__main__":
-    main(prog_name="druse")
+    main()

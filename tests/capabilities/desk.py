@@ -110,7 +110,7 @@ class Desk:
         """An agent over stdio."""
         environment = {"XDG_CONFIG_HOME": str(self.root / "none")}
         server = StdioServerParameters(
-            command=sys.executable, args=["-m", "druse", "serve"], cwd=self.root, env=environment
+            command=sys.executable, args=["-m", "druse", "serve", "--no-daemon"], cwd=self.root, env=environment
         )
         async with Client(server, mode="legacy") as client:
             yield client

@@ -43,7 +43,7 @@ class Home:
     async def client(self, mode: str = "legacy", on_message: Any = None) -> AsyncGenerator[Client]:
         """A client over stdio, as an editor starts it."""
         server = StdioServerParameters(
-            command=sys.executable, args=["-m", "druse", "serve"], cwd=self.root, env=self.environment
+            command=sys.executable, args=["-m", "druse", "serve", "--no-daemon"], cwd=self.root, env=self.environment
         )
         async with Client(server, mode=mode, message_handler=on_message) as client:
             yield client

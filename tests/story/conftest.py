@@ -47,7 +47,7 @@ class Project:
         """A client over stdio, as an editor starts it."""
         server = StdioServerParameters(
             command=sys.executable,
-            args=["-m", "druse", "serve"],
+            args=["-m", "druse", "serve", "--no-daemon"],
             cwd=self.root,
             env={"XDG_CONFIG_HOME": str(self.root / "none")},
         )

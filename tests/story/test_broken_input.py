@@ -33,7 +33,7 @@ class Raw:
     @classmethod
     async def start(cls, root: Path) -> Raw:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "druse", "serve"),
+            *(sys.executable, "-m", "druse", "serve", "--no-daemon"),
             cwd=root,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

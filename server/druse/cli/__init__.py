@@ -14,6 +14,7 @@ _COMMANDS: dict[str, str] = {
     "audit": "druse.cli.audit:audit",
     "candidates": "druse.cli.crystal:candidates_command",
     "crystallize": "druse.cli.crystal:crystallize",
+    "daemon": "druse.cli.daemon:daemon",
     "dispatch": "druse.cli.work:dispatch",
     "doctor": "druse.cli.doctor:doctor",
     "find": "druse.cli.work:find",

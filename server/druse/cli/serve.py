@@ -12,13 +12,20 @@ from druse.cli.output import finish, workspace_here
 
 @click.command()
 @click.option("--http", "address", metavar="HOST:PORT", help="Serve streamable HTTP there instead of stdio.")
-@click.option("--verbose", is_flag=True, help="Log more to stderr.")
-def serve(address: str | None, verbose: bool) -> None:
+@click.option("--no-daemon", is_flag=True, help="Serve from this process, not from the project's daemon.")
+@click.option("--verbose", is_flag=True, help="Log more to stderr; from this process, as with --no-daemon.")
+def serve(address: str | None, no_daemon: bool, verbose: bool) -> None:
     """Serve MCP for the project in this folder: on standard input and output, or over HTTP.
 
-    Clients start it themselves. Nothing but JSON-RPC goes to standard output; logs go to stderr. Over HTTP every
-    request needs the bearer token in .druse/keys/http.token.
+    Clients start it themselves. On standard input and output it joins the project's daemon, which is started where
+    there is none and ends by itself (see "druse daemon"); on Windows it serves alone. Nothing but JSON-RPC goes to
+    standard output; logs go to stderr, those of the daemon to .druse/logs/daemon.log. Over HTTP every request needs
+    the bearer token in .druse/keys/http.token.
     """
+    if not (address or no_daemon or verbose or sys.platform == "win32"):
+        from druse.shim import main as join
+
+        sys.exit(join())
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     finish(_serve_http(address) if address else _serve_stdio(), as_json=False)
@@ -27,13 +34,12 @@ def serve(address: str | None, verbose: bool) -> None:
 async def _serve_stdio() -> None:
     from druse.front.application import open_application
     from druse.front.server import Front
-    from druse.front.stdio import stdio_transport
+    from druse.front.stdio import serve_stdio
 
     async with open_application(workspace_here(), background=True) as application:
         front = Front(application)
-        application.listeners.append(front.tools_changed)
-        async with stdio_transport() as (reads, writes):
-            await front.server.run(reads, writes, front.options())
+        front.listen_to(application)
+        await serve_stdio(front)
 
 
 async def _serve_http(address: str) -> None:
@@ -43,5 +49,5 @@ async def _serve_http(address: str) -> None:
 
     async with open_application(workspace_here(), background=True) as application:
         front = Front(application)
-        application.listeners.append(front.tools_changed)
+        front.listen_to(application)
         await serve_http(front, address, application.base.workspace.keys / "http.token")

@@ -8,10 +8,9 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from druse.capabilities import Capabilities, Workbench
 from druse.crystal import Crystallizer, CrystalProvider, Report, Shelf, VersionFiles, candidates, signature_of, watch
@@ -162,13 +161,13 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
 class Application:
     """A workspace at work. Use `open_application`."""
 
-    def __init__(self, base: Base, upstreams: Upstreams, host: SandboxHost) -> None:
+    def __init__(self, base: Base, upstreams: Upstreams, host: SandboxHost, environment: Mapping[str, str]) -> None:
         self.base = base
         self.upstreams = upstreams
         self.host = host
         self.skills = base.skills.library
         self.documents = Documents(base.skills, base.store)
-        self.listeners: list[Any] = []
+        self.listeners: list[Callable[[], Awaitable[None]]] = []
         self._surface = {spec.name: spec for spec in SURFACE}
         self._surface_check = ArgumentCheck()
         self._finder = Finder()
@@ -178,7 +177,7 @@ class Application:
             base.shelf, host, base.store, specs=self.specs_of, clock=time.time, trust=base.approvals.trust
         )
         self.capabilities = Capabilities()
-        local = LocalTools(base.workspace.root, decide=self._decide)
+        local = LocalTools(base.workspace.root, decide=self._decide, environment=environment)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
         self.registry = Registry([local, self.capabilities, SkillTools(base.skills), self.crystal, upstreams])
         self.router = Router(
@@ -210,6 +209,10 @@ class Application:
         )
 
     # what the wire needs
+
+    async def ready(self) -> Application:
+        """Itself: it is open."""
+        return self
 
     def listing(self) -> Sequence[ToolSpec]:
         """The fixed surface and the pinned crystallized tools."""
@@ -493,15 +496,21 @@ class Application:
 
 
 @asynccontextmanager
-async def open_application(workspace: Workspace, *, background: bool = False) -> AsyncGenerator[Application]:
-    """A workspace at work until the block ends. `background` also watches for new versions and closes idle runs."""
+async def open_application(
+    workspace: Workspace, *, background: bool = False, environment: Mapping[str, str] = os.environ
+) -> AsyncGenerator[Application]:
+    """A workspace at work until the block ends. `background` also watches for new versions and closes idle runs.
+
+    `environment` is the client's: mcp.json may name variables of it, and child processes see a harmless part.
+    """
     async with contextlib.AsyncExitStack() as stack:
         base = await stack.enter_async_context(open_base(workspace))
         knobs = base.config.knobs
         holder: list[Application] = []
         upstreams = await stack.enter_async_context(
             Upstreams.open(
-                read_servers(workspace.servers, os.environ),
+                read_servers(workspace.servers, environment),
+                environment=environment,
                 logs=workspace.state / "logs",
                 connect_timeout=knobs.connect_timeout,
                 call_timeout=knobs.call_timeout,
@@ -509,7 +518,7 @@ async def open_application(workspace: Workspace, *, background: bool = False) ->
             )
         )
         host = await stack.enter_async_context(SandboxHost.open())
-        application = Application(base, upstreams, host)
+        application = Application(base, upstreams, host, environment)
         holder.append(application)
         await application.tools_changed()
         if not background:

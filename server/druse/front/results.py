@@ -28,24 +28,26 @@ def payload_of(outcome: Outcome) -> JsonObject:
     return payload
 
 
-def result_of(outcome: Outcome) -> Any:
-    """A `CallToolResult`. Content of an upstream (images, resources) passes through unchanged."""
-    import mcp_types as types
-
+def wire_of(outcome: Outcome) -> JsonObject:
+    """A `CallToolResult` as JSON. Content of an upstream (images, resources) passes through unchanged."""
     payload = payload_of(outcome)
     if outcome.content is not None and outcome.status in (OutcomeStatus.OK, OutcomeStatus.ERROR):
         plain = all(block.get("type") == "text" for block in outcome.content)
-        wire: JsonObject = {
+        return {
             "content": list[Json](outcome.content),
-            "isError": not outcome.ok,
             # Clients that show only structured content must not lose an image: then there is none.
             **({"structuredContent": payload} if plain else {}),
+            "isError": not outcome.ok,
         }
-        return types.CallToolResult.model_validate(wire, by_name=False)
-    text = _text_of(outcome, payload)
-    return types.CallToolResult(
-        content=[types.TextContent(type="text", text=text)], structured_content=payload, is_error=not outcome.ok
-    )
+    text: JsonObject = {"type": "text", "text": _text_of(outcome, payload)}
+    return {"content": [text], "structuredContent": payload, "isError": not outcome.ok}
+
+
+def result_of(outcome: Outcome) -> Any:
+    """A `CallToolResult`."""
+    import mcp_types as types
+
+    return types.CallToolResult.model_validate(wire_of(outcome), by_name=False)
 
 
 def _text_of(outcome: Outcome, payload: JsonObject) -> str:

@@ -6,9 +6,10 @@ their `subscriptions/listen` stream. Neither is needed: the fixed surface reache
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import mcp_types as types
@@ -24,13 +25,13 @@ from mcp.shared.exceptions import MCPError
 
 from druse import __version__
 from druse.front.documents import EXTENSION, Documents
-from druse.front.results import result_of
+from druse.front.links import Link, current_link
+from druse.front.results import result_of, wire_of
 from druse.front.surface import INSTRUCTIONS
-from druse.model import Caller, CallerKind, Json, Outcome, OutcomeStatus, Progress, ToolSpec
+from druse.model import Caller, DruseError, Json, Outcome, OutcomeStatus, Progress, ToolSpec
+from druse.upstream.lines import LineReader, LineWriter, not_a_message
 
 log = logging.getLogger("druse.front")
-
-_SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
 
 
 class Desk(Protocol):
@@ -43,6 +44,11 @@ class Desk(Protocol):
     @property
     def documents(self) -> Documents:
         """Resources and prompts."""
+        ...
+
+    @property
+    def listeners(self) -> list[Callable[[], Awaitable[None]]]:
+        """Whoever wants to hear that the listing changed."""
         ...
 
     def run_of(self, caller: Caller) -> str:
@@ -60,10 +66,18 @@ class _At(types.PaginatedRequestParams):
     uri: str
 
 
+class Opening(Protocol):
+    """A desk that may still have to be opened."""
+
+    async def ready(self) -> Desk:
+        """The open desk. Raises the DruseError that stands in its way."""
+        ...
+
+
 class Front:
     """Builds the `Server` around a desk and tells clients when the listing changed."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Opening) -> None:
         self._desk = desk
         self._bus = InMemorySubscriptionBus()
         self._connections: dict[Any, str] = {}  # live handshake-era connections and the name we gave each
@@ -86,16 +100,34 @@ class Front:
         self.server.add_request_handler("skills/list", types.PaginatedRequestParams, self._skills_list)
         self.server.add_request_handler("skills/get", _At, self._skills_get)
         self.server.add_request_handler("resources/directory/read", _At, self._directory_read)
-        desk.documents.listeners.append(self.documents_changed)
         self.server.add_notification_handler(
             "notifications/initialized", types.NotificationParams, self._remember_connection
         )
+
+    def listen_to(self, desk: Desk) -> None:
+        """Tell clients from now on when something of this desk changed."""
+        desk.listeners.append(self.tools_changed)
+        desk.documents.listeners.append(self.documents_changed)
 
     def options(self) -> Any:
         """Initialization options that tell handshake-era clients the truth about `listChanged`."""
         return self.server.create_initialization_options(
             NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
         )
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link) -> None:
+        """Serve one client on a pipe or socket until it leaves."""
+
+        def bad(line: bytes | None, problem: ValueError | None) -> None:
+            writer.write(not_a_message(line, problem))
+
+        async with asyncio.TaskGroup() as group:
+            link.attach(writer, spawn=group.create_task, carry=self._carry_out, wire=wire_of)
+            reads = LineReader(reader, on_bad=bad, take=link.take, context=link.context)
+            try:
+                await self.server.run(reads, LineWriter(writer), self.options())
+            finally:
+                link.end()
 
     async def tools_changed(self) -> None:
         """Tell every client, each in its era, that `tools/list` differs."""
@@ -118,62 +150,74 @@ class Front:
         connection.exit_stack.callback(self._connections.pop, connection, None)
 
     async def _list_tools(self, _ctx: Any, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        tools = [_wire_tool(spec) for spec in self._desk.listing()]
+        tools = [_wire_tool(spec) for spec in (await self._ready()).listing()]
         return types.ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
 
     async def _list_resources(
         self, _ctx: Any, params: types.PaginatedRequestParams | None
     ) -> types.ListResourcesResult:
-        return await self._desk.documents.resources(params.cursor if params else None)
+        return await (await self._ready()).documents.resources(params.cursor if params else None)
 
     async def _list_templates(
         self, _ctx: Any, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
-        return self._desk.documents.templates()
+        return (await self._ready()).documents.templates()
 
     async def _read_resource(self, ctx: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        return await self._desk.documents.read(str(params.uri), self._desk.run_of(self._caller(ctx)))
+        return await (await self._ready()).documents.read(
+            str(params.uri), (await self._ready()).run_of(self._caller(ctx))
+        )
 
     async def _list_prompts(self, _ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-        return await self._desk.documents.prompts(params.cursor if params else None)
+        return await (await self._ready()).documents.prompts(params.cursor if params else None)
 
     async def _get_prompt(self, ctx: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
-        run_id = self._desk.run_of(self._caller(ctx))
-        return await self._desk.documents.prompt(params.name, params.arguments or {}, run_id)
+        run_id = (await self._ready()).run_of(self._caller(ctx))
+        return await (await self._ready()).documents.prompt(params.name, params.arguments or {}, run_id)
 
     async def _skills_list(self, _ctx: Any, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        return await self._desk.documents.skills(params.cursor)
+        return await (await self._ready()).documents.skills(params.cursor)
 
     async def _skills_get(self, _ctx: Any, params: _At) -> dict[str, Any]:
-        return await self._desk.documents.skill(params.uri)
+        return await (await self._ready()).documents.skill(params.uri)
 
     async def _directory_read(self, _ctx: Any, params: _At) -> dict[str, Any]:
-        return await self._desk.documents.directory(params.uri)
+        return await (await self._ready()).documents.directory(params.uri)
 
     async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        caller = self._caller(ctx)
-        progress = _progress(ctx)
+        return result_of(await self._carry_out(params.name, params.arguments or {}, self._caller(ctx), _progress(ctx)))
+
+    async def _ready(self) -> Desk:
         try:
-            outcome = await self._desk.serve_call(params.name, params.arguments or {}, caller, progress)
+            return await self._desk.ready()
+        except DruseError as error:
+            raise MCPError(types.INTERNAL_ERROR, str(error)) from error
+
+    async def _carry_out(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
+        try:
+            desk = await self._desk.ready()
+            return await desk.serve_call(name, arguments, caller, progress)
+        except DruseError as error:
+            return Outcome(OutcomeStatus.FAILED, message=str(error), kind=error.kind)
         except MCPError:
             raise
         except Exception:  # top handler of MCP requests: the client gets an id, the log the traceback
             incident = uuid.uuid4().hex[:8]
-            log.exception("incident %s: %s failed", incident, params.name)
-            outcome = Outcome(
+            log.exception("incident %s: %s failed", incident, name)
+            return Outcome(
                 OutcomeStatus.FAILED,
-                message=f"{params.name} failed inside Druse (incident {incident}). Nothing more is known to have "
+                message=f"{name} failed inside Druse (incident {incident}). Nothing more is known to have "
                 "happened than the audit chain shows; see the server's log.",
                 kind="internal",
             )
-        return result_of(outcome)
 
     def _caller(self, ctx: Any) -> Caller:
         """Identity from the connection and the client's own metadata, never from arguments."""
-        connection = self._connections.get(ctx.session._connection, self._modern_name)
         meta: dict[str, Any] = dict(ctx.meta or {})
-        session = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), connection)
-        return Caller(CallerKind.AGENT, session=session, connection=connection, client=_client_of(ctx, meta))
+        link = current_link()
+        if link is None:  # over HTTP
+            link = Link(self._connections.get(ctx.session._connection, self._modern_name))
+        return link.caller(meta, _client_of(ctx, meta))
 
 
 def _client_of(ctx: Any, meta: dict[str, Any]) -> str:

@@ -7,33 +7,30 @@ call. Where standard input is not a pipe, socket or terminal (a regular file, Wi
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import stat
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
-import mcp_types as types
+from druse.front.links import Link
+from druse.front.server import Front
+from druse.upstream.lines import CHUNK
 
-from druse.upstream.lines import CHUNK, MAX_LINE_BYTES, LineReader, LineWriter
 
+async def serve_stdio(front: Front) -> None:
+    """Serve this process's standard input and output until the client leaves.
 
-@asynccontextmanager
-async def stdio_transport() -> AsyncGenerator[tuple[Any, Any]]:
-    """The read and the write stream of this process's standard input and output, for `Server.run`.
-
-    Inside, descriptor 1 points at stderr: a stray print cannot corrupt the protocol.
+    Meanwhile descriptor 1 points at stderr: a stray print cannot corrupt the protocol.
     """
-    if not _pipes_usable():
-        from mcp.server.stdio import stdio_server
-
-        async with stdio_server() as streams:
-            yield streams
+    if _pipes_usable():
+        async with _pipes() as (reader, writer):
+            await front.serve(reader, writer, Link())
         return
-    async with _pipe_transport() as streams:
-        yield streams
+    from mcp.server.stdio import stdio_server
+
+    async with stdio_server() as (reads, writes):
+        await front.server.run(reads, writes, front.options())
 
 
 def _pipes_usable() -> bool:
@@ -44,7 +41,7 @@ def _pipes_usable() -> bool:
 
 
 @asynccontextmanager
-async def _pipe_transport() -> AsyncGenerator[tuple[Any, Any]]:
+async def _pipes() -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     loop = asyncio.get_running_loop()
     incoming, outgoing = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -60,32 +57,7 @@ async def _pipe_transport() -> AsyncGenerator[tuple[Any, Any]]:
     )
     writer = asyncio.StreamWriter(write_transport, flow, None, loop)
     try:
-        yield streams_of(reader, writer)
+        yield reader, writer
     finally:
         read_transport.close()
         write_transport.close()
-
-
-def streams_of(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> tuple[LineReader, LineWriter]:
-    """A connection as `Server.run` wants it; a line that is no message is answered with what is wrong with it."""
-
-    def bad(line: bytes | None, problem: ValueError | None) -> None:
-        if line is None or problem is None:
-            writer.write(_error(types.INVALID_REQUEST, f"The message is longer than {MAX_LINE_BYTES:,} bytes."))
-        else:
-            writer.write(_error(*_diagnosis(line, problem)))
-
-    return LineReader(reader, on_bad=bad), LineWriter(writer)
-
-
-def _diagnosis(line: bytes, problem: ValueError) -> tuple[int, str]:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError) as error:
-        return types.PARSE_ERROR, f"The line is not JSON: {error}"
-    return types.INVALID_REQUEST, f"The line is JSON but no JSON-RPC 2.0 message: {str(problem).splitlines()[0]}"
-
-
-def _error(code: int, message: str) -> bytes:
-    reply = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
-    return json.dumps(reply).encode() + b"\n"

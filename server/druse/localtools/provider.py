@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -111,7 +111,15 @@ _Decide: TypeAlias = "Callable[[ToolSpec, JsonObject, Caller], Decision]"
 class LocalTools:
     """Carries out the workspace's own tools."""
 
-    def __init__(self, workspace: Path, *, decide: _Decide | None = None, web: Web | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Path,
+        *,
+        decide: _Decide | None = None,
+        web: Web | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._environment = environment  # of the client; commands see a harmless part of it
         self._decide = decide  # asked again for each redirect; without it none is followed
         self._web = web or Web()
         self._workspace = Path(os.path.realpath(workspace))
@@ -142,7 +150,9 @@ class LocalTools:
         timeout = arguments.get("timeout", DEFAULT_TIMEOUT)
         seconds = min(float(timeout), MAX_TIMEOUT) if isinstance(timeout, int | float) else DEFAULT_TIMEOUT
         shell = context.caller.kind in (CallerKind.AGENT, CallerKind.PERSON)
-        done = await run_command(str(arguments["command"]), self._workspace, timeout=seconds, shell=shell)
+        done = await run_command(
+            str(arguments["command"]), self._workspace, timeout=seconds, shell=shell, environment=self._environment
+        )
         data: JsonObject = {"stdout": done.stdout, "stderr": done.stderr, "exit_code": done.exit_code}
         if done.cut:
             data["note"] = "the output was cut"

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,11 +39,13 @@ class Finished:
     timed_out: bool
 
 
-async def run_command(command: str, workspace: Path, *, timeout: float, shell: bool) -> Finished:
+async def run_command(
+    command: str, workspace: Path, *, timeout: float, shell: bool, environment: Mapping[str, str] = os.environ
+) -> Finished:
     """Run a command in the workspace with a scrubbed environment; its whole process group ends with it."""
     words = ["/bin/bash", "--noprofile", "--norc", "-c", command] if shell else plain_words(command)
     if not shell:
-        found = shutil.which(words[0], path=os.environ.get("PATH", os.defpath))
+        found = shutil.which(words[0], path=environment.get("PATH", os.defpath))
         if found is None:
             raise Invalid(f"Cannot run {words[0]!r}: no such program. Check its name.", where="command")
         words = [found, *words[1:]]
@@ -52,7 +55,7 @@ async def run_command(command: str, workspace: Path, *, timeout: float, shell: b
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         cwd=workspace,
-        env=child_environment(os.environ, _GIT),
+        env=child_environment(environment, _GIT),
         start_new_session=sys.platform != "win32",
     )
     timed_out = False

@@ -1,7 +1,16 @@
 """Configuration files, workspace and paths."""
 
 from druse.settings.config import Config, Knobs, SelfProgramming, load_config
-from druse.settings.environment import child_environment
+from druse.settings.environment import child_environment, likeness, needed_environment
 from druse.settings.workspace import Workspace
 
-__all__ = ["Config", "Knobs", "SelfProgramming", "Workspace", "child_environment", "load_config"]
+__all__ = [
+    "Config",
+    "Knobs",
+    "SelfProgramming",
+    "Workspace",
+    "child_environment",
+    "likeness",
+    "load_config",
+    "needed_environment",
+]

@@ -33,6 +33,7 @@ class Knobs:
     parallel_reads: int = 10
     pinned_tools: int = 15
     idle_seconds: int = 1800
+    daemon_idle_seconds: int = 120  # how long the daemon stays after its last client left
     call_timeout: int = 120
     connect_timeout: int = 20
     candidate_runs: int = 5
@@ -134,6 +135,7 @@ _RANGES = {
     "parallel_reads": (1, 1000),
     "pinned_tools": (0, 100),
     "idle_seconds": (1, 10_000_000),
+    "daemon_idle_seconds": (0, 10_000_000),
     "call_timeout": (1, 100_000),
     "connect_timeout": (1, 3600),
     "candidate_runs": (2, 10_000),

@@ -2,9 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "LOGNAME", "SHELL", "TZ", "SYSTEMROOT")
+
+
+# What decides by itself how a client's tools behave; two clients that differ in these are served apart.
+_DECIDING = ("PATH", "HOME", "XDG_CONFIG_HOME")
+
+
+def needed_environment(own: Mapping[str, str], servers: Path) -> dict[str, str]:
+    """Of a client's environment: the harmless variables and those that `servers` (mcp.json) names, nothing else."""
+    try:
+        named = re.findall(r"\$\{([A-Za-z_][A-Za-z0-9_]*)", servers.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        named = []
+    return {name: own[name] for name in (*_PASSED_ON, *_DECIDING, *named) if name in own}
+
+
+def likeness(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Equal for environments under which tools behave alike."""
+    passed = frozenset(_PASSED_ON) - frozenset(_DECIDING)
+    return tuple(sorted((name, value) for name, value in environment.items() if name not in passed))
 
 
 def child_environment(own: Mapping[str, str], named: Mapping[str, str]) -> dict[str, str]:

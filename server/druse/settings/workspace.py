@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ class Workspace:
     user_config: Path
 
     @classmethod
-    def find(cls, start: Path, *, home: Path | None = None) -> Workspace:
+    def find(cls, start: Path, *, home: Path | None = None, environment: Mapping[str, str] = os.environ) -> Workspace:
         """The nearest folder upward with `.druse/`, else the git root, else `start` itself."""
         here = start.resolve()
         home = home or Path.home()
@@ -24,7 +25,7 @@ class Workspace:
         root = next((folder for folder in upward if (folder / ".druse").is_dir() and folder != home.resolve()), None)
         if root is None:
             root = next((folder for folder in upward if (folder / ".git").exists()), here)
-        configured = os.environ.get("XDG_CONFIG_HOME")
+        configured = environment.get("XDG_CONFIG_HOME")
         config_home = Path(configured) if configured else home / ".config"
         return cls(root, config_home / "druse" / "config.toml")
 

@@ -140,6 +140,12 @@ class Recorder:
         for run_id, _ in list(self._open.values()):
             await self._end_unreported(run_id, "closed when the client left, without report_outcome")
 
+    async def close_session(self, session: str) -> None:
+        """Close what a session holds open, as its client leaves: without a report it is unfinished."""
+        held = self._open.get(session)
+        if held is not None:
+            await self._end_unreported(held[0], "closed when the client left, without report_outcome")
+
     async def close_idle(self) -> list[str]:
         """Close what nobody touched for the idle time, also runs of processes that died; their ids."""
         closed = await self._store.runs.idle(before=self._clock() - self._idle_seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -32,6 +32,7 @@ class Connection:
         entry: ServerEntry,
         *,
         logs: Path,
+        environment: Mapping[str, str],
         connect_timeout: float,
         call_timeout: float,
         on_tools_changed: Callable[[Connection], None],
@@ -41,6 +42,7 @@ class Connection:
         self.problem = entry.problem
         self.tools: list[types.Tool] = []
         self._logs = logs
+        self._environment = environment
         self._connect_timeout = connect_timeout
         self._call_timeout = entry.timeout or call_timeout
         self._on_tools_changed = on_tools_changed
@@ -211,6 +213,7 @@ class Connection:
                 self.entry.command,
                 self.entry.args,
                 env=self.entry.env,
+                environment=self._environment,
                 cwd=self.entry.cwd,
                 errors=errors,
                 on_start=self._start,

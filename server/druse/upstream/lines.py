@@ -7,8 +7,10 @@ session's streams themselves: a message is parsed in the task that waits for it,
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,7 +37,9 @@ class LineReader:
         on_bad: Callable[[bytes | None, ValueError | None], None],
         on_end: Callable[[], None] = lambda: None,
         take: Callable[[Any], bool] | None = None,
+        context: Context | None = None,
     ) -> None:
+        self.last_context = context  # the session handles each message in a copy of it
         self._reader = reader
         self._take = take
         self._on_bad = on_bad
@@ -107,7 +111,7 @@ class LineReader:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         await self.aclose()
 
@@ -137,5 +141,20 @@ class LineWriter:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_: Any) -> None:
+    async def __aexit__(
+        self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
+    ) -> None:
         await self.aclose()
+
+
+def not_a_message(line: bytes | None, problem: ValueError | None) -> bytes:
+    """The answer to a line that `LineReader` found bad."""
+    code, said = types.INVALID_REQUEST, f"The message is longer than {MAX_LINE_BYTES:,} bytes."
+    if line is not None:
+        try:
+            json.loads(line)
+            first = (str(problem).splitlines() or [""])[0]
+            said = f"The line is JSON but no JSON-RPC 2.0 message: {first}"
+        except (ValueError, RecursionError) as error:
+            code, said = types.PARSE_ERROR, f"The line is not JSON: {error}"
+    return json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": said}}).encode() + b"\n"

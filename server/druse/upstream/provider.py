@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -46,6 +47,7 @@ class Upstreams:
         entries: Sequence[ServerEntry],
         *,
         logs: Path,
+        environment: Mapping[str, str] = os.environ,
         connect_timeout: float = 20,
         call_timeout: float = 120,
         on_change: Callable[[], None] = lambda: None,
@@ -58,6 +60,7 @@ class Upstreams:
             connections[entry.name] = Connection(
                 entry,
                 logs=logs,
+                environment=environment,
                 connect_timeout=connect_timeout,
                 call_timeout=call_timeout,
                 on_tools_changed=upstreams.take_tools,

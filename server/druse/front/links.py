@@ -1,0 +1,154 @@
+"""One client's connection: who it is, and the straight way of its `tools/call`.
+
+A handshake-era client's calls are read off its lines, carried out and answered here; everything else it sends goes to
+the SDK's session. The way through the session costs more than the rest of a call together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import uuid
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, cast
+
+from mcp.shared.exceptions import MCPError
+
+from druse.model import Caller, CallerKind, Json, JsonObject, Outcome, Progress
+
+_SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
+_MODERN = "io.modelcontextprotocol/protocolVersion"  # in the `_meta` of every request since 2026-07-28
+
+_current: contextvars.ContextVar[Link | None] = contextvars.ContextVar("link", default=None)
+
+
+def current_link() -> Link | None:
+    """The connection that the request being handled came in on; None over HTTP."""
+    return _current.get()
+
+
+class Carrier(Protocol):
+    """Carries out one `tools/call`."""
+
+    async def __call__(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
+        """The outcome; never raises for what a call can get wrong."""
+        ...
+
+
+class Link:
+    """A client on a pipe or socket. `name` is ours; nothing the client sends changes it."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name or f"c-{uuid.uuid4().hex[:12]}"
+        self.client = ""  # name and version as the client told them in its handshake
+        self.sessions: set[str] = set()  # what its calls were recorded under
+        self.context = contextvars.copy_context()
+        self.context.run(_current.set, self)
+        self._open = False  # the handshake is complete
+        self._calls: dict[str, asyncio.Task[None]] = {}  # by the id of the request, as JSON
+        self._writer: asyncio.StreamWriter | None = None
+        self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
+        self._carry: Carrier | None = None
+        self._wire: Callable[[Outcome], JsonObject] | None = None
+
+    def attach(
+        self,
+        writer: asyncio.StreamWriter,
+        *,
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        carry: Carrier,
+        wire: Callable[[Outcome], JsonObject],
+    ) -> None:
+        """Take calls from now on: `carry` carries them out in tasks that `spawn` starts; `wire` renders outcomes."""
+        self._writer, self._spawn, self._carry, self._wire = writer, spawn, carry, wire
+
+    def caller(self, meta: JsonObject, client: str = "") -> Caller:
+        """Who calls: from the connection and the client's own metadata, never from arguments."""
+        session = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), self.name)
+        self.sessions.add(session)
+        return Caller(CallerKind.AGENT, session=session, connection=self.name, client=client or self.client)
+
+    def take(self, message: Any) -> bool:
+        """Whether a message of the client is dealt with here; the session gets all others."""
+        if not isinstance(message, dict):
+            return False
+        received = cast("JsonObject", message)
+        method, params = received.get("method"), received.get("params")
+        given: JsonObject = params if isinstance(params, dict) else {}
+        if method == "tools/call":
+            return self._open and self._take_call(received.get("id"), given)
+        if method == "notifications/cancelled":
+            call = self._calls.get(json.dumps(given.get("requestId")))
+            return call is not None and call.cancel()
+        if method == "initialize":
+            info = given.get("clientInfo")
+            self.client = f"{info.get('name', '')} {info.get('version', '')}".strip() if isinstance(info, dict) else ""
+        elif method == "notifications/initialized":
+            self._open = bool(self.client)
+        return False
+
+    def end(self) -> None:
+        """The client left: nobody waits for its calls."""
+        for call in self._calls.values():
+            call.cancel()
+
+    def _take_call(self, number: Json, params: JsonObject) -> bool:
+        name, arguments, meta = params.get("name"), params.get("arguments"), params.get("_meta") or {}
+        well_formed = (
+            isinstance(number, str | int)
+            and not isinstance(number, bool)
+            and isinstance(name, str)
+            and (arguments is None or isinstance(arguments, dict))
+            and isinstance(meta, dict)
+            and _MODERN not in meta
+            and json.dumps(number) not in self._calls
+        )
+        if not well_formed or self._spawn is None:
+            return False  # the session knows what to answer
+        work = self._answer(number, cast("str", name), arguments or {}, cast("JsonObject", meta))
+        self._calls[json.dumps(number)] = self.context.run(self._spawn, work)
+        return True
+
+    async def _answer(self, number: Json, name: str, arguments: Json, meta: JsonObject) -> None:
+        assert self._carry is not None and self._wire is not None
+        token = meta.get("progressToken")
+        progress = self._progress(token) if isinstance(token, str | int) else None
+        answer: JsonObject = {"jsonrpc": "2.0", "id": number}
+        try:
+            answer["result"] = self._wire(await self._carry(name, arguments, self.caller(meta), progress))
+        except MCPError as error:
+            answer["error"] = {"code": error.code, "message": error.message}
+        finally:
+            del self._calls[json.dumps(number)]
+        await self._send(answer)
+
+    def _progress(self, token: str | int) -> Progress:
+        async def report(done: float, total: float | None, message: str | None) -> None:
+            params: JsonObject = {"progressToken": token, "progress": done}
+            if total is not None:
+                params["total"] = total
+            if message is not None:
+                params["message"] = message
+            await self._send({"jsonrpc": "2.0", "method": "notifications/progress", "params": params})
+
+        return report
+
+    async def _send(self, message: JsonObject) -> None:
+        assert self._writer is not None
+        if self._writer.is_closing():
+            return
+        self._writer.write(_line(message))
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            return  # the client is gone; its reading side ends the connection
+
+
+def _line(message: JsonObject) -> bytes:
+    from pydantic_core import PydanticSerializationError, to_json
+
+    try:
+        return to_json(message, inf_nan_mode="null") + b"\n"
+    except (PydanticSerializationError, UnicodeEncodeError):  # half a surrogate pair, which JSON can only escape
+        return json.dumps(message).encode() + b"\n"

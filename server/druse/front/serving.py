@@ -1,0 +1,312 @@
+"""What the daemon does: takes clients in, keeps an application for each kind of environment, ends when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from druse import __version__
+from druse.front.links import Link
+from druse.front.server import Front
+from druse.model import DruseError, JsonObject
+from druse.settings import Workspace, likeness, load_config, needed_environment
+from druse.upstream.lines import CHUNK
+
+if TYPE_CHECKING:
+    from druse.front.application import Application
+
+log = logging.getLogger("druse.front")
+
+_HELLO_SECONDS = 10.0
+_HELLO_BYTES = 16 * 1024 * 1024
+_FIRST_SECONDS = 30.0  # that a daemon waits for its first client
+_LOOK_SECONDS = 5.0  # between two looks at whether the socket is still there
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """What a client's process says first (see `druse.shim.hello`)."""
+
+    version: str
+    link: str
+    pid: str
+    cwd: str
+    environment: Mapping[str, str]
+
+    @classmethod
+    def read(cls, body: bytes) -> Hello:
+        """Raises ValueError."""
+        version, link, pid, cwd, *pairs = (os.fsdecode(part) for part in body.split(b"\0"))
+        return cls(version, link, pid, cwd, dict(pair.split("=", 1) for pair in pairs if "=" in pair))
+
+
+class Served:
+    """One application and the clients that share it; opened when first needed, in a task of its own."""
+
+    def __init__(self, workspace: Workspace, environment: Mapping[str, str]) -> None:
+        self.links: set[Link] = set()
+        self.front = Front(self)
+        self._workspace = workspace
+        self._environment = environment
+        self._application: Application | None = None
+        self._problem: DruseError | None = None
+        self._wanted = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep the application open until `end`; one that cannot be opened is tried again when it is next wanted."""
+        while not self._over.is_set():
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._keep_open()
+            except* DruseError as group:
+                self._problem = _first(group)
+            except* Exception:  # top handler of this background job: the clients hear of it, the log has the traceback
+                log.exception("the application could not go on")
+                self._problem = DruseError(
+                    "Cannot serve: the application failed. See .druse/logs/daemon.log; the next request tries again."
+                )
+            self._application = None
+            self._settled.set()
+
+    async def _keep_open(self) -> None:
+        from druse.front.application import open_application
+
+        if self._over.is_set():
+            return
+        async with open_application(
+            self._workspace, background=True, environment=self._environment
+        ) as self._application:
+            self.front.listen_to(self._application)
+            self._settled.set()
+            await self._over.wait()
+
+    def prepare(self) -> None:
+        """Begin to open, as a client has come that will want it."""
+        if self._application is None:
+            self._problem = None
+            self._settled.clear()
+            self._wanted.set()
+
+    def end(self) -> None:
+        """Close the application."""
+        self._over.set()
+        self._wanted.set()
+
+    async def ready(self) -> Application:
+        """The open application. Raises the DruseError that stands in its way."""
+        if self._application is not None:
+            return self._application
+        if self._problem is not None:
+            self.prepare()
+        await self._settled.wait()
+        if self._application is None:
+            raise self._problem or DruseError("Cannot serve: the daemon is ending. Make the request again.")
+        return self._application
+
+    async def left(self, link: Link) -> None:
+        """A client is gone; what it left open is closed, unless another goes on with it."""
+        self.links.discard(link)
+        if self._application is None:
+            return
+        others = {session for other in self.links for session in other.sessions}
+        for session in link.sessions - others:
+            await self._application.base.recorder.close_session(session)
+
+
+@dataclass(slots=True)
+class Daemon:
+    """The daemon at work. `place` is the status of the socket's file; another file there means another daemon."""
+
+    root: Path
+    listener: socket.socket
+    lock: int
+    place: os.stat_result
+    idle_seconds: float
+    started: float = field(default_factory=time.time)
+    clients: int = 0
+    served: dict[tuple[tuple[str, str], ...], Served] = field(default_factory=dict[tuple[tuple[str, str], ...], Served])
+    stirred: asyncio.Event = field(default_factory=asyncio.Event)  # a client came or left, or it is to end
+    retiring: bool = False
+    stopped: bool = False
+
+    async def run(self) -> None:
+        """Serve until idle, stopped, or left by the last client after making way."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
+        async with asyncio.TaskGroup() as group:
+            connections: set[asyncio.Task[None]] = set()
+
+            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                task = group.create_task(self._connection(group, reader, writer))
+                connections.add(task)
+                task.add_done_callback(connections.discard)
+
+            server = await asyncio.start_unix_server(accept, sock=self.listener, limit=2 * CHUNK)
+            await self._until_over()
+            self._let_go()
+            server.close()
+            while self.clients and not self.stopped:
+                self.stirred.clear()
+                await self.stirred.wait()
+            for task in list(connections):
+                task.cancel()
+            if connections:
+                await asyncio.wait(connections)
+            for served in self.served.values():
+                served.end()
+
+    def stop(self) -> None:
+        """End now; clients that are there join the next daemon with their next request."""
+        self.stopped = True
+        self.stirred.set()
+
+    def retire(self) -> None:
+        """Make way: take nobody in any more, and end when the last client has left."""
+        self.retiring = True
+        self._let_go()
+        self.stirred.set()
+
+    async def _until_over(self) -> None:
+        quiet = time.monotonic()
+        while not self.stopped and not self.retiring:
+            if self.clients:
+                quiet = time.monotonic()
+            elif time.monotonic() - quiet >= (self.idle_seconds if self.served else _FIRST_SECONDS):
+                return
+            if not self._reachable():
+                return
+            self.stirred.clear()
+            wait = _LOOK_SECONDS if self.clients else min(_LOOK_SECONDS, self.idle_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(wait, 0.05)):
+                    await self.stirred.wait()
+
+    def _reachable(self) -> bool:
+        try:
+            found = os.stat(self.root / ".druse" / "run" / "daemon.sock")  # noqa: PTH116 - compared with a stat
+        except OSError:
+            return False
+        return (found.st_ino, found.st_dev) == (self.place.st_ino, self.place.st_dev)
+
+    def _let_go(self) -> None:
+        """Give up the socket's place, so that the next daemon can take it."""
+        if self.lock < 0:
+            return
+        if self._reachable():
+            (self.root / ".druse" / "run" / "daemon.sock").unlink(missing_ok=True)
+        os.close(self.lock)
+        self.lock = -1
+
+    async def _connection(
+        self, group: asyncio.TaskGroup, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        try:
+            hello = await _hello(reader)
+            if hello is None:
+                return
+            if hello.link in ("status", "stop"):
+                writer.write(json.dumps(self.status()).encode() + b"\n")
+                await writer.drain()
+                if hello.link == "stop":
+                    self.stop()
+                return
+            if _numbers(hello.version) > _numbers(__version__):
+                self.retire()
+            if self.retiring or self.stopped:
+                writer.write(b"again\n")
+                return
+            writer.write(b"welcome\n")
+            await self._serve(group, hello, reader, writer)
+        except ConnectionError:
+            return  # the client is gone
+        except Exception:  # top handler of a connection: one that fails takes no other along
+            log.exception("a client's connection failed")
+        finally:
+            writer.close()
+
+    async def _serve(
+        self, group: asyncio.TaskGroup, hello: Hello, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        served = self._served(group, hello.environment)
+        link = Link(hello.link)
+        served.links.add(link)
+        self.clients += 1
+        self.stirred.set()
+        served.prepare()
+        try:
+            await served.front.serve(reader, writer, link)
+        finally:
+            self.clients -= 1
+            await asyncio.shield(served.left(link))
+            self.stirred.set()
+
+    def _served(self, group: asyncio.TaskGroup, given: Mapping[str, str]) -> Served:
+        home = Path(given["HOME"]) if given.get("HOME") else None
+        workspace = Workspace(self.root, Workspace.find(self.root, home=home, environment=given).user_config)
+        environment = needed_environment(given, workspace.servers)
+        key = likeness(environment)
+        for other, held in list(self.served.items()):
+            if other != key and not held.links:  # nobody of that kind is left: its secrets go
+                held.end()
+                del self.served[other]
+        if key not in self.served:
+            self.served[key] = Served(workspace, environment)
+            group.create_task(self.served[key].run())
+        return self.served[key]
+
+    def status(self) -> JsonObject:
+        """For `druse daemon status`."""
+        return {
+            "pid": os.getpid(),
+            "version": __version__,
+            "root": str(self.root),
+            "started": self.started,
+            "clients": self.clients,
+            "applications": len(self.served),
+        }
+
+
+def serve_workspace(root: str, listener: socket.socket, lock: int, place: os.stat_result) -> None:
+    """Run the daemon until it ends."""
+    form = "%(asctime)s %(name)s %(levelname)s %(message)s"
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=form)
+    try:
+        idle = load_config(Workspace.find(Path(root))).knobs.daemon_idle_seconds
+    except DruseError:
+        idle = 10  # each client is told what is wrong with the file
+    asyncio.run(Daemon(Path(root), listener, lock, place, idle).run())
+
+
+async def _hello(reader: asyncio.StreamReader) -> Hello | None:
+    try:
+        async with asyncio.timeout(_HELLO_SECONDS):
+            size = int(await reader.readexactly(8), 16)
+            return Hello.read(await reader.readexactly(size)) if size <= _HELLO_BYTES else None
+    except (TimeoutError, ValueError, asyncio.IncompleteReadError):
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _first(group: BaseExceptionGroup[DruseError]) -> DruseError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    assert isinstance(error, DruseError)
+    return error
