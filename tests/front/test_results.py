@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from druse.front.results import result_of, wire_of
-from druse.model import Outcome, OutcomeStatus
+from druse.model import JsonObject, Outcome, OutcomeStatus
 
-IMAGE = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
-TEXT = {"type": "text", "text": "two\nlines"}
+IMAGE: JsonObject = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
+TEXT: JsonObject = {"type": "text", "text": "two\nlines"}
 
 
 @pytest.mark.parametrize(
