@@ -57,10 +57,16 @@ def refusal(address: str) -> str:
     return "" if found.version == 4 or found in _PUBLIC_IPV6 else "reserved"
 
 
+# Top-level names that never belong to the public internet (RFC 6762, RFC 8375, ICANN's reservation of .internal).
+_OWN_DOMAINS = frozenset(("local", "internal", "localdomain", "lan", "intranet", "corp", "private"))
+
+
 def own_host(host: str) -> str:
     """What the host of a URL is, where it says itself that it is not public: by its address or as localhost."""
     if host == "localhost" or host.endswith(".localhost"):
         return "this machine"
+    if host.rpartition(".")[2] in _OWN_DOMAINS or host.endswith(".home.arpa") or host == "metadata":
+        return "a name of a private network"
     if ":" in host:
         return refusal(host)
     if not re.fullmatch(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}", host):

@@ -17,6 +17,7 @@ _LONG = (
     *("--to-command", "--use-compress-program", "--work-tree", "--git-dir", "--separate-git-dir", "--bundle-uri"),
     *("--reference", "--reference-if-able", "--shared", "--pathspec-from-file", "--filters", "--smtp-server"),
     *("--sendmail-cmd", "--trailer-command", "--strategy", "--gpg-sign", "--local-user", "--contents", "--file"),
+    *("--unsafe-paths", "--directory"),
 )
 # Options whose full name is harmless though it begins one of those.
 _HARMLESS = frozenset(("--text", "--edit", "--strategy", "--filter", "--refer"))

@@ -137,7 +137,8 @@ def refusal_at_load(words: Sequence[str], *, wildcard: bool) -> str:
     if known.pinned:
         if len(words) < 2:
             return f"`{program}` can execute anything; name its subcommand, for example `{program} {_example(known)}`"
-        if words[1] in known.pinned or "*" in known.pinned or _nested(words):
+        runner = tuple(words[:2]) in _RUNNERS
+        if _nested(words) if runner else (words[1] in known.pinned or "*" in known.pinned):
             return ""
         return f"`{' '.join(words[:2])}` can execute anything; allow the exact command instead"
     return f"`{program}` can itself execute anything, so a wildcard on it allows everything; allow the exact command"
@@ -150,11 +151,19 @@ def _example(known: Program) -> str:
 
 def _nested(words: Sequence[str]) -> bool:
     """`uv run pytest`: a known program behind a runner that takes no options here."""
-    return (
-        tuple(words[:2]) in (("uv", "run"), ("poetry", "run"), ("pdm", "run"))
-        and len(words) > 2
-        and not (refusal_at_load(words[2:], wildcard=True))
-    )
+    if tuple(words[:2]) not in _RUNNERS or len(words) < 3:
+        return False
+    if words[1] == "-m":
+        return words[2] in _MODULES
+    return not refusal_at_load(words[2:], wildcard=True)
+
+
+_RUNNERS = frozenset(
+    (("uv", "run"), ("poetry", "run"), ("pdm", "run"), ("bundle", "exec"), ("python", "-m"), ("python3", "-m"))
+)
+_MODULES = frozenset(
+    ("pytest", "unittest", "mypy", "ruff", "black", "isort", "flake8", "pylint", "json.tool", "pyright")
+)
 
 
 def program_name(word: str) -> str:
@@ -180,8 +189,9 @@ def uncovered(words: Sequence[str], named: Sequence[str]) -> str:
 def _uncovered_behind_pin(program: str, known: Program, words: Sequence[str], named: Sequence[str]) -> str:
     if len(named) < 2 or len(words) < 2 or words[1] != named[1]:
         return words[1] if len(words) > 1 else program
-    if tuple(words[:2]) in (("uv", "run"),) and len(named) > 2:
-        return uncovered(words[2:], named[2:])
+    if tuple(words[:2]) in _RUNNERS:
+        same = len(named) > 2 and list(words[2:3]) == list(named[2:3]) and _nested(words)
+        return uncovered(words[2:], named[2:]) if same else words[1]
     if words[1] not in known.pinned and "*" not in known.pinned:
         return words[1]
     accepted = known.pinned.get(words[1], known.pinned.get("*"))
@@ -200,7 +210,8 @@ def _uncovered_behind_pin(program: str, known: Program, words: Sequence[str], na
 
 def _uncovered_words(known: Program, words: Sequence[str], fixed: set[str]) -> str:
     first = next((word for word in words if word not in fixed), None)
-    if known.first is not None and first is not None and not known.first.fullmatch(first):
+    begun = bool(words) and words[0] in fixed
+    if known.first is not None and first is not None and not begun and not known.first.fullmatch(first):
         return first
     value = False
     for index, word in enumerate(words):

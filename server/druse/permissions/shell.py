@@ -43,7 +43,13 @@ class Script:
     @property
     def reached(self) -> list[Command]:
         """Everything that could be started: the commands, what they start in turn, and bare words."""
-        return [*(inner for command in self.commands for inner in unwrapped(command)), *self.suspects]
+        reached = [*(inner for command in self.commands for inner in unwrapped(command)), *self.suspects]
+        if any(_reads_commands(command) for command in self.commands):
+            # What a shell reads may be what another command of the line writes.
+            for command in self.commands:
+                for word in command.words[1:]:
+                    reached.extend(_suspects(word.text))
+        return reached
 
 
 _TRANSPARENT = {
@@ -95,6 +101,13 @@ def read_command(text: str) -> Script:
 
 
 _MAX_SUSPECTS = 400
+_SHELLS = frozenset(("sh", "bash", "zsh", "dash", "ksh", "mksh", "fish", "csh", "tcsh", "rbash", "ash"))
+
+
+def _reads_commands(command: Command) -> bool:
+    """Whether a command is a shell that reads what it runs from its input."""
+    texts = command.texts
+    return bool(texts) and any(program_of(text) in _SHELLS for text in texts) and "-c" not in texts
 
 
 def _suspects(text: str) -> Iterator[Command]:
@@ -316,7 +329,11 @@ def unwrapped(command: Command, depth: int = 0) -> Iterator[Command]:
     """
     yield command
     words = command.words
-    if not words or program_of(words[0].text).casefold() not in STARTERS:
+    program = program_of(words[0].text).casefold() if words else ""
+    if INTERPRETERS.fullmatch(program):
+        for word in words[1:]:
+            yield from _suspects(word.text)
+    if program not in STARTERS:
         return
     for index in range(1, min(len(words), _MAX_SUSPECTS)):
         yield Command(words[index:])
@@ -335,6 +352,8 @@ def _command_lines(text: str) -> Iterator[str]:
             yield body.removeprefix("--")
 
 
+# Programs whose arguments may be code in another language: its bare words are looked at.
+INTERPRETERS = re.compile(r"(?:python|pypy|perl|ruby|node|php|lua|deno|bun|tclsh|osascript|[gmn]?awk)[\d.]*")
 # Programs and builtins that start what their arguments say.
 STARTERS = frozenset(
     (
