@@ -114,7 +114,7 @@ def test_words_that_are_read_are_the_words_that_bash_runs(pieces: list[str]) -> 
 def _comparable(command: Command) -> bool:
     """Left out: what runs differently by its operator, real programs and folders, and expansions of `~`."""
     first = command.texts[0] if command.words else "/"
-    named = "/" not in first and first not in ("", ":", ".", "..", "!") and not first.startswith("~")
+    named = "/" not in first and first not in ("", ":", ".", "..", "!", "[") and not first.startswith("~")
     literal = all(word.literal and not word.glob and not word.text.startswith("~") for word in command.words)
     return named and literal and not command.redirects and command.joined in ("", ";", "&&")
 
