@@ -380,7 +380,7 @@ def _shielded_command(
     if not command.words:
         return ""
     if self_approval(command):
-        return "only a person decides approvals"
+        return "only a person runs this command of Druse"
     if command.words[0].glob:
         return f"{command.words[0].text[:80]!r} is known only when it runs"
     for operand in operands:
@@ -405,14 +405,55 @@ def _credential(place: object, workspace: object, home: object) -> str:
     return credential(place, home)  # type: ignore[arg-type]
 
 
+# Commands of Druse that only look. Whoever runs any other one speaks as the person of this account: `druse run` is not
+# asked, `druse approvals approve` decides, `druse init` writes rules.
+_LOOKING: dict[str, frozenset[str] | None] = {
+    "approvals": frozenset(("list", "show")),
+    "audit": frozenset(("check", "prove", "roots", "show", "verify")),
+    "candidates": None,
+    "doctor": None,
+    "find": None,
+    "permissions": None,
+    "policy": frozenset(("", "history", "show")),
+    "sandbox": frozenset(("status",)),
+    "skills": frozenset(("list", "show", "validate")),
+    "stats": None,
+    "status": None,
+    "tools": frozenset(("diff", "list", "show")),
+    "traces": frozenset(("list", "show")),
+    "volumes": frozenset(("list", "log", "proposals")),
+}
+_SPEAKING = frozenset(
+    (
+        *("accept", "approve", "confirm", "crystallize", "dispatch", "init", "mark", "promote", "reject", "retire"),
+        *("rollback", "run", "serve", "trust"),
+    )
+)
+
+
 def self_approval(command: Command) -> bool:
-    """Whether a command would decide in a person's place: Druse's own approving commands, however they are started."""
+    """Whether a command speaks in a person's place: Druse's own commands but those that only look, however started."""
     texts = command.texts
     for index, text in enumerate(texts):
         name = program_of(text).casefold()
         may_be = name in ("druse", "druse.exe") or (
             any(letter in name for letter in "*?[") and fnmatch.fnmatchcase("druse", name)
         )
-        if may_be and any(word in ("approve", "reject", "trust") for word in texts[index + 1 :]):
+        if not may_be:
+            continue
+        rest = texts[index + 1 :]
+        # Further behind, `druse` may be a folder or a word of a sentence.
+        program = index == 0 or texts[index - 1] == "-m"
+        if any(word in _SPEAKING for word in rest) or (program and _speaks(rest)):
             return True
     return False
+
+
+def _speaks(rest: Sequence[str]) -> bool:
+    named = [word for word in rest if not word.startswith("-")]
+    if not named:
+        return False  # --help, --version
+    if named[0] not in _LOOKING:
+        return True
+    looking = _LOOKING[named[0]]
+    return looking is not None and (named[1] if len(named) > 1 else "") not in looking

@@ -115,7 +115,10 @@ class _Subject:
         ):
             return "Druse decides by these files; only a person edits them, outside of Druse"
         if self._name == "Bash" and any(self_approval(part) for part in read_command(self._command).reached):
-            return "only a person decides approvals; it cannot be done through a tool"
+            return (
+                "only a person decides approvals and runs this command of Druse; agents have run_tool, dispatch_goal "
+                "and report_outcome"
+            )
         return ""
 
     def forbidding(self, rules: RuleBook) -> tuple[Rule, str] | None:
