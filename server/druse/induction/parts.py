@@ -9,7 +9,7 @@ gives, and a value that hardly ever differs becomes an input with a default.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from druse.induction.elements import symbol_of
@@ -123,10 +123,26 @@ class _PartBuilder(Builder):
         if depth:
             yield from super()._nodes(tracks, depth=depth)
             return
+        repeated = False
         for body, many in self._shape:
-            if not many:
-                yield self._call(tracks)
+            if repeated and all(track.head != body[0] for track in tracks):
+                continue  # these were the further pages of the step before
+            steps, before, saved = (
+                [track.steps[0] for track in tracks],
+                [list(t.steps) for t in tracks],
+                self._state.copy(),
+            )
+            call = self._call(tracks)
+            repeat = self._repeat(call, steps, tracks) if self._enough(track.run for track in tracks) else None
+            repeated = repeat is not None
+            if repeat is not None or not many:
+                yield call
+                if repeat is not None:
+                    yield repeat
                 continue
+            self._state = saved
+            for track, left in zip(tracks, before, strict=True):
+                track.steps[:] = left
             times = [repeats([symbol_of(step) for step in track.steps], 0, body) for track in tracks]
             rests = [track.steps[count * len(body) :] for track, count in zip(tracks, times, strict=True)]
             for track, count in zip(tracks, times, strict=True):
@@ -293,7 +309,7 @@ class _PartBuilder(Builder):
         seen = max(count, self._evidence.usual(tool, leaf, values[text]))
         return values[text] if seen >= MIN_TASKS and count >= _DEFAULT_SHARE * len(unsaid) else MISSING
 
-    def _enough(self, runs: Iterator[int] | range) -> bool:
+    def _enough(self, runs: Iterable[int]) -> bool:
         return len({self._tasks[run] for run in runs}) >= MIN_TASKS
 
 
