@@ -32,6 +32,7 @@ from druse.governance import (
 )
 from druse.induction import workflow_key
 from druse.localtools import LocalTools
+from druse.memory import Notebook, project_hash
 from druse.model import (
     Caller,
     CallerKind,
@@ -94,6 +95,7 @@ class Base:
     quotas: Quotas
     skills: SkillDesk
     declarations: Declarations
+    notebook: Notebook
 
     async def decide(
         self, approval_id: str, *, approve: bool, how: str, note: str = "", scope: str = "once"
@@ -136,6 +138,7 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         skills = SkillDesk(library, volumes, store, approvals, clock=steady)
         declarations = Declarations(store, audit, clock=time.time)
         await declarations.load()
+        notebook = Notebook(store, project_hash(workspace.root), clock=steady)
         await approvals.settle()
         await adoption.begin(person("first start"))
         await shelf.reload()
@@ -153,6 +156,7 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
                 quotas,
                 skills,
                 declarations,
+                notebook,
             )
         finally:
             await audit.close()
@@ -166,7 +170,7 @@ class Application:
         self.upstreams = upstreams
         self.host = host
         self.skills = base.skills.library
-        self.documents = Documents(base.skills, base.store)
+        self.documents = Documents(base.skills, base.store, base.notebook)
         self.listeners: list[Callable[[], Awaitable[None]]] = []
         self._surface = {spec.name: spec for spec in SURFACE}
         self._surface_check = ArgumentCheck()
@@ -177,9 +181,10 @@ class Application:
             base.shelf, host, base.store, specs=self.specs_of, clock=time.time, trust=base.approvals.trust
         )
         self.capabilities = Capabilities()
+        skills = SkillTools(base.skills, base.notebook, self.documents, run_of=self.run_of)
         local = LocalTools(base.workspace.root, decide=self._decide, environment=environment)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
-        self.registry = Registry([local, self.capabilities, SkillTools(base.skills), self.crystal, upstreams])
+        self.registry = Registry([local, self.capabilities, skills, self.crystal, upstreams])
         self.router = Router(
             self.registry,
             decide=self._decide,

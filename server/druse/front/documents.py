@@ -20,6 +20,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
+from druse.front.context import DEFAULT_TOKENS, Context, build_context
+from druse.memory import Notebook
 from druse.model import DruseError, Invalid, NotFound, run_to_neutral
 from druse.skills import Skill, SkillDesk, VolumeRef, fields_of
 from druse.store import Store
@@ -37,6 +39,8 @@ TEMPLATES = (
         "Recorded runs, newest first; goal and tool are words in them, times are seconds since the epoch.",
         "application/json",
     ),
+    ("druse://context{?query,tokens}", "context", "Memory markers and the skills that fit.", "text/markdown"),
+    ("druse://memory{?query,limit}", "memory", "Project memory, most relevant first.", "application/json"),
     ("druse://traces/{run_id}", "trace", "One recorded run with its steps.", "application/json"),
     ("druse://volumes/{kind}/{id}/history{?limit}", "history", "The changes of a volume.", "application/json"),
 )
@@ -45,9 +49,10 @@ TEMPLATES = (
 class Documents:
     """Resources and prompts of one workspace."""
 
-    def __init__(self, desk: SkillDesk, store: Store) -> None:
+    def __init__(self, desk: SkillDesk, store: Store, notebook: Notebook) -> None:
         self._desk = desk
         self._store = store
+        self._notebook = notebook
         self.listeners: list[Callable[[], Awaitable[None]]] = []
 
     async def changed(self) -> None:
@@ -63,6 +68,8 @@ class Documents:
         if not cursor:
             await self._offered([resource.uri for resource in listed[:PAGE]])
         listed += [
+            types.Resource(uri=_CONTEXT, name=_NAME, description=_ABOUT_CONTEXT, mime_type="text/markdown"),
+            types.Resource(uri="druse://memory", name="memory", description="What is remembered.", **_JSON),
             types.Resource(uri="druse://volumes", name="volumes", description="Volumes and their counts.", **_JSON),
             types.Resource(uri="druse://traces", name="traces", description="Recorded runs, newest first.", **_JSON),
         ]
@@ -80,7 +87,9 @@ class Documents:
     async def read(self, uri: str, run_id: str) -> types.ReadResourceResult:
         """One resource. Raises MCPError -32602 for what is not there."""
         try:
-            content = await (self._read_skill(uri, run_id) if uri.startswith("skill://") else self._read_own(uri))
+            content = await (
+                self._read_skill(uri, run_id) if uri.startswith("skill://") else self._read_own(uri, run_id)
+            )
         except DruseError as error:
             raise _missing(uri, str(error)) from error
         return types.ReadResourceResult(contents=[content], ttl_ms=0, cache_scope="private")
@@ -98,10 +107,13 @@ class Documents:
         except UnicodeDecodeError:
             return types.BlobResourceContents(uri=uri, mime_type=mime, blob=base64.b64encode(body).decode())
 
-    async def _read_own(self, uri: str) -> types.TextResourceContents:
+    async def _read_own(self, uri: str, run_id: str) -> types.TextResourceContents:
         parts = urlsplit(uri)
         path = [parts.netloc, *(unquote(part) for part in parts.path.strip("/").split("/") if part)]
         asked = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        if parts.scheme == "druse" and path == [_NAME]:
+            context = await self.context(asked.get("query", ""), _count(asked.get("tokens"), DEFAULT_TOKENS), run_id)
+            return types.TextResourceContents(uri=uri, mime_type="text/markdown", text=context.text)
         data = await self._own(path, asked) if parts.scheme == "druse" else None
         if data is None:
             raise NotFound(f"nothing is served at {uri[:200]}")
@@ -125,6 +137,11 @@ class Documents:
                 limit = _count(asked.get("limit"), 50)
                 log = await asyncio.to_thread(lambda: volumes.open(ref).get_git_log(limit, volumes.me()))
                 return {"commits": [asdict(commit) for commit in log]}
+            case ["memory"]:
+                query, limit = asked.get("query", ""), min(_count(asked.get("limit"), 50), 500)
+                held = self._notebook
+                found = await (held.search(query, limit=limit) if query else held.list(limit=limit))
+                return {"project_hash": held.project, "memories": [asdict(memory) for memory in found]}
             case ["traces"]:
                 return await self._traces(asked)
             case ["traces", run_id]:
@@ -228,12 +245,23 @@ class Documents:
             )
             for skill in usable
         ]
-        page, following = _page(listed, cursor)
+        asked = [
+            types.PromptArgument(name="query", description="What you are about to do.", required=False),
+            types.PromptArgument(name="tokens", description="At most so many tokens.", required=False),
+        ]
+        own = types.Prompt(name=_NAME, title="Project context", description=_ABOUT_CONTEXT, arguments=asked)
+        page, following = _page([own, *(prompt for prompt in listed if prompt.name != _NAME)], cursor)
         await self._offered([f"skill://{skill.origin}/{skill.name}/SKILL.md" for skill in usable[:PAGE]])
         return types.ListPromptsResult(prompts=page, next_cursor=following, ttl_ms=0, cache_scope="private")
 
     async def prompt(self, name: str, arguments: dict[str, str], run_id: str) -> types.GetPromptResult:
         """A skill's text as a message. Raises MCPError -32602 for an unknown name."""
+        if name == _NAME:
+            tokens = _count(arguments.get("tokens"), DEFAULT_TOKENS)
+            context = await self.context(arguments.get("query", ""), tokens, run_id)
+            text = context.text or "Nothing is remembered of this project, and there are no skills."
+            said = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
+            return types.GetPromptResult(description=_ABOUT_CONTEXT, messages=[said])
         skill = next((skill for skill in await self._usable() if skill.name == name), None)
         if skill is None or skill.document is None:
             raise MCPError(_NOT_FOUND, f"There is no prompt {name[:80]!r}.", {"name": name[:80]})
@@ -242,6 +270,14 @@ class Documents:
         text = skill.document.body.strip() + (f"\n\nArguments: {given}" if given else "")
         message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
         return types.GetPromptResult(description=skill.description, messages=[message])
+
+    async def context(self, query: str, tokens: int, run_id: str) -> Context:
+        """Markers and skills within a budget; the skills whose text is in it count as used."""
+        made = await build_context(self._notebook, self._desk.library, query, tokens=tokens)
+        await self._offered([skill.uri for skill in made.skills])
+        for skill in made.skills:
+            await self.used(skill, run_id)
+        return made
 
     # counting
 
@@ -270,6 +306,9 @@ class Documents:
         raise NotFound(f"No skill is served at {uri[:200]}")
 
 
+_NAME = "context"
+_CONTEXT = f"druse://{_NAME}"
+_ABOUT_CONTEXT = "What this project remembers, and the skills that fit what you are about to do."
 _JSON: dict[str, Any] = {"mime_type": "application/json"}
 
 

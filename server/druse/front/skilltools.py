@@ -1,16 +1,22 @@
-"""Skills as capabilities an agent reaches with `run_tool`: `skills.create` and `skills.promote`.
+"""Skills and memory as capabilities an agent reaches with `run_tool`.
 
-Both only propose: nothing is in service before a person approves it, so they may be called at every trust level. A rule
-that denies them still does.
+`context.for_query` and `memory.search` only look. `skills.create` and `skills.promote` only propose: nothing is in
+service before a person approves it, so they may be called at every trust level. A rule that denies them still does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import TypeAlias
 
+from druse.front.context import DEFAULT_TOKENS
+from druse.front.documents import Documents
 from druse.governance import SECURITY, Action
+from druse.memory import Notebook
 from druse.model import (
     CallContext,
+    Caller,
     DruseError,
     Effect,
     Invalid,
@@ -21,12 +27,13 @@ from druse.model import (
     Source,
     ToolSpec,
 )
-from druse.skills import SkillDesk, SkillDocument, Written, adapt, check_skill_id, proposer
+from druse.skills import SkillDesk, SkillDocument, adapt, check_skill_id, proposer
 
+_Tool: TypeAlias = "Callable[[JsonObject, CallContext], Awaitable[JsonObject]]"
 _TEXT: JsonObject = {"type": "string"}
 
 
-def _spec(alias: str, action: Action, description: str, properties: JsonObject, required: list[str]) -> ToolSpec:
+def _spec(alias: str, action: Action | None, description: str, properties: JsonObject, required: list[str]) -> ToolSpec:
     schema: JsonObject = {
         "type": "object",
         "properties": properties,
@@ -38,14 +45,29 @@ def _spec(alias: str, action: Action, description: str, properties: JsonObject, 
         Source.CAPABILITY,
         description,
         schema,
-        effect=Effect.WRITE,
+        effect=Effect.WRITE if action else Effect.READ,
+        read_only_hint=action is None,
         alias=alias,
-        action=str(action),
-        security=SECURITY[action],
+        action=str(action) if action else "",
+        security=SECURITY[action] if action else "",
     )
 
 
 SPECS: tuple[ToolSpec, ...] = (
+    _spec(
+        "context.for_query",
+        None,
+        "What this project remembers and the skills that fit a query, within a token budget, as one text.",
+        {"query": _TEXT, "tokens": {"type": "integer", "minimum": 50, "maximum": 100_000}},
+        ["query"],
+    ),
+    _spec(
+        "memory.search",
+        None,
+        "Search project memory, or with events=true everything recorded: goals, turns, calls, results.",
+        {"query": _TEXT, "events": {"type": "boolean"}, "limit": {"type": "integer", "minimum": 1, "maximum": 100}},
+        ["query"],
+    ),
     _spec(
         "skills.create",
         Action.SYNTHESIZE,
@@ -73,8 +95,19 @@ SPECS: tuple[ToolSpec, ...] = (
 class SkillTools:
     """Carries out the capabilities."""
 
-    def __init__(self, desk: SkillDesk) -> None:
+    def __init__(
+        self, desk: SkillDesk, notebook: Notebook, documents: Documents, *, run_of: Callable[[Caller], str]
+    ) -> None:
         self._desk = desk
+        self._notebook = notebook
+        self._documents = documents
+        self._run_of = run_of
+        self._tools: dict[str, _Tool] = {
+            "context.for_query": self._context,
+            "memory.search": self._search,
+            "skills.create": self._create,
+            "skills.promote": self._promote,
+        }
 
     def specs(self) -> Sequence[ToolSpec]:
         """The capabilities."""
@@ -83,14 +116,26 @@ class SkillTools:
     async def call(self, spec: ToolSpec, arguments: JsonObject, context: CallContext) -> Outcome:
         """Carry out one decided call."""
         try:
-            written = await (self._create if spec.alias == "skills.create" else self._promote)(arguments, context)
+            data = await self._tools[spec.alias](arguments, context)
         except DruseError as error:
             status = OutcomeStatus.INVALID if isinstance(error, Invalid | NotFound) else OutcomeStatus.FAILED
             return Outcome(status, message=str(error), kind=error.kind)
-        data = written.as_dict()
         return Outcome(OutcomeStatus.OK, data=data, structured=data)
 
-    async def _create(self, arguments: JsonObject, context: CallContext) -> Written:
+    async def _context(self, arguments: JsonObject, context: CallContext) -> JsonObject:
+        tokens, run_id = arguments.get("tokens"), self._run_of(context.caller)
+        budget = tokens if isinstance(tokens, int) else DEFAULT_TOKENS
+        made = await self._documents.context(str(arguments["query"]), budget, run_id)
+        return {**made.as_dict(), "trace_id": run_id}
+
+    async def _search(self, arguments: JsonObject, context: CallContext) -> JsonObject:
+        asked = arguments.get("limit")
+        query, limit = str(arguments["query"]), asked if isinstance(asked, int) else 10
+        if arguments.get("events"):
+            return {"events": [asdict(event) for event in await self._notebook.events(query, limit=limit)]}
+        return {"memories": [asdict(memory) for memory in await self._notebook.search(query, limit=limit)]}
+
+    async def _create(self, arguments: JsonObject, context: CallContext) -> JsonObject:
         given = {key: str(value) for key, value in arguments.items() if value}
         name = check_skill_id(str(arguments["name"]))
         body = adapt(str(arguments["text"]), fallback=name).body
@@ -99,9 +144,11 @@ class SkillTools:
         )
         actor = proposer(self._desk.volumes, context.caller)
         run_id = context.caller.run_id
-        return await self._desk.draft(document, actor, context.caller, evidence=[run_id] if run_id else [])
+        written = await self._desk.draft(document, actor, context.caller, evidence=[run_id] if run_id else [])
+        return written.as_dict()
 
-    async def _promote(self, arguments: JsonObject, context: CallContext) -> Written:
+    async def _promote(self, arguments: JsonObject, context: CallContext) -> JsonObject:
         reason = str(arguments.get("reason") or "Useful for team")
         actor = proposer(self._desk.volumes, context.caller)
-        return await self._desk.promote(str(arguments["name"]), actor, context.caller, reason=reason)
+        written = await self._desk.promote(str(arguments["name"]), actor, context.caller, reason=reason)
+        return written.as_dict()

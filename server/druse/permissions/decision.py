@@ -63,6 +63,8 @@ def _decided(
     if spec is not None and spec.source is Source.CRYSTAL:
         # In service means that a person approved it with what it calls; each of those calls is decided again.
         return Decision(Verdict.ALLOW, f"(approved tool {spec.name} v{spec.version})", "approval")
+    if spec is not None and spec.source is Source.CAPABILITY and spec.effect is Effect.READ and not spec.action:
+        return Decision(Verdict.ALLOW, "(served to every client)", "built in", "it reads what resources show as well")
     if caller is not None and _granted(caller, tool, name, spec):
         return Decision(Verdict.ALLOW, f"(approved with {caller.tool} v{caller.version})", "approval", "")
     return Decision(Verdict.ASK, why=why or "no rule allows it", how_to_allow=subject.narrowest())

@@ -11,6 +11,8 @@ from druse.store.audit import AuditRepository, AuditRow, RootRow
 from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.declarations import DeclarationRepository
+from druse.store.events import EventRepository
+from druse.store.memories import MemoryRepository
 from druse.store.notices import NoticeRepository
 from druse.store.plans import ExecutedStep, Execution, PlanRepository, StoredPlan
 from druse.store.policies import Adopted, PolicyRepository
@@ -47,6 +49,8 @@ class Store:
         self.database = database
         self.runs = RunRepository(database)
         self.skills = SkillRepository(database)
+        self.memories = MemoryRepository(database)
+        self.events = EventRepository(database)
         self.tools = ToolRepository(database)
         self.notices = NoticeRepository(database)
         self.approvals = ApprovalRepository(database)

@@ -1,0 +1,25 @@
+"""Project memory: what sessions taught, promoted by the historian, quoted to its source."""
+
+from druse.memory.dreamer import Dream, dreams
+from druse.memory.historian import Historian, Promoted
+from druse.memory.identity import normal_remote, project_hash
+from druse.memory.markers import MAX_CHARACTERS, MAX_MARKERS, marker, markers
+from druse.memory.notebook import Notebook
+from druse.memory.signals import Signal, signals_of, supersedes
+
+__all__ = [
+    "MAX_CHARACTERS",
+    "MAX_MARKERS",
+    "Dream",
+    "Historian",
+    "Notebook",
+    "Promoted",
+    "Signal",
+    "dreams",
+    "marker",
+    "markers",
+    "normal_remote",
+    "project_hash",
+    "signals_of",
+    "supersedes",
+]

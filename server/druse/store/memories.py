@@ -1,0 +1,165 @@
+"""Project memory: the seed's table, where each memory comes from, and full-text search over it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from druse.model import Invalid
+from druse.store.database import Database, Row
+
+TYPES = ("decision", "pattern", "correction", "architecture")
+_COLUMNS = (
+    "m.id, m.project_hash, m.memory_type, m.content, m.source_session_id, m.promoted_at, m.relevance_score,"
+    " m.expires_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """One row. Times in seconds since the epoch; `expires_at` None means that it never expires."""
+
+    id: int
+    project_hash: str
+    memory_type: str
+    content: str
+    source_session_id: str
+    promoted_at: float
+    relevance_score: float
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a memory comes from: a run and the words there."""
+
+    run_id: str
+    quote: str
+
+
+class MemoryRepository:
+    """Reads and writes memories."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, memory: Memory, sources: Sequence[Source]) -> int:
+        """Keep a memory with its sources; its id. The same words of one type are kept once: sources are added then.
+
+        Raises Invalid for an unknown type or a score outside of 0 to 1.
+        """
+        if memory.memory_type not in TYPES:
+            raise Invalid(
+                f"Cannot keep a memory of type {memory.memory_type!r}: the types are {', '.join(TYPES)}.",
+                where="memory_type",
+            )
+        if not 0 <= memory.relevance_score <= 1:
+            raise Invalid(f"Cannot keep a memory with score {memory.relevance_score}: it is 0 to 1.", where="score")
+        async with self._database.transaction() as transaction:
+            known = await transaction.one(
+                "SELECT id FROM project_memory WHERE project_hash = ? AND memory_type = ? AND content = ?"
+                " AND (expires_at IS NULL OR expires_at > ?)",
+                (memory.project_hash, memory.memory_type, memory.content, memory.promoted_at),
+            )
+            if known is None:
+                number = await transaction.insert(
+                    "INSERT INTO project_memory (project_hash, memory_type, content, source_session_id, promoted_at,"
+                    " relevance_score, expires_at) VALUES (?,?,?,?,?,?,?)",
+                    (
+                        *(memory.project_hash, memory.memory_type, memory.content, memory.source_session_id),
+                        *(memory.promoted_at, memory.relevance_score, memory.expires_at),
+                    ),
+                )
+            else:
+                number = int(known[0])
+                await transaction.execute(
+                    "UPDATE project_memory SET relevance_score = max(relevance_score, ?) WHERE id = ?",
+                    (memory.relevance_score, number),
+                )
+            await transaction.execute_many(
+                "INSERT OR IGNORE INTO memory_source (memory_id, run_id, quote) VALUES (?,?,?)",
+                [(number, source.run_id, source.quote) for source in sources],
+            )
+        return number
+
+    async def list(
+        self, project_hash: str, *, now: float, memory_type: str = "", limit: int = 50, expired: bool = False
+    ) -> list[Memory]:
+        """Memories of a project that have not expired at `now`, most relevant first, ties by recency."""
+        rows = await self._database.all(
+            f"SELECT {_COLUMNS} FROM project_memory m WHERE m.project_hash = ?1 AND (?2 = '' OR m.memory_type = ?2)"
+            " AND (?3 OR m.expires_at IS NULL OR m.expires_at > ?4)"
+            " ORDER BY m.relevance_score DESC, m.promoted_at DESC, m.id DESC LIMIT ?5",
+            (project_hash, memory_type, int(expired), now, limit),
+        )
+        return [Memory(*row) for row in rows]
+
+    async def get(self, memory_id: int) -> Memory | None:
+        """One memory, also an expired one."""
+        row = await self._database.one(f"SELECT {_COLUMNS} FROM project_memory m WHERE m.id = ?", (memory_id,))
+        return Memory(*row) if row else None
+
+    async def sources(self, memory_id: int) -> list[Source]:
+        """Where a memory comes from."""
+        rows = await self._database.all(
+            "SELECT run_id, quote FROM memory_source WHERE memory_id = ? ORDER BY run_id", (memory_id,)
+        )
+        return [Source(*row) for row in rows]
+
+    async def search(self, project_hash: str, query: str, *, now: float, limit: int = 10) -> list[Memory]:
+        """Memories that have words of a query, best first. Never raises on a user's text."""
+        match = match_of(query)
+        if not match:
+            return []
+        rows = await self._database.all(
+            f"SELECT {_COLUMNS} FROM memory_text JOIN project_memory m ON m.id = memory_text.rowid"
+            " WHERE memory_text MATCH ? AND m.project_hash = ? AND (m.expires_at IS NULL OR m.expires_at > ?)"
+            " ORDER BY bm25(memory_text), m.relevance_score DESC, m.promoted_at DESC LIMIT ?",
+            (match, project_hash, now, limit),
+        )
+        return [Memory(*row) for row in rows]
+
+    async def expire(self, memory_id: int, *, at: float) -> bool:
+        """From then on it is not returned; False for an unknown id."""
+        async with self._database.transaction() as transaction:
+            changed = await transaction.execute(
+                "UPDATE project_memory SET expires_at = ? WHERE id = ?", (at, memory_id)
+            )
+        return changed == 1
+
+    async def unscanned(self, *, limit: int = 200) -> list[str]:
+        """Closed runs that the historian has not looked at, oldest first."""
+        rows = await self._database.all(
+            "SELECT id FROM run WHERE status != 'open' AND NOT EXISTS (SELECT 1 FROM memory_scan WHERE run_id = run.id)"
+            " ORDER BY closed_at, id LIMIT ?",
+            (limit,),
+        )
+        return [str(row[0]) for row in rows]
+
+    async def scanned(self, run_id: str, promoted: int, *, now: float) -> None:
+        """The historian has looked at a run."""
+        async with self._database.transaction() as transaction:
+            await transaction.execute(
+                "INSERT OR REPLACE INTO memory_scan (run_id, scanned_at, promoted) VALUES (?,?,?)",
+                (run_id, now, promoted),
+            )
+
+    async def sessions_of(self, memory_ids: Sequence[int]) -> dict[int, set[str]]:
+        """The sessions that memories come from."""
+        marks = ",".join("?" * len(memory_ids))
+        rows: list[Row] = await self._database.all(
+            "SELECT s.memory_id, coalesce(nullif(r.session, ''), s.run_id) FROM memory_source s"
+            f" LEFT JOIN run r ON r.id = s.run_id WHERE s.memory_id IN ({marks})",
+            list(memory_ids),
+        )
+        found: dict[int, set[str]] = {}
+        for memory_id, session in rows:
+            found.setdefault(int(memory_id), set()).add(str(session))
+        return found
+
+
+def match_of(query: str) -> str:
+    """An FTS5 query that has the words of any text and nothing of its syntax."""
+    words = list(dict.fromkeys(re.findall(r"[^\W_]+", query.lower())))[:32]
+    return " OR ".join(f'"{word}"' for word in words)
