@@ -10,6 +10,7 @@ The limits of memory and time would end such a run as well, but only after it ha
 from __future__ import annotations
 
 import collections
+import datetime
 import fractions
 import operator
 import re
@@ -54,15 +55,14 @@ def modulo(left: Any, right: Any) -> Any:
 
 def formatted(value: Any, spec: str = "") -> str:
     """`format(value, spec)`. Raises ValueError for a width over MAX_WIDTH."""
-    return format(value, check_spec(spec))
-
-
-def check_spec(spec: str) -> str:
-    """A format specification, if its width stays small."""
     if type(spec) is not str:
         raise TypeError("a format specification is a text")
-    _check_digits(spec)
-    return spec
+    if isinstance(value, datetime.date | datetime.time):
+        for match in _PADDED.finditer(spec):  # the rest is the caller's own text
+            _check_digits(match[0])
+    else:
+        _check_digits(spec)
+    return format(value, spec)
 
 
 def inplace(sign: str, left: Any, right: Any) -> Any:
@@ -121,6 +121,7 @@ def _check_percent(left: Any, right: Any) -> None:
         raise ValueError(f"a width over {MAX_WIDTH} is not available here")
 
 
+_PADDED = re.compile(r"%[^a-zA-Z%]*")
 _CONVERSION = re.compile(r"%(?:\([^()]*\))?[#0\- +]*[0-9]*(?:\.[0-9]*)?")
 
 

@@ -7,19 +7,33 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
+from types import FunctionType, MethodType
 from typing import Any, NoReturn
 
 from druse_sandbox import bounds
 from druse_sandbox.facades import build
-from druse_sandbox.guards import DATA_TYPES, Record, get_attribute, get_item, make_class, write_to
+from druse_sandbox.guards import (
+    DATA_TYPES,
+    Listed,
+    NamedRow,
+    Record,
+    get_attribute,
+    is_private,
+    make_class,
+    super_attribute,
+    write_to,
+)
+from druse_sandbox.plain import sendable
 
 _PLAIN = (
-    "abs all any bool bytes callable chr complex dict divmod enumerate filter float frozenset hash hex int isinstance "
-    "issubclass iter len list map max min next oct ord range repr reversed round set slice sorted str sum tuple zip "
-    "True False None ArithmeticError AssertionError AttributeError Exception IndexError KeyError LookupError NameError "
-    "NotImplementedError OverflowError RuntimeError StopIteration TypeError UnicodeDecodeError UnicodeEncodeError "
-    "UnicodeError ValueError ZeroDivisionError FloatingPointError RecursionError property staticmethod classmethod"
+    "abs all any ascii bin bool bytes callable chr complex dict divmod enumerate filter float frozenset hash hex int "
+    "isinstance issubclass iter len list map max min next oct ord range repr reversed round set slice sorted str sum "
+    "tuple zip True False None ArithmeticError AssertionError AttributeError Exception IndexError KeyError LookupError "
+    "NameError NotImplementedError OverflowError RuntimeError StopIteration TypeError UnicodeDecodeError "
+    "UnicodeEncodeError UnicodeError ValueError ZeroDivisionError FloatingPointError "
+    "RecursionError property staticmethod classmethod"
 )
 
 
@@ -30,6 +44,8 @@ class Diverged(BaseException):
 # In a worker: reports the divergence and ends the process there and then, so that no `finally`, no `__exit__` and no
 # generator of tool code can go on as if nothing had happened.
 at_divergence: Callable[[str], None] | None = None
+# The same for an error that says a limit was reached.
+at_limit: Callable[[BaseException], None] | None = None
 
 
 def diverge(reason: str) -> NoReturn:
@@ -70,9 +86,9 @@ def names_for(call: Callable[..., Any], call_all: Callable[..., Any], report: Ca
     plain.update(
         {
             "__import__": importer,
-            "object": Record,
+            "object": object,
+            "NotImplemented": NotImplemented,
             "type": _type_of,
-            "type_name": _name_of_type,
             "pow": bounds.power,
             "format": bounds.formatted,
             "getattr": _getattr,
@@ -84,14 +100,11 @@ def names_for(call: Callable[..., Any], call_all: Callable[..., Any], report: Ca
             "__build_class__": builtins.__build_class__,
         }
     )
-    printer = _printer(report)
-    return {
+    names: dict[str, Any] = {
         "__builtins__": plain,
         "__name__": "tool",
         "__metaclass__": make_class,
         "_getattr_": get_attribute,
-        "_getitem_": get_item,
-        "_getiter_": iter,
         "_write_": write_to,
         "_inplacevar_": bounds.inplace,
         "_power_": bounds.power,
@@ -99,17 +112,35 @@ def names_for(call: Callable[..., Any], call_all: Callable[..., Any], report: Ca
         "_times_": bounds.times,
         "_modulo_": bounds.modulo,
         "_format_": bounds.formatted,
-        "_iter_unpack_sequence_": _unpack_each,
-        "_unpack_sequence_": _unpack,
-        "_print_": printer,
-        "_apply_": lambda function, *args, **kwargs: function(*args, **kwargs),
+        "_super_": super_attribute,
+        "_type_name_": lambda value: type(value).__name__,
+        "_limits_": _check_limits,
+        "print": _printer(report),
         "call": call,
         "call_all": call_all,
         "expect": expect,
         "require": require,
         "one": one,
-        "progress": lambda done, total=None, message="": report("progress", [done, total, str(message)[:500]]),
+        "progress": _progress(report),
     }
+    for visible in (plain, names):
+        for name, member in visible.items():
+            if name.isidentifier() and not name.startswith("_") and type(member) in _PYTHON:
+                visible[name] = Listed(name, member)
+    return names
+
+
+_PYTHON = (FunctionType, MethodType)
+
+
+def _progress(report: Callable[..., Any]) -> Callable[..., None]:
+    def progress(done: Any, total: Any = None, message: Any = "") -> None:
+        for number in (done, total):
+            if number is not None and (type(number) not in (int, float) or not -1e15 < number < 1e15):
+                raise ValueError("write progress(done, total, message) with numbers of a reasonable size")
+        report("progress", [done, total, sendable(str(message)[:500])])
+
+    return progress
 
 
 class _Imported:
@@ -119,31 +150,19 @@ class _Imported:
         self.__dict__.update(members)
 
 
-def _printer(report: Callable[..., Any]) -> Any:
-    class Printer:
-        def __init__(self, _getattr: Any = None) -> None:
-            return None
+def _printer(report: Callable[..., Any]) -> Callable[..., None]:
+    def show(*values: Any, sep: Any = None, end: Any = None, **_: Any) -> None:
+        between, behind = " " if sep is None else str(sep), "\n" if end is None else str(end)
+        report("print", between.join(str(value) for value in values) + behind)
 
-        def _call_print(self, *values: Any, sep: str = " ", end: str = "\n", **_: Any) -> None:
-            report("print", str(sep).join(str(value) for value in values) + str(end))
-
-        def __call__(self) -> str:
-            return ""
-
-    return Printer
+    return show
 
 
 def _type_of(value: Any) -> type:
     kind = type(value)
-    if kind in DATA_TYPES or value is None or isinstance(value, Record | Exception):
+    if kind in DATA_TYPES or value is None or isinstance(value, Record | Exception | NamedRow):
         return kind
     raise TypeError("the type of this value is not available here")
-
-
-def _name_of_type(kind: Any) -> str:
-    if not isinstance(kind, type):
-        raise AttributeError(f"{type(kind).__name__} has no __name__ here")
-    return kind.__name__
 
 
 def _getattr(value: Any, name: Any, *default: Any) -> Any:
@@ -164,44 +183,64 @@ def _hasattr(value: Any, name: Any) -> bool:
 
 
 def _setattr(value: Any, name: Any, new: Any) -> None:
-    if type(name) is not str or name.startswith("_") or not isinstance(write_to(value), Record):
+    plain_name = type(name) is str and (not name.startswith("_") or is_private(name))
+    if not plain_name or name.startswith("desugared_") or not isinstance(write_to(value), Record):
         raise AttributeError("this attribute cannot be set here")
     setattr(value, name, new)
 
 
-def _unpack_each(value: Any, spec: Any, getiter: Any = iter) -> Iterator[Any]:
-    for item in value:
-        yield _unpack(item, spec, getiter)
+def _check_limits() -> None:
+    """End the run if the error being handled is a limit: a guard may have been cut short by it."""
+    error = sys.exception()
+    if isinstance(error, RecursionError | MemoryError) and at_limit is not None:
+        at_limit(error)
 
 
-def _unpack(value: Any, spec: dict[str, Any], getiter: Any = iter) -> Any:
-    items = list(value)
-    for index, child in spec.get("childs", ()):
-        items[index] = _unpack(items[index], child, getiter)
-    return items
+def _sure(guard: Callable[..., Any]) -> Callable[..., Any]:
+    """The guard, which holds or ends the run: an error on the way to an answer is no answer."""
+
+    def checked(*args: Any, **named: Any) -> Any:
+        try:
+            return guard(*args, **named)
+        except (RecursionError, MemoryError):
+            raise  # nothing goes on after these, see _check_limits
+        except Exception as error:
+            return diverge(f"a guard could not be checked: {type(error).__name__}")
+
+    return checked
 
 
-def require(condition: Any, reason: str = "a condition did not hold") -> None:
+def _require(condition: Any, reason: Any = "a condition did not hold") -> None:
     """End the run as diverged unless the condition holds."""
     if not condition:
-        diverge(str(reason)[:1000])
+        diverge(_text(reason)[:1000])
 
 
-def one(items: Any, key: str, value: Any) -> Any:
+def _one(items: Any, key: str, value: Any) -> Any:
     """The only element whose `key` equals `value` by type and value; none or several ends the run as diverged."""
     if type(items) is not list:
-        diverge(f"expected a list to look up {key!r} in, got {_kind(items)}")
+        diverge(f"expected a list to look up {_short(key)} in, got {_kind(items)}")
     found = [item for item in items if type(item) is dict and key in item and _equal(item[key], value)]
     if len(found) != 1:
-        diverge(f"{len(found)} elements have {key} = {_short(value)}; exactly one was expected")
+        diverge(f"{len(found)} elements have {_text(key)} = {_short(value)}; exactly one was expected")
     return found[0]
 
 
-def expect(value: Any, shape: Any, where: str = "") -> None:
+def _expect(value: Any, shape: Any, where: str = "") -> None:
     """End the run as diverged unless `value` has the shape (see docs/sandbox-language.md)."""
-    problem = mismatch(value, shape, "")
+    problem = mismatch(value, shape, where)
     if problem:
         diverge(f"{problem}; no run had that")
+
+
+require, one, expect = _sure(_require), _sure(_one), _sure(_expect)
+
+
+def _text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception:  # a text form of tool code that fails
+        return f"<{type(value).__name__}>"
 
 
 def mismatch(value: Any, shape: Any, where: str) -> str:
@@ -250,7 +289,10 @@ def _kind(value: Any) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # a text form of tool code that fails
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 60 else text[:60] + "…"
 
 

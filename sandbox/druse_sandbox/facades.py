@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import bisect
 import collections
-import csv
 import datetime
 import decimal
 import fractions
@@ -17,10 +16,10 @@ import functools
 import hashlib
 import heapq
 import html
-import io
 import itertools
 import json
 import math
+import operator
 import random
 import re
 import statistics
@@ -32,24 +31,46 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from druse_sandbox import bounds, records
-from druse_sandbox.guards import Facade
+from druse_sandbox import bounds, buffers, records
+from druse_sandbox.guards import Facade, Listed, NamedRow, TypedDict, get_attribute
 
 _RE_FUNCTIONS = ("compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn")
 _MAX_PATTERN = 2000
+_FUNCTION = type(lambda: None)
+# Names of annotations, which are never evaluated: importing them is all they are for.
+_TYPING = (
+    "Any Optional Union List Dict Tuple Set FrozenSet Iterable Iterator Sequence Mapping MutableMapping Callable "
+    "Literal Generator Type TypeAlias Final ClassVar NoReturn Self Hashable"
+)
 
 
 def _members(module: Any, names: str) -> dict[str, Any]:
     return {name: getattr(module, name) for name in names.split()}
 
 
-def _json_dumps(value: Any, *, indent: int | None = None, sort_keys: bool = False, ensure_ascii: bool = False) -> str:
-    if indent is not None and not 0 <= indent <= 16:
+def _json_dumps(
+    value: Any,
+    /,
+    *,
+    indent: Any = None,
+    sort_keys: bool = False,
+    ensure_ascii: bool = True,
+    separators: Any = None,
+    default: Any = None,
+) -> str:
+    if indent is not None and not 0 <= (len(indent) if isinstance(indent, str) else indent) <= 16:
         raise ValueError("indent must be between 0 and 16")
-    return json.dumps(value, indent=indent, sort_keys=sort_keys, ensure_ascii=ensure_ascii)
+    return json.dumps(
+        value,
+        indent=indent,
+        sort_keys=bool(sort_keys),
+        ensure_ascii=bool(ensure_ascii),
+        separators=separators,
+        default=default,
+    )
 
 
-def _json_loads(text: str) -> Any:
+def _json_loads(text: Any, /) -> Any:
     return json.loads(text)
 
 
@@ -76,25 +97,12 @@ def _product(values: Any, *, start: Any = 1) -> Any:
     return functools.reduce(bounds.times, values, start)
 
 
-def _hash(name: str) -> Callable[[Any], Facade]:
-    def digest(data: bytes | str = b"") -> Facade:
-        raw = data.encode() if isinstance(data, str) else data
-        made = hashlib.new(name, raw)
-        return Facade(name, {"hexdigest": made.hexdigest, "digest": made.digest})
+def _hash(name: str) -> Callable[..., Facade]:
+    def digest(data: bytes = b"") -> Facade:
+        made = hashlib.new(name, data)
+        return Facade(name, {"hexdigest": made.hexdigest, "digest": made.digest, "update": made.update})
 
     return digest
-
-
-def _rows(text: str, delimiter: str = ",") -> list[list[str]]:
-    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
-
-
-def _dict_rows(text: str, delimiter: str = ",") -> list[dict[str, str]]:
-    return [dict(row) for row in csv.DictReader(io.StringIO(text), delimiter=delimiter)]
-
-
-def _reader(lines: Any, delimiter: str = ",") -> list[list[str]]:
-    return list(csv.reader(lines, delimiter=delimiter))
 
 
 def _random(seed: int = 0) -> Facade:
@@ -103,13 +111,38 @@ def _random(seed: int = 0) -> Facade:
     return Facade("random", {**_members(generator, names), "seed": generator.seed, "Random": _random})
 
 
-def _urlparse(url: str) -> Facade:
-    parts = urllib.parse.urlsplit(url)
-    members: dict[str, Any] = {
-        **_members(parts, "scheme netloc path query fragment hostname port username"),
-        "geturl": parts.geturl,
+class _Url(NamedRow):
+    """What `urlparse` finds; the host and the port are read when they are asked for."""
+
+    __slots__ = ()
+    row_fields = ("scheme", "netloc", "path", "params", "query", "fragment")
+    row_extras = {  # noqa: RUF012 (never changed)
+        **{
+            name: lambda row, name=name: getattr(urllib.parse.ParseResult(*row), name)
+            for name in ("hostname", "port", "username", "password")
+        },
+        "geturl": lambda row: lambda: urllib.parse.urlunparse(row),
     }
-    return Facade("url", members)
+
+
+class _SplitUrl(_Url):
+    __slots__ = ()
+    row_fields = ("scheme", "netloc", "path", "query", "fragment")
+    row_extras = {  # noqa: RUF012 (never changed)
+        **{
+            name: lambda row, name=name: getattr(urllib.parse.SplitResult(*row), name)
+            for name in ("hostname", "port", "username", "password")
+        },
+        "geturl": lambda row: lambda: urllib.parse.urlunsplit(row),
+    }
+
+
+def _urlparse(url: str, scheme: str = "") -> _Url:
+    return _Url(urllib.parse.urlparse(url, scheme))
+
+
+def _urlsplit(url: str, scheme: str = "") -> _Url:
+    return _SplitUrl(urllib.parse.urlsplit(url, scheme))
 
 
 def build() -> dict[str, Facade]:
@@ -121,7 +154,9 @@ def build() -> dict[str, Facade]:
         {
             **_members(urllib.parse, "quote quote_plus unquote unquote_plus urlencode urljoin parse_qs parse_qsl"),
             "urlparse": _urlparse,
-            "urlsplit": _urlparse,
+            "urlunparse": lambda parts: urllib.parse.urlunparse(tuple(parts)),
+            "urlunsplit": lambda parts: urllib.parse.urlunsplit(tuple(parts)),
+            "urlsplit": _urlsplit,
         },
     )
     made: dict[str, dict[str, Any]] = {
@@ -137,7 +172,7 @@ def build() -> dict[str, Facade]:
             "comb": lambda n, k: math.comb(n, k) if n <= 10_000 else _refuse("comb"),
             "perm": lambda n, k=None: math.perm(n, k) if n <= 2_000 else _refuse("perm"),
         },
-        "json": {"dumps": _json_dumps, "loads": _json_loads, "JSONDecodeError": ValueError},
+        "json": {"dumps": _json_dumps, "loads": _json_loads, "JSONDecodeError": json.JSONDecodeError},
         "re": {**regular, **flags, "escape": re.escape, "error": re.error},
         "datetime": _members(datetime, "date datetime time timedelta timezone UTC MINYEAR MAXYEAR"),
         "statistics": _members(
@@ -153,8 +188,18 @@ def build() -> dict[str, Facade]:
             else "accumulate chain combinations combinations_with_replacement compress count cycle dropwhile "
             "filterfalse groupby islice pairwise permutations product repeat starmap takewhile zip_longest",
         ),
-        "collections": _members(collections, "Counter OrderedDict defaultdict deque"),
-        "functools": {"reduce": functools.reduce, "partial": _partial, "cmp_to_key": functools.cmp_to_key},
+        "collections": {
+            **_members(collections, "Counter OrderedDict defaultdict deque"),
+            "namedtuple": records.namedtuple,
+        },
+        "functools": {
+            "reduce": functools.reduce,
+            "partial": _partial,
+            "cmp_to_key": functools.cmp_to_key,
+            "lru_cache": _lru_cache,
+            "cache": _cached,
+            "wraps": lambda function: lambda wrapper: wrapper,
+        },
         "textwrap": _members(textwrap, "dedent fill indent shorten wrap"),
         "string": _members(
             string,
@@ -164,20 +209,37 @@ def build() -> dict[str, Facade]:
         "hashlib": {name: _hash(name) for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")},
         "random": _random().members,
         "decimal": _members(
-            decimal, "Decimal ROUND_HALF_UP ROUND_HALF_EVEN ROUND_DOWN ROUND_UP ROUND_CEILING ROUND_FLOOR"
+            decimal,
+            "Decimal DecimalException InvalidOperation DivisionByZero Overflow Inexact ROUND_HALF_DOWN ROUND_05UP "
+            "ROUND_HALF_UP ROUND_HALF_EVEN ROUND_DOWN ROUND_UP ROUND_CEILING ROUND_FLOOR",
         ),
         "fractions": {"Fraction": fractions.Fraction},
         "heapq": _members(heapq, "heapify heappop heappush heappushpop heapreplace nlargest nsmallest merge"),
         "bisect": _members(bisect, "bisect bisect_left bisect_right insort insort_left insort_right"),
         "html": _members(html, "escape unescape"),
-        "csv": {"rows": _rows, "dict_rows": _dict_rows, "reader": _reader},
+        "csv": {
+            "rows": buffers.rows,
+            "dict_rows": buffers.dict_rows,
+            "reader": buffers.reader,
+            "writer": buffers.writer,
+            "DictReader": buffers.DictReader,
+            "DictWriter": buffers.dict_writer,
+        },
+        "io": {"StringIO": buffers.StringIO},
         "unicodedata": _members(unicodedata, "category name normalize numeric combining"),
         "uuid": {**_members(uuid, "uuid5 uuid3 UUID NAMESPACE_DNS NAMESPACE_URL NAMESPACE_OID")},
         "operator": {
-            "add": lambda a, b: a + b,
-            "sub": lambda a, b: a - b,
+            **_members(
+                operator,
+                "add sub truediv floordiv neg pos eq ne lt le gt ge and_ or_ xor not_ truth is_ is_not contains "
+                "countOf indexOf getitem",
+            ),
             "mul": bounds.times,
+            "mod": bounds.modulo,
+            "pow": bounds.power,
             "itemgetter": _itemgetter,
+            "attrgetter": _attrgetter,
+            "methodcaller": _methodcaller,
         },
         "dataclasses": {
             "dataclass": records.dataclass,
@@ -187,8 +249,16 @@ def build() -> dict[str, Facade]:
             "replace": records.replace,
         },
         "urllib": {"parse": parse},
-        "typing": dict.fromkeys(("Any", "Optional", "Union", "List", "Dict", "Tuple", "Iterable", "Sequence"), list),
+        "typing": {
+            **dict.fromkeys(_TYPING.split(), list),
+            "TypedDict": TypedDict,
+            "cast": lambda kind, value: value,
+        },
     }
+    for members in made.values():
+        for name, member in members.items():
+            if type(member) is _FUNCTION:
+                members[name] = Listed(name, member)
     facades = {name: Facade(name, members) for name, members in made.items()}
     facades["urllib.parse"] = parse
     return facades
@@ -198,15 +268,52 @@ def _refuse(name: str) -> Any:
     raise OverflowError(f"{name} of so large a number is not available here")
 
 
-def _partial(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[..., Any]:
+def _partial(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Callable[..., Any]:
     def called(*more: Any, **named: Any) -> Any:
         return function(*args, *more, **{**kwargs, **named})
 
-    return called
+    return Listed("partial", called)
+
+
+def _cached(function: Callable[..., Any], /) -> Callable[..., Any]:
+    """`functools.cache`, without the attributes of the real one."""
+    kept: dict[Any, Any] = {}
+
+    def called(*args: Any, **named: Any) -> Any:
+        key = (args, tuple(named.items())) if named else args
+        if key not in kept:
+            kept[key] = function(*args, **named)
+        return kept[key]
+
+    return Listed(getattr(function, "__name__", "cached"), called)
+
+
+def _lru_cache(maxsize: Any = 128, typed: bool = False) -> Any:
+    """Keeps everything: a run is short. With brackets or without."""
+    return _cached(maxsize) if callable(maxsize) else _cached
+
+
+def _attrgetter(*names: Any) -> Callable[[Any], Any]:
+    if not names or not all(type(name) is str and not name.startswith("_") for name in names):
+        raise TypeError("attrgetter takes names of attributes")
+
+    def one(value: Any, dotted: str) -> Any:
+        for name in dotted.split("."):
+            value = get_attribute(value, name)
+        return value
+
+    def get(value: Any) -> Any:
+        return one(value, names[0]) if len(names) == 1 else tuple(one(value, name) for name in names)
+
+    return Listed("attrgetter", get)
+
+
+def _methodcaller(name: Any, /, *args: Any, **named: Any) -> Callable[[Any], Any]:
+    return Listed("methodcaller", lambda value: get_attribute(value, name)(*args, **named))
 
 
 def _itemgetter(*keys: Any) -> Callable[[Any], Any]:
     def get(value: Any) -> Any:
         return value[keys[0]] if len(keys) == 1 else tuple(value[key] for key in keys)
 
-    return get
+    return Listed("itemgetter", get)

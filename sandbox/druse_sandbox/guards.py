@@ -17,9 +17,12 @@ import fractions
 import itertools
 import re
 import uuid
+import weakref
+from collections.abc import Callable
+from json import JSONDecodeError
 from typing import Any, cast
 
-from druse_sandbox.bounds import check_spec
+from druse_sandbox.formats import SafeFormat
 
 
 def names(text: str) -> frozenset[str]:
@@ -31,11 +34,14 @@ _TEXT = (
     "capitalize casefold center count encode endswith expandtabs find index isalnum isalpha isascii isdecimal isdigit "
     "isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip partition removeprefix "
     "removesuffix replace rfind rindex rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title "
-    "upper zfill maketrans translate format"
+    "upper zfill maketrans translate format format_map"
 )
 _ALLOWED: dict[type, frozenset[str]] = {
     str: frozenset(_TEXT.split()),
-    bytes: names("count decode endswith find hex index join replace rfind split startswith strip fromhex"),
+    bytes: names(
+        "count decode endswith find hex index join replace rfind split startswith strip fromhex lower upper lstrip "
+        "rstrip partition splitlines isdigit isalpha"
+    ),
     list: names("append clear copy count extend index insert pop remove reverse sort"),
     tuple: names("count index"),
     dict: names("clear copy fromkeys get items keys pop popitem setdefault update values"),
@@ -44,7 +50,7 @@ _ALLOWED: dict[type, frozenset[str]] = {
         "issubset issuperset pop remove symmetric_difference symmetric_difference_update union update"
     ),
     frozenset: names("copy difference intersection isdisjoint issubset issuperset symmetric_difference union"),
-    int: names("bit_length bit_count conjugate real imag numerator denominator as_integer_ratio"),
+    int: names("bit_length bit_count conjugate real imag numerator denominator as_integer_ratio to_bytes from_bytes"),
     bool: names("bit_length real imag numerator denominator"),
     float: names("is_integer as_integer_ratio real imag hex fromhex conjugate"),
     complex: names("real imag conjugate"),
@@ -56,7 +62,7 @@ _ALLOWED: dict[type, frozenset[str]] = {
     ),
     datetime.datetime: names(
         "year month day hour minute second microsecond tzinfo fold weekday isoweekday isocalendar "
-        "isoformat strftime replace toordinal date time timetz timestamp astimezone utcoffset tzname dst "
+        "isoformat strftime replace toordinal date time timetz timetuple timestamp astimezone utcoffset tzname dst "
         "combine fromisoformat fromtimestamp strptime fromordinal min max"
     ),
     datetime.time: names("hour minute second microsecond tzinfo fold isoformat strftime replace fromisoformat min max"),
@@ -78,6 +84,11 @@ _ALLOWED: dict[type, frozenset[str]] = {
         "append appendleft clear copy count extend extendleft index insert pop popleft remove reverse rotate maxlen"
     ),
     itertools.chain: frozenset(("from_iterable",)),
+    type(datetime.date(2000, 1, 1).isocalendar()): names("year week weekday"),
+    type(datetime.date(2000, 1, 1).timetuple()): names(
+        "tm_year tm_mon tm_mday tm_hour tm_min tm_sec tm_wday tm_yday tm_isdst"
+    ),
+    type(decimal.Decimal(1).as_tuple()): names("sign digits exponent"),
     type({}.keys()): frozenset(("isdisjoint",)),
     type({}.items()): frozenset(("isdisjoint",)),
 }
@@ -87,8 +98,44 @@ _WRITABLE = (list, dict, set, collections.Counter, collections.OrderedDict, coll
 DATA_TYPES = frozenset(_ALLOWED)
 
 
+# Classes whose objects do not change after they are made: those of @dataclass(frozen=True).
+FROZEN: weakref.WeakSet[type] = weakref.WeakSet()
+
+
 class Record:
     """The base of every class that tool code defines: plain attributes, nothing of the host's."""
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} object>"  # no address
+
+
+class Listed:
+    """A function that is handed out: called like one, with a text form that tells its name and no address."""
+
+    __slots__ = ("_function", "_name")
+
+    def __init__(self, name: str, function: Callable[..., Any]) -> None:
+        self._name = name
+        self._function = function
+
+    def __call__(self, /, *args: Any, **named: Any) -> Any:
+        """Call it."""
+        return self._function(*args, **named)
+
+    def __repr__(self) -> str:
+        return f"<function {self._name}>"
+
+
+class NamedRow(tuple[Any, ...]):
+    """The base of what `namedtuple` and `urlparse` make: a tuple whose elements have names as well."""
+
+    __slots__ = ()
+    row_fields: tuple[str, ...] = ()
+    row_extras: dict[str, Callable[[Any], Any]] = {}  # noqa: RUF012 (each class of rows has its own, never changed)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self.row_fields, self, strict=True))
+        return f"{type(self).__name__}({shown})"
 
 
 class Facade:
@@ -106,34 +153,125 @@ class Facade:
 
 def get_attribute(value: Any, name: str) -> Any:
     """`value.name` where the type's list, or the class's own code, has it."""
-    if type(name) is not str or name.startswith("_"):
-        raise AttributeError(f"the name {str(name)[:40]!r} is not available here")
+    if type(name) is not str:
+        raise AttributeError("the name of an attribute is a text")
+    if name.startswith("_"):
+        return _private(value, name)
     kind = type(value)
     if kind is Facade:
         members = value.members
         if name in members:
             return members[name]
         raise AttributeError(f"{value.name} has no {name} here; it has {', '.join(sorted(members))}")
-    if kind is str and name == "format":
-        return _SafeFormat(value)
+    if kind is str and name in ("format", "format_map"):
+        return SafeFormat(value, get_attribute, mapping=name == "format_map")
     allowed = _ALLOWED.get(kind)
     if allowed is not None:
         if name in allowed:
             return getattr(value, name)
-        raise AttributeError(f"{kind.__name__} has no {name} here")
+        raise AttributeError(f"{kind.__name__} has no {name} here{_hint(kind, name)}")
     if isinstance(value, Record) and _is_own(kind, name, value):
         return getattr(value, name)
     if kind is type:
         return _of_type(cast("type", value), name)
+    if isinstance(value, NamedRow):
+        return _of_row(value, name)
     if isinstance(value, Exception):
-        if name in ("args", "message", "kind", "details"):
-            return _plain(getattr(value, name, ""))
-        raise AttributeError(f"exceptions have no {name} here; use str(error)")
+        return _of_exception(value, name)
     if isinstance(value, Record):
         raise AttributeError(f"{kind.__name__} has no attribute {name}")
     if kind is property and name in ("setter", "getter", "deleter"):
         return getattr(value, name)
     raise AttributeError(f"{kind.__name__} has no attributes here")
+
+
+def _private(value: Any, name: str) -> Any:
+    """`self._x` of an object or class that tool code made, `x.__name__`, and `Base.__init__`; nothing else."""
+    if is_private(name):
+        if isinstance(value, NamedRow):
+            return _of_row(value, name)
+        if isinstance(value, Record) and _is_own(type(value), name, value):
+            return getattr(value, name)
+        if type(value) is type and issubclass(value, Record) and _is_own(value, name):
+            return getattr(value, name)
+    elif name == "__name__" and type(value) is Listed:
+        return repr(value)[10:-1]
+    elif name == "__name__" and (type(value) is type or type(value) in _FUNCTIONS):
+        return str(value.__name__)
+    elif name == "__init__" and type(value) is type and issubclass(value, Record | Exception):
+        return lambda self, *args, **named: initialise(value, self, args, named)
+    raise AttributeError(f"the name {name[:40]!r} is not available here")
+
+
+def is_private(name: str) -> bool:
+    """Whether a name is a tool's own private one: one underscore before it, none behind it."""
+    return name.startswith("_") and len(name) > 1 and name[1] != "_" and not name.endswith("_")
+
+
+_FUNCTIONS = (type(is_private), type(len))
+
+
+def initialise(cls: type, instance: Any, args: tuple[Any, ...], named: dict[str, Any], *, after: Any = None) -> None:
+    """The `__init__` that `cls` has, on an object of it: of tool code, or the plain one of an exception or of nothing.
+
+    With `after`, the one that follows that class in the order of the object's own classes, as `super()` means it.
+    """
+    if not isinstance(instance, cls):
+        raise TypeError(f"__init__ of {cls.__name__} needs an object of it")
+    order = type(instance).__mro__ if after is not None else cls.__mro__
+    for base in order[order.index(after) + 1 if after is not None else 0 :]:
+        own = vars(base).get("__init__")
+        if own is None or base is object or base is Record:
+            continue
+        own(instance, *args, **named)
+        return
+    if args or named:
+        raise TypeError(f"{cls.__name__}() takes no arguments")
+
+
+def super_attribute(cls: Any, instance: Any, name: str) -> Any:
+    """`super().name`: what the classes behind `cls`, made by tool code, say of it."""
+    if type(cls) is not type or not issubclass(cls, Record):
+        raise TypeError("super() is for methods of classes")
+    kind = instance if type(instance) is type else type(instance)
+    if not issubclass(kind, cls):
+        raise TypeError("super() needs an object of the class")
+    if name == "__init__":
+        return lambda *args, **named: initialise(cls, instance, args, named, after=cls)
+    order = kind.__mro__
+    for base in order[order.index(cls) + 1 :]:
+        if issubclass(base, Record) and base is not Record and name in vars(base):
+            member = vars(base)[name]
+            bind = getattr(type(member), "__get__", None)
+            return member if bind is None else bind(member, None if kind is instance else instance, kind)
+    if name in ("__str__", "__repr__") and isinstance(instance, Exception):
+        return lambda: Exception.__str__(instance) if name == "__str__" else Exception.__repr__(instance)
+    raise AttributeError(f"no base of {cls.__name__} has {name}")
+
+
+def _of_row(value: NamedRow, name: str) -> Any:
+    kind = type(value)
+    if name in kind.row_fields:
+        return value[kind.row_fields.index(name)]
+    if name in kind.row_extras:
+        return kind.row_extras[name](value)
+    if name in ("count", "index"):
+        return getattr(value, name)
+    raise AttributeError(f"{kind.__name__} has no {name} here; it has {', '.join(kind.row_fields)}")
+
+
+def _of_exception(value: Exception, name: str) -> Any:
+    if name in ("args", "message", "kind", "details"):
+        return _plain(getattr(value, name, ""))
+    if isinstance(value, JSONDecodeError) and name in ("msg", "doc", "pos", "lineno", "colno"):
+        return _plain(getattr(value, name))
+    raise AttributeError(f"exceptions have no {name} here; use str(error)")
+
+
+def _hint(kind: type, name: str) -> str:
+    if kind in (datetime.date, datetime.datetime) and name in ("now", "utcnow"):
+        return "; take the time as an argument of the tool, so that its runs can be repeated"
+    return ""
 
 
 def _is_own(kind: type, name: str, value: Any = None) -> bool:
@@ -149,7 +287,7 @@ def _of_type(value: type, name: str) -> Any:
     allowed = _ALLOWED.get(value, frozenset())
     if name in allowed and not (value is str and name == "format"):
         return getattr(value, name)
-    raise AttributeError(f"{value.__name__} has no {name} here")
+    raise AttributeError(f"{value.__name__} has no {name} here{_hint(value, name)}")
 
 
 def _plain(value: Any) -> Any:
@@ -163,45 +301,12 @@ def _plain(value: Any) -> Any:
     return f"<{type(value).__name__}>"
 
 
-class _SafeFormat:
-    """`str.format` with plain fields only: names and numbers, no attributes, no items."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __call__(self, *args: Any, **kwargs: Any) -> str:
-        def value(match: re.Match[str]) -> str:
-            nonlocal position
-            if match[0] in ("{{", "}}"):
-                return match[0][0]
-            name, conversion, spec = match[1], match[2], match[3] or ""
-            if name is None:
-                raise ValueError("a single brace in a format text must be doubled")
-            if name == "":
-                field, position = args[position], position + 1
-            else:
-                field = args[int(name)] if name.isdigit() else kwargs[name]
-            if conversion:
-                field = repr(field) if conversion == "r" else str(field)
-            return format(field, check_spec(spec))
-
-        position = 0
-        return re.sub(r"\{\{|\}\}|\{(\w*)(?:!([rs]))?(?::([^{}]*))?\}|[{}]", value, self.text)
-
-
-def get_item(value: Any, key: Any) -> Any:
-    """`value[key]`; types are subscripted only in annotations, where the alias says nothing."""
-    return value[key]
-
-
 def write_to(value: Any) -> Any:
     """The object of an assignment to `value.x` or `value[x]`, if tool code may change it."""
     if type(value) in _WRITABLE:
         return value
     if isinstance(value, Record):
-        if getattr(type(value), "desugared_frozen", False) is True:
+        if not FROZEN.isdisjoint(type(value).__mro__):
             raise AttributeError(f"{type(value).__name__} is frozen")
         return value
     if type(value) is type and issubclass(value, Record) and value is not Record:
@@ -209,10 +314,16 @@ def write_to(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be changed here")
 
 
-def make_class(name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type:
+class TypedDict:
+    """What `class Row(TypedDict)` names as its base: calling such a class makes a plain dictionary."""
+
+
+def make_class(name: str, bases: tuple[Any, ...], members: dict[str, Any]) -> Any:
     """The metaclass of tool code: a class over Record, over another such class, or over an exception."""
+    if any(base is TypedDict or base is _typed_row for base in bases):
+        return _typed_row
     for base in bases:
-        if base is object or issubclass(base, Record | Exception):
+        if base is object or (type(base) is type and issubclass(base, Record | Exception)):
             continue
         raise TypeError(f"a class cannot be based on {getattr(base, '__name__', 'this')} here")
     real = tuple(base for base in bases if base is not object)
@@ -221,4 +332,9 @@ def make_class(name: str, bases: tuple[type, ...], members: dict[str, Any]) -> t
     ):
         real = (*real, Record)
     clean = {key: member for key, member in members.items() if key not in ("__slots__", "__class__", "__dict__")}
+    clean["__module__"] = "tool"
     return type(name, real, clean)
+
+
+def _typed_row(*given: Any, **named: Any) -> dict[Any, Any]:
+    return dict(*given, **named)

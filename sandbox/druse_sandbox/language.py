@@ -1,7 +1,8 @@
 """The dialect: RestrictedPython with a few safe additions, and refusals that say what to write instead.
 
-Added by desugaring: `d[k] += v`, `o.a += v`, `x: T = v`. The language layer is lint and capability discipline; the wall
-is the operating system (see docs/sandbox.md).
+Added by desugaring: `d[k] += v`, `o.a += v`, `x: T = v`, `import a.b as c`, `super().x`. Iteration, unpacking, items
+and calls are left to Python: a guard there has nothing to refuse, and a second reading of a value is a second effect.
+The language layer is lint and capability discipline; the wall is the operating system (see docs/sandbox.md).
 """
 
 # Values of tool code have no type that could be known here.
@@ -16,14 +17,17 @@ from types import CodeType
 from typing import Any
 
 from RestrictedPython.compile import compile_restricted_exec
-from RestrictedPython.transformer import RestrictingNodeTransformer, copy_locations
+from RestrictedPython.transformer import INSPECT_ATTRIBUTES, RestrictingNodeTransformer, copy_locations
+
+from druse_sandbox.guards import is_private
 
 MAX_SOURCE = 128 * 1024
 MAX_NESTING = 80
 MAX_LITERAL = 64 * 1024
-POLICY_VERSION = 2  # part of the key of cached code: raise it with every change of the dialect
+POLICY_VERSION = 3  # part of the key of cached code: raise it with every change of the dialect
 
-_INSTEAD = {
+# Statements that are refused, and what to write instead.
+INSTEAD = {
     "AsyncFunctionDef": "write a plain `def`",
     "Await": "calls need no `await`",
     "AsyncFor": "write a plain `for`",
@@ -88,11 +92,21 @@ def compile_source(source: str, *, script: bool) -> Compiled:
 
 
 # Methods that a class of tool code may define: they run as tool code, on objects of tool code.
-_METHODS = frozenset(
+METHODS = frozenset(
     (
         *("__init__", "__repr__", "__str__", "__len__", "__iter__", "__next__", "__getitem__", "__setitem__"),
         *("__contains__", "__call__", "__bool__", "__hash__", "__enter__", "__exit__", "__eq__", "__ne__", "__lt__"),
         *("__le__", "__gt__", "__ge__", "__add__", "__radd__", "__sub__", "__rsub__", "__mul__", "__rmul__"),
+        *(
+            "__post_init__",
+            "__reversed__",
+            "__pos__",
+            "__int__",
+            "__float__",
+            "__rtruediv__",
+            "__iadd__",
+            "__delitem__",
+        ),
         *("__truediv__", "__floordiv__", "__mod__", "__neg__", "__abs__", "__and__", "__or__", "__xor__"),
     )
 )
@@ -110,9 +124,94 @@ class _Policy(RestrictingNodeTransformer):
     """RestrictedPython's own policy, a little wider where that is safe, with bare `except:` refused."""
 
     def check_name(self, node: Any, name: Any, allow_magic_methods: bool = False) -> None:
-        if allow_magic_methods and name in _METHODS and node.col_offset != 0:
+        if allow_magic_methods and name in METHODS and node.col_offset != 0:
+            return
+        # The names of guards end with an underscore, so a private name of tool code is none of them.
+        if type(name) is str and is_private(name):
             return
         super().check_name(node, name, allow_magic_methods)
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        # `print` is a function like others here; it may not be bound to something else.
+        if node.id == "print" and isinstance(node.ctx, ast.Load):
+            return node
+        self.check_name(node, node.id)
+        return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
+        name = node.attr
+        special = name in ("__name__", "__init__") and isinstance(node.ctx, ast.Load)
+        if name in INSPECT_ATTRIBUTES or (name.startswith("_") and not special and not is_private(name)):
+            self.error(node, f"the attribute `{name}` is not available here")
+            return node
+        called = node.value
+        if isinstance(called, ast.Call) and isinstance(called.func, ast.Name) and called.func.id == "super":
+            return self._super(node, called)
+        if name == "__name__" and (typed := _typed(called)) is not None:
+            # The name of any value's type, though most types themselves are not handed out.
+            made = ast.Call(ast.Name("_type_name_", ast.Load()), [self.visit(typed)], [])
+            copy_locations(made, node)
+            return made
+        visited: Any = self.node_contents_visit(node)
+        if isinstance(visited.ctx, ast.Load):
+            made = ast.Call(ast.Name("_getattr_", ast.Load()), [visited.value, ast.Constant(name)], [])
+            copy_locations(made, node)
+            return made
+        holder = ast.Call(ast.Name("_write_", ast.Load()), [visited.value], [])
+        copy_locations(holder, node.value)
+        visited.value = holder
+        return visited
+
+    def _super(self, node: ast.Attribute, called: ast.Call) -> Any:
+        """`super().name` as a call that knows the class and the object, which Python finds for `super` alone."""
+        first = self._first[-1] if self._first else ""
+        if called.keywords or len(called.args) not in (0, 2) or not (called.args or first):
+            self.error(node, "write `super().name` in a method whose first argument is the object")
+            return node
+        if called.args:
+            places = [self.visit(part) for part in called.args]
+        else:
+            places = [ast.Name("__class__", ast.Load()), ast.Name(first, ast.Load())]
+        made = ast.Call(ast.Name("_super_", ast.Load()), [*places, ast.Constant(node.attr)], [])
+        copy_locations(made, node)
+        return made
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        visited: Any = self.node_contents_visit(node)
+        if not isinstance(visited.ctx, ast.Load):
+            holder = ast.Call(ast.Name("_write_", ast.Load()), [visited.value], [])
+            copy_locations(holder, node.value)
+            visited.value = holder
+        return visited
+
+    def visit_Assign(self, node: ast.Assign) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_For(self, node: ast.For) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_comprehension(self, node: ast.comprehension) -> Any:
+        if node.is_async:
+            self.error(node.target, "a comprehension cannot be asynchronous; calls need no `await`")
+        return self.node_contents_visit(node)
+
+    def visit_With(self, node: ast.With) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        if isinstance(node.func, ast.Name) and node.func.id in ("exec", "eval", "super"):
+            instead = "write `super().name`" if node.func.id == "super" else "it runs text as code"
+            self.error(node, f"`{node.func.id}` is not available; {instead}")
+        return self.node_contents_visit(node)
+
+    def visit_Module(self, node: ast.Module) -> Any:
+        return self.node_contents_visit(node)
+
+    def visit_Try(self, node: ast.Try) -> Any:
+        visited: Any = self.node_contents_visit(node)
+        if visited.finalbody:
+            visited.finalbody.insert(0, _limit_check(visited.finalbody[0]))
+        return visited
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         # A power, a shift, a repetition or a padded text is bounded before it costs anything.
@@ -194,7 +293,10 @@ class _Policy(RestrictingNodeTransformer):
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> Any:
         if node.type is None:
             self.error(node, "a bare `except:` is not available; write `except Exception:`")
-        return super().visit_ExceptHandler(node)
+        self.check_name(node, node.name)
+        visited: Any = self.node_contents_visit(node)
+        visited.body.insert(0, _limit_check(visited.body[0]))
+        return visited
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         # Annotations are for the reader: evaluating them would only add ways to fail.
@@ -204,7 +306,40 @@ class _Policy(RestrictingNodeTransformer):
         for argument in (node.args.vararg, node.args.kwarg):
             if argument is not None:
                 argument.annotation = None
-        return super().visit_FunctionDef(node)
+        self.check_name(node, node.name, allow_magic_methods=True)
+        self.check_function_argument_names(node)
+        positional = [*node.args.posonlyargs, *node.args.args]
+        self._first.append(positional[0].arg if positional else "")
+        visited: Any = self.node_contents_visit(node)
+        self._first.pop()
+        if node.name == "__exit__":
+            visited.body.insert(0, _limit_check(visited.body[0]))
+        return visited
+
+    def visit_Lambda(self, node: ast.Lambda) -> Any:
+        self._first.append("")
+        visited = super().visit_Lambda(node)
+        self._first.pop()
+        return visited
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._first: list[str] = []  # the first argument of each function around
+
+
+def _typed(node: ast.expr) -> ast.expr | None:
+    """The `x` of `type(x)`."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != "type":
+        return None
+    return node.args[0] if len(node.args) == 1 and not node.keywords else None
+
+
+def _limit_check(near: ast.stmt) -> ast.stmt:
+    """What stands first wherever tool code may go on after an error: it ends the run if that error was a limit."""
+    check = ast.Expr(ast.Call(ast.Name("_limits_", ast.Load()), [], []))
+    ast.copy_location(check, near)
+    ast.fix_missing_locations(check)
+    return check
 
 
 class _Desugar(ast.NodeTransformer):
@@ -232,12 +367,21 @@ class _Desugar(ast.NodeTransformer):
             node.body.insert(0, ast.copy_location(_assign("desugared_fields", listed, node), node.body[0]))
         return node
 
-    def visit_Attribute(self, node: ast.Attribute) -> Any:
-        """`type(x).__name__`, the one special attribute that is plain text, as a call."""
-        self.generic_visit(node)
-        of_type = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "type"
-        if node.attr == "__name__" and of_type and isinstance(node.ctx, ast.Load):
-            return ast.copy_location(ast.Call(ast.Name("type_name", ast.Load()), [node.value], []), node)
+    def visit_Import(self, node: ast.Import) -> Any:
+        """`import a.b as c` as `from a import b as c`, which finds `b` without an attribute."""
+        made: list[ast.stmt] = []
+        for alias in node.names:
+            holder, dot, last = alias.name.rpartition(".")
+            if dot and alias.asname:
+                made.append(ast.ImportFrom(holder, [ast.alias(last, alias.asname)], 0))
+            else:
+                made.append(ast.Import([alias]))
+        return [ast.copy_location(ast.fix_missing_locations(ast.copy_location(part, node)), node) for part in made]
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
+        """`from __future__ import annotations` changes nothing here: annotations are never evaluated."""
+        if node.module == "__future__" and all(alias.name == "annotations" for alias in node.names):
+            return ast.copy_location(ast.Pass(), node)
         return node
 
     def visit_AugAssign(self, node: ast.AugAssign) -> Any:
@@ -310,9 +454,23 @@ def _refusals(tree: ast.AST) -> list[Problem]:
     found: list[Problem] = []
     for node in ast.walk(tree):
         kind = type(node).__name__
-        if kind in _INSTEAD:
-            text = f"`{kind}` is not available; {_INSTEAD[kind]}"
+        if kind in INSTEAD:
+            text = f"`{kind}` is not available; {INSTEAD[kind]}"
             found.append(Problem(getattr(node, "lineno", 0), getattr(node, "col_offset", 0) + 1, text))
+        for name in _names(node):
+            if name.startswith("desugared_"):
+                text = f"`{name}` is a name that the compiler makes; write another"
+                found.append(Problem(getattr(node, "lineno", 0), getattr(node, "col_offset", 0) + 1, text))
+    return found
+
+
+def _names(node: ast.AST) -> list[str]:
+    """Every identifier that stands in a node itself."""
+    found: list[str] = []
+    for _, value in ast.iter_fields(node):
+        for part in value if isinstance(value, list) else (value,):
+            if type(part) is str and not isinstance(node, ast.Constant):
+                found.append(part)
     return found
 
 

@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import gc
+from importlib import import_module
 
 
 def preload() -> None:
     """Import and warm up everything."""
-    import druse_sandbox.worker as worker
     from druse_sandbox.builtins import names_for
     from druse_sandbox.language import compile_source
+    from druse_sandbox.plain import plain
 
+    import_module("druse_sandbox.worker")
     names = names_for(lambda *_: None, lambda *_: [], lambda *_: None)
     warm = (
         "import math, json, re, datetime\nfrom collections import Counter\nx = {'a': 1}\nx['a'] += 1\n"
@@ -27,6 +29,6 @@ def preload() -> None:
     "é".encode().decode("utf-8").encode("idna" if False else "ascii", "replace")
     datetime_text = names["__builtins__"]["__import__"]("datetime").members["datetime"]
     datetime_text.strptime("2026-01-01", "%Y-%m-%d")
-    assert worker.plain({"a": (1, 2)}) == {"a": [1, 2]}
+    assert plain({"a": (1, 2)}) == {"a": [1, 2]}
     gc.collect()
     gc.freeze()

@@ -1,7 +1,8 @@
-"""Dataclasses of tool code: the annotated names of a class become a constructor, a text form and equality.
+"""Dataclasses and named tuples of tool code: annotated names become a constructor, a text form, equality and order.
 
 The compiler writes the annotated names, in order, into the class as `desugared_fields`; nothing of the real
-`dataclasses` is involved, which would make source text and execute it.
+`dataclasses` is involved, which makes source text and executes it. What a class's fields are is kept here and not on
+the class, and a field is a name that tool code may write: so no field can name what attributes may not.
 """
 
 # Values of tool code have no type that could be known here.
@@ -10,10 +11,13 @@ The compiler writes the annotated names, in order, into the class as `desugared_
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from keyword import iskeyword
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from druse_sandbox.guards import Record
+from druse_sandbox.guards import FROZEN, NamedRow, Record
 
 _MISSING = object()
 
@@ -21,75 +25,149 @@ _MISSING = object()
 class Field:
     """What `field(...)` says of one name."""
 
-    __slots__ = ("default", "factory", "init")
+    __slots__ = ("compare", "default", "factory", "init", "shown")
 
-    def __init__(self, default: Any, factory: Any, init: bool) -> None:
+    def __init__(
+        self, default: Any, factory: Any, *, init: bool = True, shown: bool = True, compare: bool = True
+    ) -> None:
         self.default = default
         self.factory = factory
         self.init = init
+        self.shown = shown
+        self.compare = compare
+
+    @property
+    def has_default(self) -> bool:
+        """Whether a value need not be given."""
+        return self.default is not _MISSING or self.factory is not None
+
+
+_FIELDS: WeakKeyDictionary[type, dict[str, Field]] = WeakKeyDictionary()
 
 
 def field(
     *, default: Any = _MISSING, default_factory: Any = None, init: bool = True, repr: bool = True, compare: bool = True
 ) -> Any:
-    """A default that is made anew for each object. `repr` and `compare` are accepted and always on."""
-    return Field(default, default_factory, bool(init))
+    """A default that is made anew for each object, or a field left out of constructor, text or comparison."""
+    if default is not _MISSING and default_factory is not None:
+        raise ValueError("give a default or a default_factory, not both")
+    return Field(default, default_factory, init=bool(init), shown=bool(repr), compare=bool(compare))
 
 
-def dataclass(cls: Any = None, *, frozen: bool = False, order: bool = False, **_: Any) -> Any:
-    """The decorator, with or without brackets. Options beside `frozen` and `order` are accepted and change nothing."""
+def dataclass(
+    cls: Any = None, /, *, frozen: bool = False, order: bool = False, eq: bool = True, slots: bool = False
+) -> Any:
+    """The decorator, with or without brackets. Raises TypeError and ValueError as the standard library does.
+
+    `slots` is accepted and changes nothing that tool code could see.
+    """
     if cls is None:
-        return lambda later: dataclass(later, frozen=frozen, order=order)
-    if not isinstance(cls, type) or not issubclass(cls, Record):
+        return lambda later: dataclass(later, frozen=frozen, order=order, eq=eq)
+    if type(cls) is not type or not issubclass(cls, Record):
         raise TypeError("dataclass decorates a class")
-    fields = _fields(cls)
+    fields = _declared(cls)
     own = vars(cls)
-    target: Any = cls
-    made: dict[str, Callable[..., Any]] = {
-        "__init__": _initialiser(cls.__name__, fields),
-        "__repr__": _representation(fields),
-        "__eq__": _equality(fields),
-    }
-    if frozen:
-        made["__hash__"] = lambda self: hash(tuple(getattr(self, name) for name in fields))
+    compared = [name for name, part in fields.items() if part.compare]
+    made: dict[str, Any] = {"__init__": _initialiser(cls, fields), "__repr__": _representation(fields)}
+    if eq:
+        made["__eq__"] = _comparison(compared, operator.eq)
+        # As in the standard library: equal objects that can change have no hash.
+        made["__hash__"] = (lambda self: hash(_values(self, compared))) if frozen else None
     if order:
-        made["__lt__"] = _ordering(fields)
+        for name, compare in (
+            ("__lt__", operator.lt),
+            ("__le__", operator.le),
+            ("__gt__", operator.gt),
+            ("__ge__", operator.ge),
+        ):
+            made[name] = _comparison(compared, compare)
     for name, method in made.items():
-        if name not in own or name == "__hash__":
+        # A class that defines __eq__ has a __hash__ of None, put there by the interpreter.
+        if name not in own or (name == "__hash__" and own[name] is None):
             setattr(cls, name, method)
-    for name, given in fields.items():
-        # As in the standard library, a plain default stays readable on the class.
-        if isinstance(given, Field) and name in own:
+    for name, part in fields.items():
+        if isinstance(own.get(name), Field):
             delattr(cls, name)
-    target.desugared_defaults = dict(fields)
-    target.desugared_frozen = bool(frozen)
+            if part.default is not _MISSING:
+                setattr(cls, name, part.default)
+    _FIELDS[cls] = fields
+    if frozen:
+        FROZEN.add(cls)
     return cls
 
 
 def asdict(value: Any) -> dict[str, Any]:
     """The fields as a dictionary, records inside included."""
-    return {name: _plain(getattr(value, name), asdict) for name in _names(value)}
+    return {name: _plain(item, asdict) for name, item in _items(value)}
 
 
 def astuple(value: Any) -> tuple[Any, ...]:
     """The fields as a tuple, records inside included."""
-    return tuple(_plain(getattr(value, name), astuple) for name in _names(value))
+    return tuple(_plain(item, astuple) for _, item in _items(value))
 
 
-def replace(value: Any, **changes: Any) -> Any:
+def replace(value: Any, /, **changes: Any) -> Any:
     """A copy with some fields changed."""
-    return type(value)(**{**{name: getattr(value, name) for name in _names(value)}, **changes})
+    known = _fields_of(value)
+    kept = {name: item for name, item in _items(value) if known[name].init}
+    return type(value)(**{**kept, **changes})
 
 
-def _names(value: Any) -> list[str]:
-    known = getattr(type(value), "desugared_defaults", None) if isinstance(value, Record) else None
-    if type(known) is not dict:
-        raise TypeError("this is no object of a dataclass")
-    return list(known)
+def namedtuple(title: str, names: Any, *, defaults: Any = ()) -> type:
+    """A class of tuples whose elements have names. Raises ValueError for names that are none."""
+    if type(title) is not str or not _is_name(title):
+        raise ValueError("the name of a named tuple is a plain name")
+    listed = names.replace(",", " ").split() if type(names) is str else list(names)
+    if not all(type(name) is str and _is_name(name) for name in listed) or len(set(listed)) != len(listed):
+        raise ValueError("the fields of a named tuple are plain names, each once, without an underscore before them")
+    known = tuple(listed)
+    preset = dict(zip(known[len(known) - len(defaults) :], defaults, strict=True))
+
+    def make(cls: Any, *values: Any, **named: Any) -> Any:
+        given = {**dict(zip(known, values, strict=False)), **named}
+        filled = {**preset, **given}
+        if len(values) > len(known) or len(given) != len(values) + len(named) or set(filled) != set(known):
+            raise TypeError(f"{title}() takes the fields {', '.join(known)}")
+        return tuple.__new__(cls, [filled[name] for name in known])
+
+    extras: dict[str, Callable[[Any], Any]] = {
+        "_asdict": lambda row: lambda: dict(zip(known, row, strict=True)),
+        "_replace": lambda row: lambda **changes: type(row)(**{**dict(zip(known, row, strict=True)), **changes}),
+        "_fields": lambda _: known,
+    }
+    return type(
+        title,
+        (NamedRow,),
+        {"__slots__": (), "__new__": make, "row_fields": known, "row_extras": extras, "__module__": "tool"},
+    )
+
+
+def _is_name(name: str) -> bool:
+    return name.isidentifier() and not name.startswith("_") and not iskeyword(name)
+
+
+def _fields_of(value: Any) -> dict[str, Field]:
+    for base in type(value).__mro__:
+        if base in _FIELDS:
+            return _FIELDS[base]
+    raise TypeError("this is no object of a dataclass")
+
+
+def _items(value: Any) -> list[tuple[str, Any]]:
+    return list(zip(known := _fields_of(value), _values(value, known), strict=True))
+
+
+def _values(value: Any, known: Any) -> tuple[Any, ...]:
+    """The fields of an object, from the object alone: no property and no attribute of a class is read."""
+    held = vars(value)
+    for name in known:
+        if name not in held:
+            raise AttributeError(f"{type(value).__name__} has no value for {name}")
+    return tuple(held[name] for name in known)
 
 
 def _plain(value: Any, how: Callable[[Any], Any]) -> Any:
-    if isinstance(value, Record) and type(getattr(type(value), "desugared_defaults", None)) is dict:
+    if isinstance(value, Record) and any(base in _FIELDS for base in type(value).__mro__):
         return how(value)
     if type(value) is list:
         return [_plain(item, how) for item in value]
@@ -100,23 +178,36 @@ def _plain(value: Any, how: Callable[[Any], Any]) -> Any:
     return value
 
 
-def _fields(cls: type) -> dict[str, Any]:
-    """Every field with its default (or _MISSING), those of the bases first."""
-    fields: dict[str, Any] = {}
+def _declared(cls: type) -> dict[str, Field]:
+    """Every field, those of the bases first."""
+    fields: dict[str, Field] = {}
     for base in reversed(cls.__mro__[1:]):
-        inherited = vars(base).get("desugared_defaults")
-        if type(inherited) is dict:
-            fields.update(inherited)
+        fields.update(_FIELDS.get(base, {}))
     own = vars(cls)
     for name in own.get("desugared_fields", ()):
-        fields[name] = own.get(name, _MISSING)
+        if type(name) is not str or not _is_name(name):
+            raise TypeError("a field is a plain name without an underscore before it")
+        given = own.get(name, _MISSING)
+        if type(given) in (list, dict, set):
+            kind = type(given).__name__
+            raise ValueError(f"mutable default {kind} for field {name}: write field(default_factory={kind})")
+        fields[name] = given if isinstance(given, Field) else Field(given, None)
+    optional = ""
+    for name, part in fields.items():
+        if part.init and part.has_default:
+            optional = name
+        elif part.init and optional:
+            raise TypeError(f"the field {name} without a default follows {optional}, which has one")
     return fields
 
 
-def _initialiser(title: str, fields: dict[str, Any]) -> Callable[..., None]:
-    accepted = [name for name, given in fields.items() if not isinstance(given, Field) or given.init]
+def _initialiser(cls: type, fields: dict[str, Field]) -> Callable[..., None]:
+    title = cls.__name__
+    accepted = [name for name, part in fields.items() if part.init]
 
     def initialise(self: Any, *values: Any, **named: Any) -> None:
+        if not isinstance(self, cls):
+            raise TypeError(f"__init__ of {title} needs an object of it")
         if len(values) > len(accepted):
             raise TypeError(f"{title}() takes {len(accepted)} values but {len(values)} were given")
         given = dict(zip(accepted, values, strict=False))
@@ -124,44 +215,35 @@ def _initialiser(title: str, fields: dict[str, Any]) -> Callable[..., None]:
             if name not in accepted or name in given:
                 raise TypeError(f"{title}() got an unexpected value for {name!r}")
             given[name] = value
-        for name, default in fields.items():
+        held = vars(self)
+        for name, part in fields.items():
             if name in given:
-                value = given[name]
-            elif isinstance(default, Field):
-                value = default.factory() if default.factory is not None else default.default
-            else:
-                value = default
-            if value is _MISSING:
+                held[name] = given[name]
+            elif part.has_default:
+                held[name] = part.factory() if part.factory is not None else part.default
+            elif part.init:
                 raise TypeError(f"{title}() misses a value for {name!r}")
-            vars(self)[name] = value
-        after = getattr(type(self), "post_init", None)
+        after = getattr(type(self), "__post_init__", None)
         if after is not None:
             after(self)
 
     return initialise
 
 
-def _representation(fields: dict[str, Any]) -> Callable[[Any], str]:
+def _representation(fields: dict[str, Field]) -> Callable[[Any], str]:
+    shown = [name for name, part in fields.items() if part.shown]
+
     def represent(self: Any) -> str:
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in fields)
-        return f"{type(self).__name__}({shown})"
+        told = ", ".join(f"{name}={value!r}" for name, value in zip(shown, _values(self, shown), strict=True))
+        return f"{type(self).__name__}({told})"
 
     return represent
 
 
-def _equality(fields: dict[str, Any]) -> Callable[[Any, Any], Any]:
-    def equal(self: Any, other: Any) -> Any:
+def _comparison(names: list[str], compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
+    def compared(self: Any, other: Any) -> Any:
         if type(self) is not type(other):
             return NotImplemented
-        return all(getattr(self, name) == getattr(other, name) for name in fields)
+        return compare(_values(self, names), _values(other, names))
 
-    return equal
-
-
-def _ordering(fields: dict[str, Any]) -> Callable[[Any, Any], Any]:
-    def less(self: Any, other: Any) -> Any:
-        if type(self) is not type(other):
-            return NotImplemented
-        return tuple(getattr(self, name) for name in fields) < tuple(getattr(other, name) for name in fields)
-
-    return less
+    return compared

@@ -5,22 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from druse.model import JsonObject, Outcome, OutcomeStatus
 from druse.runtime import EndRun, Limits, SandboxHost, SandboxResult, ToolCallFailed
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def host() -> AsyncGenerator[SandboxHost]:
-    async with SandboxHost.open(Limits(cpu_seconds=1, memory_bytes=256 << 20), ready=1) as opened:
-        yield opened
-
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from druse.localtools.files import read_text, resolve, write_text
+from druse.localtools.files import MAX_WRITE, read_text, resolve, write_text
 from druse.localtools.search import Shows, glob_files, grep_files
 from druse.localtools.shell import run_command
 from druse.localtools.web import DEFAULT_BYTES, DEFAULT_SECONDS, MOST_BYTES, Web
@@ -186,6 +186,9 @@ class LocalTools:
         if not count or (count > 1 and not arguments.get("replace_all")):
             problem = "does not occur in it" if not count else f"occurs {count} times in it"
             raise Invalid(f"Cannot edit {path.name}: old_string {problem}. Give a longer, exact piece of the file.")
+        size = len(text) + count * (len(new) - len(old))
+        if size > MAX_WRITE:  # before a text of that size is made
+            raise Invalid(f"Cannot edit {path.name}: {size:,} characters are over the limit of {MAX_WRITE:,}.")
         await asyncio.to_thread(write_text, path, text.replace(old, new))
         return Outcome(OutcomeStatus.OK, data={"file_path": str(arguments["file_path"]), "replaced": count})
 

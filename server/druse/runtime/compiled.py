@@ -14,6 +14,7 @@ from importlib.metadata import version
 from druse.model import digest_text
 
 _KEPT = 256
+_MAX_BYTES = 32 * 1024 * 1024
 
 
 @cache
@@ -29,6 +30,7 @@ class CodeCache:
 
     def __init__(self) -> None:
         self._held: OrderedDict[str, str] = OrderedDict()
+        self._bytes = 0
 
     def key(self, source: str, mode: str) -> str:
         """What a source compiles under."""
@@ -41,7 +43,10 @@ class CodeCache:
         return self._held.get(key)
 
     def put(self, key: str, code: str) -> None:
-        """Keep it; the least used one is forgotten."""
+        """Keep it; the least used ones are forgotten."""
+        if key in self._held:
+            return
         self._held[key] = code
-        while len(self._held) > _KEPT:
-            self._held.popitem(last=False)
+        self._bytes += len(code)
+        while len(self._held) > _KEPT or self._bytes > _MAX_BYTES:
+            self._bytes -= len(self._held.popitem(last=False)[1])

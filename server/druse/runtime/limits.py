@@ -11,7 +11,7 @@ class Limits:
 
     cpu_seconds: int = 10
     memory_bytes: int = 512 * 1024 * 1024
-    wall_seconds: float = 300.0  # of computing; time spent in calls of tools does not count
+    wall_seconds: float = 60.0  # of the worker's own time, asleep or not; calls of tools do not count
     calls: int = 500
     result_bytes: int = 1024 * 1024
 

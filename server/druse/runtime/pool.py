@@ -19,6 +19,7 @@ from typing import Any
 
 from druse.model import SandboxFailure
 from druse.runtime.limits import Limits
+from druse.runtime.wire import Wire
 from druse_sandbox import frames
 from druse_sandbox.jail import holds_least
 
@@ -30,8 +31,7 @@ class Worker:
     """One child, for one job, locked before anybody talks to it. `layers` is what its lock reported."""
 
     pid: int
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    wire: Wire
     layers: dict[str, str] = field(default_factory=dict[str, str])
 
 
@@ -75,16 +75,16 @@ class Zygote:
             await asyncio.gather(*making, return_exceptions=True)
             ours.close()  # its end of the line: the zygote kills its children and ends
             for worker in zygote._ready:
-                worker.writer.close()
+                worker.wire.close()
             await asyncio.to_thread(_finish, process)
 
     async def worker(self) -> Worker:
         """A locked, waiting worker. Raises SandboxFailure if none can be made."""
         while self._ready:
             worker = self._ready.popleft()
-            if not worker.reader.at_eof():
+            if not worker.wire.closed:
                 return worker
-            worker.writer.close()
+            worker.wire.close()
         making = self._start_fork()
         try:
             return await asyncio.shield(making)
@@ -111,7 +111,7 @@ class Zygote:
         """End a worker; the zygote knows whether the pid is still its child. The next ones are made meanwhile."""
         with contextlib.suppress(OSError):
             self._control.send(b"K" + struct.pack("<I", worker.pid))
-        worker.writer.close()
+        worker.wire.close()
         self.refill()
 
     def refill(self) -> None:
@@ -152,27 +152,25 @@ class Zygote:
             raise SandboxFailure(
                 f'No worker of the sandbox could be started: {error}. See "druse sandbox status".'
             ) from error
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=1 << 20)
-        return await greeted(Worker(int(struct.unpack("<I", head)[0]), reader, writer))
+        _, wire = await loop.create_unix_connection(Wire, sock=ours)
+        return await greeted(Worker(int(struct.unpack("<I", head)[0]), wire))
 
 
 async def greeted(worker: Worker) -> Worker:
     """The worker with its report. Raises SandboxFailure unless the lock holds what every platform must hold."""
     try:
-        async with asyncio.timeout(_START_SECONDS):
-            length = frames.length_of(await worker.reader.readexactly(4))
-            ready = frames.decode(await worker.reader.readexactly(length))
+        ready = frames.decode(await worker.wire.receive(_START_SECONDS))
         worker.layers |= {str(key): str(value) for key, value in ready["ready"].items()}
     except asyncio.CancelledError:
-        worker.writer.close()
+        worker.wire.close()
         raise
     except (TimeoutError, OSError, EOFError, KeyError, TypeError, AttributeError, frames.BadFrame) as error:
-        worker.writer.close()
+        worker.wire.close()
         raise SandboxFailure(
             f'A worker of the sandbox did not start: {error or type(error).__name__}. See "druse sandbox status".'
         ) from error
     if not holds_least(worker.layers):
-        worker.writer.close()
+        worker.wire.close()
         raise SandboxFailure(f"The sandbox is not locked ({worker.layers}), so nothing runs in it.")
     return worker
 

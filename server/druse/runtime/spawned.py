@@ -14,14 +14,23 @@ import sys
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from druse.model import SandboxFailure
 from druse.runtime.limits import Limits
 from druse.runtime.pool import Worker, greeted, source_roots
 from druse.runtime.windows import Job
+from druse.runtime.wire import ProcessWire
 
 _END_SECONDS = 10.0
 _GRACE_SECONDS = 0.25
+
+
+@dataclass(slots=True)
+class _Running:
+    transport: asyncio.SubprocessTransport
+    process: ProcessWire
+    job: Job | None = None
 
 
 class SpawnedWorkers:
@@ -31,7 +40,7 @@ class SpawnedWorkers:
         self._limits = limits
         self._wanted = ready
         self._ready: deque[Worker] = deque()
-        self._running: dict[int, tuple[asyncio.subprocess.Process, Job | None]] = {}
+        self._running: dict[int, _Running] = {}
         self._making: set[asyncio.Task[None]] = set()
         self._ending: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -55,7 +64,7 @@ class SpawnedWorkers:
         """A locked, waiting worker. Raises SandboxFailure if none can be made."""
         while self._ready:
             worker = self._ready.popleft()
-            if not worker.reader.at_eof():
+            if not worker.wire.closed:
                 return worker
             self._end(worker)
         return await self._spawn()
@@ -80,7 +89,8 @@ class SpawnedWorkers:
     async def _spawn(self) -> Worker:
         code = f"import sys\nsys.path[:0] = {source_roots()!r}\nfrom druse_sandbox.alone import main\nmain()\n"
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, process = await asyncio.get_running_loop().subprocess_exec(
+                ProcessWire,
                 *(sys.executable, "-I", "-S", "-c", code, json.dumps(self._limits.for_worker())),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -88,38 +98,36 @@ class SpawnedWorkers:
                 env=_environment(),
                 cwd=os.sep,
                 start_new_session=sys.platform != "win32",
-                limit=1 << 20,
             )
         except OSError as error:
             raise SandboxFailure(
                 f'No worker of the sandbox could be started: {error}. See "druse sandbox status".'
             ) from error
-        assert process.stdin is not None and process.stdout is not None
-        worker = Worker(process.pid, process.stdout, process.stdin)
-        self._running[process.pid] = (process, None)
+        worker = Worker(transport.get_pid(), process.wire)
+        running = self._running[worker.pid] = _Running(transport, process)
         try:
             if sys.platform == "win32":
-                self._put_in_job(worker, process)
+                self._put_in_job(worker, running)
             return await greeted(worker)
         except (SandboxFailure, asyncio.CancelledError):
             self._end(worker)
             raise
 
-    def _put_in_job(self, worker: Worker, process: asyncio.subprocess.Process) -> None:
+    def _put_in_job(self, worker: Worker, running: _Running) -> None:
         """Before the worker is handed anything; a worker without a job does not count as locked."""
         limits = self._limits
         try:
-            job = Job(process.pid, cpu_seconds=limits.cpu_seconds, memory_bytes=limits.memory_bytes)
+            job = Job(worker.pid, cpu_seconds=limits.cpu_seconds, memory_bytes=limits.memory_bytes)
         except OSError as error:
             worker.layers["job"] = f"failed: {error}"
             return
-        self._running[process.pid] = (process, job)
+        running.job = job
         worker.layers["job"] = "active"
 
     def _end(self, worker: Worker) -> None:
-        process, job = self._running.pop(worker.pid, (None, None))
-        if process is not None:
-            task = asyncio.get_running_loop().create_task(_ended(process, worker, job))
+        running = self._running.pop(worker.pid, None)
+        if running is not None:
+            task = asyncio.get_running_loop().create_task(_ended(running))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
@@ -133,29 +141,26 @@ class SpawnedWorkers:
         await asyncio.gather(*self._ending, return_exceptions=True)
 
 
-async def _ended(process: asyncio.subprocess.Process, worker: Worker, job: Job | None) -> None:
-    """See a worker off: most end by themselves now, the others are killed."""
-    worker.writer.close()
+async def _ended(running: _Running) -> None:
+    """See a worker off: most end by themselves once their pipes are closed, the others are killed."""
+    running.process.wire.close()
     # Killing what has just ended would take its exit status away from the event loop, which then complains.
-    if not await _gone(process, worker, _GRACE_SECONDS):
+    if not await _gone(running, _GRACE_SECONDS):
         with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await _gone(process, worker, _END_SECONDS)
-    if job is not None:
-        job.close()
-    with contextlib.suppress(OSError):
-        await worker.writer.wait_closed()
+            running.transport.kill()
+        await _gone(running, _END_SECONDS)
+    if running.job is not None:
+        running.job.close()
+    running.transport.close()
 
 
-async def _gone(process: asyncio.subprocess.Process, worker: Worker, seconds: float) -> bool:
-    """Take what the pipe still holds (else its end is never seen) and wait; whether the process ended in time."""
+async def _gone(running: _Running, seconds: float) -> bool:
+    """Whether the process ended in time."""
     try:
         async with asyncio.timeout(seconds):
-            while await worker.reader.read(1 << 16):
-                pass
-            await process.wait()
-    except (OSError, TimeoutError):
-        return process.returncode is not None
+            await running.process.ended.wait()
+    except TimeoutError:
+        return running.transport.get_returncode() is not None
     return True
 
 
