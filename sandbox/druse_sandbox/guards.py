@@ -36,7 +36,7 @@ _TEXT = (
     "removesuffix replace rfind rindex rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title "
     "upper zfill maketrans translate format format_map"
 )
-_ALLOWED: dict[type, frozenset[str]] = {
+METHODS_BY_TYPE: dict[type, frozenset[str]] = {
     str: frozenset(_TEXT.split()),
     bytes: names(
         "count decode endswith find hex index join replace rfind split startswith strip fromhex lower upper lstrip "
@@ -57,12 +57,12 @@ _ALLOWED: dict[type, frozenset[str]] = {
     range: names("start stop step count index"),
     slice: names("start stop step indices"),
     datetime.date: names(
-        "year month day weekday isoweekday isocalendar isoformat strftime replace toordinal timetuple "
+        "year month day weekday isoweekday isocalendar isoformat strftime replace toordinal "
         "today fromisoformat fromordinal fromisocalendar min max"
     ),
     datetime.datetime: names(
         "year month day hour minute second microsecond tzinfo fold weekday isoweekday isocalendar "
-        "isoformat strftime replace toordinal date time timetz timetuple timestamp astimezone utcoffset tzname dst "
+        "isoformat strftime replace toordinal date time timetz timestamp astimezone utcoffset tzname dst "
         "combine fromisoformat fromtimestamp strptime fromordinal min max"
     ),
     datetime.time: names("hour minute second microsecond tzinfo fold isoformat strftime replace fromisoformat min max"),
@@ -85,9 +85,6 @@ _ALLOWED: dict[type, frozenset[str]] = {
     ),
     itertools.chain: frozenset(("from_iterable",)),
     type(datetime.date(2000, 1, 1).isocalendar()): names("year week weekday"),
-    type(datetime.date(2000, 1, 1).timetuple()): names(
-        "tm_year tm_mon tm_mday tm_hour tm_min tm_sec tm_wday tm_yday tm_isdst"
-    ),
     type(decimal.Decimal(1).as_tuple()): names("sign digits exponent"),
     type({}.keys()): frozenset(("isdisjoint",)),
     type({}.items()): frozenset(("isdisjoint",)),
@@ -95,7 +92,7 @@ _ALLOWED: dict[type, frozenset[str]] = {
 _WRITABLE = (list, dict, set, collections.Counter, collections.OrderedDict, collections.defaultdict, collections.deque)
 
 
-DATA_TYPES = frozenset(_ALLOWED)
+DATA_TYPES = frozenset(METHODS_BY_TYPE)
 
 
 # Classes whose objects do not change after they are made: those of @dataclass(frozen=True).
@@ -165,7 +162,7 @@ def get_attribute(value: Any, name: str) -> Any:
         raise AttributeError(f"{value.name} has no {name} here; it has {', '.join(sorted(members))}")
     if kind is str and name in ("format", "format_map"):
         return SafeFormat(value, get_attribute, mapping=name == "format_map")
-    allowed = _ALLOWED.get(kind)
+    allowed = METHODS_BY_TYPE.get(kind)
     if allowed is not None:
         if name in allowed:
             return getattr(value, name)
@@ -284,7 +281,7 @@ def _is_own(kind: type, name: str, value: Any = None) -> bool:
 def _of_type(value: type, name: str) -> Any:
     if issubclass(value, Record) and _is_own(value, name):
         return getattr(value, name)
-    allowed = _ALLOWED.get(value, frozenset())
+    allowed = METHODS_BY_TYPE.get(value, frozenset())
     if name in allowed and not (value is str and name == "format"):
         return getattr(value, name)
     raise AttributeError(f"{value.__name__} has no {name} here{_hint(value, name)}")

@@ -14,6 +14,7 @@ import os
 import platform
 import struct
 import sys
+from functools import cache
 from typing import Any
 
 from druse_sandbox import lowered, seatbelt
@@ -125,7 +126,7 @@ def lock(limits: dict[str, int], reading: int, writing: int) -> dict[str, str]:
         for name in ("no_new_privs", "landlock", "seccomp"):
             report[name] = f"unavailable: not on {sys.platform}"
         return report
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc = _libc()
     _layer(report, "no_new_privs", lambda: _no_new_privs(libc))
     _layer(report, "landlock", lambda: _landlock(libc))
     _layer(report, "seccomp", lambda: _seccomp(libc, reading, writing))
@@ -156,6 +157,11 @@ def holds_least(report: dict[str, str]) -> bool:
 
 def _all_active(report: dict[str, str], names: tuple[str, ...]) -> bool:
     return all(report.get(name) == "active" for name in names)
+
+
+@cache
+def _libc() -> Any:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def _layer(report: dict[str, str], name: str, put_on: Any) -> None:
@@ -248,12 +254,11 @@ def _landlock(libc: Any) -> None:
         raise OSError(number, os.strerror(number))
 
 
-class _Instruction(ctypes.Structure):
-    _fields_ = (("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint32))
+_INSTRUCTION = struct.Struct("=HBBI")  # struct sock_filter: code, jt, jf, k
 
 
 class _Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.POINTER(_Instruction)))
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
 
 
 _LOAD, _JEQ, _JGE, _JSET, _RET = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -298,8 +303,9 @@ def _seccomp(libc: Any, reading: int, writing: int) -> None:
     if machine not in _ARCH or struct.calcsize("P") != 8:
         raise NotImplementedError(f"no filter for {machine}")
     steps = filter_program(machine, os.getpid(), reading, writing)
-    array = (_Instruction * len(steps))(*(_Instruction(*step) for step in steps))
-    program = _Program(len(steps), array)
+    packed = b"".join(_INSTRUCTION.pack(*step) for step in steps)
+    held = ctypes.create_string_buffer(packed, len(packed))
+    program = _Program(len(steps), ctypes.cast(held, ctypes.c_void_p))
     if libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

@@ -86,6 +86,10 @@ def compile_source(source: str, *, script: bool) -> Compiled:
         made = compile_restricted_exec(tree, "tool.py", policy=_Policy)
     except (RecursionError, MemoryError):
         return _refused(0, 0, "it is nested too deeply")
+    except SyntaxError as error:  # what only the compiler sees: `return` outside of a function, a name twice
+        return _refused(error.lineno or 0, error.offset or 0, f"it is not Python: {error.msg}")
+    except ValueError as error:
+        return _refused(0, 0, f"it cannot be compiled: {error}")
     if made.errors or made.code is None:
         return Compiled(None, tuple(_problem(text) for text in made.errors))
     return Compiled(made.code, tools=tools, dynamic_calls=dynamic)

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import platform
 from importlib import import_module
 
 
@@ -16,7 +18,10 @@ def preload() -> None:
     from druse_sandbox.language import compile_source
     from druse_sandbox.plain import plain
 
-    import_module("druse_sandbox.worker")
+    import_module("druse_sandbox.worker").prepare()
+    with contextlib.suppress(ImportError):  # Windows has none
+        import_module("resource")
+    platform.machine()  # reads what the interpreter is, once
     names = names_for(lambda *_: None, lambda *_: [], lambda *_: None)
     warm = (
         "import math, json, re, datetime\nfrom collections import Counter\nx = {'a': 1}\nx['a'] += 1\n"

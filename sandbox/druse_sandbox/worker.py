@@ -33,7 +33,8 @@ def serve(reading: int, writing: int, limits: dict[str, int]) -> None:
     """Everything a worker does: frames come in on `reading` and go out on `writing`. Never returns."""
     report = lock(limits, reading, writing)
     try:
-        run = _Run(reading, writing)
+        run = _prepared[0] if _prepared else _Run()
+        run.connect(reading, writing)
         frames.send(writing, {"ready": report})
         frames.write(writing, run.answer(frames.receive(reading)))
     except (EOFError, BrokenPipeError, frames.BadFrame):
@@ -42,11 +43,10 @@ def serve(reading: int, writing: int, limits: dict[str, int]) -> None:
 
 
 class _Run:
-    """One job. The names of tool code are made before the job is there, while nobody waits."""
+    """One job. The names of tool code are made before the job is there, in the zygote if there is one."""
 
-    def __init__(self, reading: int, writing: int) -> None:
-        self._reading = reading
-        self._writing = writing
+    def __init__(self) -> None:
+        self._reading = self._writing = -1
         self._job: dict[str, Any] = {}
         self._calls = 0
         self._printed = 0
@@ -54,6 +54,10 @@ class _Run:
         self._reports = 0
         self._reported = 0.0
         self._names = names_for(self._call, self._call_all, self._report)
+
+    def connect(self, reading: int, writing: int) -> None:
+        """The descriptors of this worker."""
+        self._reading, self._writing = reading, writing
 
     def answer(self, job: dict[str, Any]) -> bytes:
         """The result frame."""
@@ -205,6 +209,14 @@ class _Run:
             self._reports += 1
             self._reported = now
             frames.send(self._writing, {"progress": value})
+
+
+_prepared: list[_Run] = []  # at most one
+
+
+def prepare() -> None:
+    """Make the names of tool code before the fork; each worker has a copy of its own."""
+    _prepared[:] = [_Run()]
 
 
 def _name(tool: str) -> str:

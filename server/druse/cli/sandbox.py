@@ -116,6 +116,14 @@ async def _run(source: str, arguments: Any, rules: tuple[str, ...], os_only: boo
 
 
 @sandbox.command()
+def language() -> None:
+    """Print what tool code may use: built-in names, modules, methods by type, statements and bounds, as Markdown."""
+    from druse_sandbox.reference import language_page
+
+    click.echo(language_page(), nl=False)
+
+
+@sandbox.command()
 @click.option("--spawned", is_flag=True, help="Start the worker by itself, as macOS and Windows always do.")
 @json_option
 def status(spawned: bool, as_json: bool) -> None:
