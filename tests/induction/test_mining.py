@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from druse.induction import Part, mine
+from druse.induction.mining import inputs
 from druse.model import Run, RunStatus, Step
 
 Row = tuple[str, dict[str, Any], Any]
@@ -167,7 +168,7 @@ def test_a_list_of_one_in_all_runs_is_given_as_a_list() -> None:
     assert "tags=tags" in mine(runs, prove=proof)[0].induction.source
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(st.permutations(range(6)))
 def test_the_order_of_the_runs_does_not_matter(order: list[int]) -> None:
     runs = [run(name, (f"I am {name}", reading(name))) for name in NAMES]
@@ -193,3 +194,22 @@ def test_a_generated_part_runs_in_the_language_of_the_sandbox() -> None:
     played = Tool(part.induction.source).played({"name": "fay"}, runs[-1].steps)
 
     assert (played.status, played.made) == ("right", tuple(range(len(runs[-1].steps))))
+
+
+_VALUES = st.sampled_from(["aa", "bb", "cc", 7, 300.5, True, None, ["aa"], ["aa", "bb"], {"k": "aa"}, []])
+_CALLS = st.tuples(
+    st.sampled_from(["get_a", "list_b", "set_c"]),
+    st.dictionaries(st.sampled_from(["x", "y"]), _VALUES, max_size=2),
+    st.dictionaries(st.sampled_from(["x", "items", "next"]), _VALUES, max_size=2),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.lists(_CALLS, min_size=1, max_size=6), min_size=3, max_size=8))
+def test_whatever_the_runs_hold_a_part_reproduces_the_steps_it_was_made_of(rows: list[list[Row]]) -> None:
+    runs = [run(f"r{number}", ("do aa and bb with 7", row)) for number, row in enumerate(rows)]
+
+    for part in mine(runs, prove=proof):
+        for occurrence in part.covers:
+            arguments = inputs(part.induction, occurrence)
+            assert arguments is not None and proof(part.induction, arguments, occurrence.steps) == "right"

@@ -74,7 +74,7 @@ class Names:
     def take(self, wanted: str, *fallbacks: str) -> str:
         """`wanted`, else the first fallback that is free, else `wanted` with a number."""
         for name in (wanted, *fallbacks):
-            if name not in self._used:
+            if name not in self._used and not keyword.iskeyword(name):
                 self._used.add(name)
                 return name
         number = 2

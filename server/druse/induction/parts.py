@@ -143,6 +143,7 @@ class _PartBuilder(Builder):
             self._state = saved
             for track, left in zip(tracks, before, strict=True):
                 track.steps[:] = left
+                del track.env[Root("result", call.id)]
             times = [repeats([symbol_of(step) for step in track.steps], 0, body) for track in tracks]
             rests = [track.steps[count * len(body) :] for track, count in zip(tracks, times, strict=True)]
             for track, count in zip(tracks, times, strict=True):
