@@ -69,8 +69,13 @@ def signature_of(workflow: str) -> str:
     return digest_text(workflow).removeprefix("sha256:")[:12]
 
 
-async def candidates(store: Store, *, min_usage: int = MIN_USAGE, min_success: float = MIN_SUCCESS) -> list[Candidate]:
-    """Workflows with at least so many runs and successes that no active tool was made of, best first."""
+async def candidates(
+    store: Store, *, min_usage: int = MIN_USAGE, min_success: float = MIN_SUCCESS, kin_of: str = ""
+) -> list[Candidate]:
+    """Workflows with at least so many runs and successes that no active tool was made of, best first.
+
+    With `kin_of`, a workflow, only those that could be of its family are looked at: they begin with its first call.
+    """
     versions = await store.tools.all()
     active = {record.workflow for record in versions if record.status in (VersionStatus.ACTIVE, VersionStatus.PROPOSED)}
     gone = {
@@ -79,7 +84,7 @@ async def candidates(store: Store, *, min_usage: int = MIN_USAGE, min_success: f
         if record.status in (VersionStatus.RETIRED, VersionStatus.REJECTED, VersionStatus.SUSPENDED)
     }
     found: list[Candidate] = []
-    for family in _families(await store.runs.workflows()):
+    for family in _families(await store.runs.workflows(beginning=kin_of.split(" > ")[0])):
         runs, successes = sum(part.runs for part in family), sum(part.successes for part in family)
         if runs < min_usage or successes < min_success * runs or active.intersection(part.workflow for part in family):
             continue
@@ -108,7 +113,7 @@ async def find_candidate(store: Store, signature: str) -> Candidate | None:
 
 async def family_of(store: Store, workflow: str) -> Candidate:
     """A workflow with those that are it with optional steps left out, or that it is itself; whatever its counts."""
-    counts = await store.runs.workflows()
+    counts = await store.runs.workflows(beginning=workflow.split(" > ")[0])
     family = next((f for f in _families(counts) if any(part.workflow == workflow for part in f)), None)
     if family is None:
         return Candidate(signature_of(workflow), (workflow,), "", 0, 0, None)

@@ -443,7 +443,8 @@ class Application:
         return record is not None and (await self.capabilities.teaching.diagnosis(record)).environment
 
     async def _notice(self, workflow: str) -> str:
-        found: Candidate | None = next((c for c in await self.candidates() if workflow in c.workflows), None)
+        kin = await self.candidates(kin_of=workflow)
+        found: Candidate | None = next((c for c in kin if workflow in c.workflows), None)
         if found is None:
             return ""
         text = (
@@ -455,10 +456,12 @@ class Application:
             log.warning("%s", text)
         return text if given else ""
 
-    async def candidates(self) -> list[Candidate]:
-        """Workflows ready to become tools, by the configured thresholds."""
+    async def candidates(self, *, kin_of: str = "") -> list[Candidate]:
+        """Workflows ready to become tools, by the configured thresholds; only the kin of one, if it is given."""
         knobs = self.base.config.knobs
-        return await candidates(self.base.store, min_usage=knobs.candidate_runs, min_success=knobs.candidate_success)
+        return await candidates(
+            self.base.store, min_usage=knobs.candidate_runs, min_success=knobs.candidate_success, kin_of=kin_of
+        )
 
     # inside
 

@@ -189,13 +189,15 @@ class RunRepository:
         )
         return [await self._record(row) for row in rows]
 
-    async def workflows(self) -> list[WorkflowCount]:
-        """Every workflow that has closed runs, with its counts."""
+    async def workflows(self, *, beginning: str = "") -> list[WorkflowCount]:
+        """Every workflow that has closed runs, with its counts; only those that begin like this, if it is given."""
         rows = await self._database.all(
             "SELECT workflow, count(*), sum(status = 'success'), max(cost), max(closed_at),"
             " (SELECT goal FROM run AS r WHERE r.workflow = run.workflow ORDER BY opened_at DESC LIMIT 1),"
             " max(tool), max(tool_version), json_group_array(DISTINCT shape)"
-            " FROM run WHERE workflow != '' AND status IN ('success', 'failure') GROUP BY workflow ORDER BY workflow"
+            " FROM run WHERE workflow >= ?1 AND workflow != '' AND (?1 = '' OR workflow < ?1 || char(1114111))"
+            " AND status IN ('success', 'failure') GROUP BY workflow ORDER BY workflow",
+            (beginning,),
         )
         return [
             WorkflowCount(
