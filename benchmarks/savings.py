@@ -44,7 +44,7 @@ def tool(n):
     limit = {"type": "integer", "description": "How many at most."}
     schema = {"type": "object", "properties": {f"{noun}_id": text, "fields": fields, "limit": limit}}
     schema["required"] = [f"{noun}_id"]
-    about = f"{verb.title()} a {noun} of area {n // 60} by its id, with its history, its owner and the fields asked for."
+    about = f"{verb.title()} a {noun} of area {n // 60} by its id, with its history, its owner and chosen fields."
     return {"name": f"{verb}_{noun}_{n}", "description": about, "inputSchema": schema}
 for line in sys.stdin:
     m = json.loads(line)
