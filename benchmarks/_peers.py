@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import time
 import venv
 from pathlib import Path
 
@@ -119,6 +121,21 @@ def ask_daemon(root: Path, what: str) -> dict[str, object] | None:
         return json.loads(answer) if answer else None
     finally:
         connection.close()
+
+
+def stop_daemon(root: Path) -> None:
+    """End the daemon of a project and wait until it is gone."""
+    status = ask_daemon(root, "status")
+    if status is None:
+        return
+    ask_daemon(root, "stop")
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(str(status["pid"])), 0)
+            time.sleep(0.02)
+            continue
+        return
 
 
 def resident_kib(pid: int) -> int:

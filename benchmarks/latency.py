@@ -23,7 +23,7 @@ from typing import Any
 
 from mcp import Client, StdioServerParameters
 
-from benchmarks._peers import PROXY, SHIM, ask_daemon, fastmcp_python, project, resident_kib
+from benchmarks._peers import PROXY, SHIM, ask_daemon, fastmcp_python, project, resident_kib, stop_daemon
 
 WARM = 50
 
@@ -52,7 +52,7 @@ def main() -> None:
                 fastmcp = ("", "") if options.no_fastmcp else fastmcp_python()
                 data = asyncio.run(measure(root, command, options.calls, fastmcp))
         finally:
-            ask_daemon(root, "stop")
+            stop_daemon(root)
     data = {"upstream": options.upstream, "effect": "read" if options.reads else "write", **data}
     print(json.dumps(data, indent=2) if options.json else _text(data))
 

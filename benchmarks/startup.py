@@ -7,7 +7,6 @@ the answer). The floors of the same run: a Python that does nothing, and a minim
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks._peers import SDK, SHIM, ask_daemon, project
+from benchmarks._peers import SDK, SHIM, project, stop_daemon
 
 HELLO = {
     "jsonrpc": "2.0",
@@ -63,13 +62,13 @@ def measure(folder: Path, rounds: int) -> dict[str, Any]:
             times["druse"].append(_start(SHIM, running))
             project(first)
             times["druse_first"].append(_start(SHIM, first))
-            _stop(first)
+            stop_daemon(first)
             shutil.rmtree(first)
     finally:
         assert keeper.stdin is not None
         keeper.stdin.close()
         keeper.wait()
-        _stop(running)
+        stop_daemon(running)
     found: dict[str, Any] = {name: _summary(taken) for name, taken in times.items()}
     floor = found["mcp_minimal"]["median_ms"]
     return {
@@ -96,21 +95,6 @@ def _start(command: list[str], cwd: Path) -> float:
     process.stdout.close()
     process.wait()
     return took
-
-
-def _stop(root: Path) -> None:
-    """End the daemon of a project and wait until it is gone."""
-    status = ask_daemon(root, "status")
-    if status is None:
-        return
-    ask_daemon(root, "stop")
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(int(str(status["pid"])), 0)
-            time.sleep(0.02)
-            continue
-        return
 
 
 def _summary(taken: list[float]) -> dict[str, float]:

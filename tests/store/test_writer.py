@@ -151,6 +151,33 @@ async def test_reading_does_not_wait_for_an_open_block(tmp_path: Path) -> None:
         assert await _held(database) == ["open"]
 
 
+async def test_a_log_that_was_rolled_out_is_read_by_others_and_after_a_crash(tmp_path: Path) -> None:
+    path = tmp_path / "druse.db"
+    async with Database.open(path) as database:
+        await database.write(lambda t: _give(t, "first"))
+        async with asyncio.timeout(10):
+            while _length(Path(f"{path}-wal")) < 2_000 * 4096:  # noqa: ASYNC110 - the writer's own pause
+                await asyncio.sleep(0.02)
+        for number in range(49):
+            await database.write(lambda t, n=number: _give(t, f"n{n}"), durable=number % 2 == 0)
+        # As a crash leaves it: the files as they are at this moment, opened by somebody else.
+        for name in ("druse.db", "druse.db-wal"):
+            (tmp_path / f"copy-{name}").write_bytes((tmp_path / name).read_bytes())
+        with sqlite3.connect(path) as other:
+            assert other.execute("SELECT count(*) FROM notice").fetchone() == (50,)
+        other.close()
+    (tmp_path / "copy-druse.db-wal").rename(tmp_path / "copy.db-wal")
+    (tmp_path / "copy-druse.db").rename(tmp_path / "copy.db")
+    with sqlite3.connect(tmp_path / "copy.db") as copy:
+        assert copy.execute("SELECT count(*) FROM notice").fetchone() == (50,)
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    copy.close()
+
+
+def _length(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
 async def _outcome(work: Coroutine[Any, Any, Any]) -> str:
     try:
         await work

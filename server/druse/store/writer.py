@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -26,7 +27,8 @@ Row: TypeAlias = "tuple[Any, ...]"
 _BATCH = 256  # units in one commit
 # Moving the log into the database takes several syncs. It waits for a pause, or for a log of this many pages.
 _PAUSE_SECONDS = 0.25
-_LOG_PAGES = 4000
+_LOG_PAGES = 2000
+_PAGE_BYTES = 4096
 
 
 class Transaction:
@@ -97,11 +99,13 @@ class _Session:
 class Writer:
     """Takes units and sessions in the order they came. Use `Writer.open`."""
 
-    def __init__(self, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._path = path
         self._connection = connection
         self._loop = loop
         self._queue: SimpleQueue[_Unit | _Session | None] = SimpleQueue()
         self._dirty = False  # something was committed since the log was last moved
+        self._rolled_out = os.name != "posix"
         self._thread = Thread(target=self._serve, name="druse-writer", daemon=True)
         self.commits = 0
 
@@ -112,7 +116,7 @@ class Writer:
         connection = await asyncio.to_thread(
             sqlite3.connect, path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
         )
-        writer = cls(connection, asyncio.get_running_loop())
+        writer = cls(path, connection, asyncio.get_running_loop())
         try:
             await asyncio.to_thread(writer._settle)
             writer._thread.start()
@@ -192,7 +196,28 @@ class Writer:
             self._dirty = False
             with contextlib.suppress(sqlite3.Error):  # another process may be at it; the next pause comes
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+            if not self._rolled_out:
+                self._rolled_out = True
+                self._roll_out()
             return self._queue.get()
+
+    def _roll_out(self) -> None:
+        """Make the log's file as long as it gets, so that syncing it later has no new length to note down.
+
+        On a journaling file system that halves the time of a durable commit, and more where others write as well.
+        SQLite reads a log up to the last frame whose checksum and salt are right; what lies behind is of no account.
+        """
+        with contextlib.suppress(sqlite3.Error, OSError):  # then commits take a little longer, nothing else
+            # Within a write transaction nobody, in any process, adds to the log.
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                with open(f"{self._path}-wal", "r+b") as file:  # noqa: PTH123 - the path of the database with a suffix
+                    missing = _LOG_PAGES * _PAGE_BYTES - file.seek(0, os.SEEK_END)
+                    file.write(bytes(max(0, missing)))
+                    file.flush()
+                    os.fsync(file.fileno())
+            finally:
+                self._roll_back()
 
     def _carry_out(self, batch: Sequence[_Unit]) -> None:
         if not batch:
