@@ -16,10 +16,14 @@ from druse.model import NotFound, Source
 @click.option("--min-success", type=click.FloatRange(0, 1), help="Share of successes needed (default 0.95).")
 @json_option
 def candidates_command(min_usage: int | None, min_success: float | None, as_json: bool) -> None:
-    """Workflows that recur often and well enough to become a tool, best first."""
+    """Work that recurs often and well enough to become a tool, best first.
+
+    Whole workflows, and parts: steps that recur inside successful runs of different work. Give a signature to
+    "druse crystallize".
+    """
 
     async def work() -> list[dict[str, Any]]:
-        from druse.crystal import candidates
+        from druse.crystal import candidates, parts
         from druse.front.application import open_base
 
         async with open_base(workspace_here()) as base:
@@ -29,12 +33,14 @@ def candidates_command(min_usage: int | None, min_success: float | None, as_json
                 min_usage=min_usage or knobs.candidate_runs,
                 min_success=knobs.candidate_success if min_success is None else min_success,
             )
-            return [candidate.as_dict() for candidate in found]
+            recurring = await parts(base.store, min_usage=min_usage or knobs.candidate_runs)
+            return [candidate.as_dict() for candidate in (*found, *(part.candidate for part in recurring))]
 
     data = finish(work(), as_json=as_json)
     rows = [
         [
             row["signature"],
+            str(row["kind"]),
             f"{row['success_count']}/{row['usage_count']}",
             f">= {row['success_at_least']:.0%}",
             f"{row['crystallization_priority']:.1f}",
@@ -42,7 +48,7 @@ def candidates_command(min_usage: int | None, min_success: float | None, as_json
         ]
         for row in data
     ]
-    head = ["signature", "successes", "95 % sure", "priority", "latest goal"]
+    head = ["signature", "kind", "successes", "95 % sure", "priority", "latest goal"]
     emit({"candidates": data}, as_json=as_json, render=lambda: table(rows, head))
 
 
@@ -51,7 +57,7 @@ def candidates_command(min_usage: int | None, min_success: float | None, as_json
 @click.option("--name", help="What to call the tool (a-z, 0-9, _).")
 @json_option
 def crystallize(signature: str, name: str | None, as_json: bool) -> None:
-    """Make a tool of a workflow: induce it, prove it by replay in the sandbox, and ask for approval."""
+    """Make a tool of a workflow or a part: induce it, prove it by replay in the sandbox, ask for approval."""
 
     async def work() -> dict[str, Any]:
         from druse.front.application import open_application, person

@@ -2,6 +2,7 @@
 
 from druse.crystal.candidates import MIN_SUCCESS, MIN_USAGE, Candidate, candidates, signature_of, wilson_lower
 from druse.crystal.crystallize import Crystallizer, Report
+from druse.crystal.parts import parts
 from druse.crystal.provider import CrystalProvider
 from druse.crystal.reload import watch
 from druse.crystal.shelf import Shelf
@@ -17,6 +18,7 @@ __all__ = [
     "Shelf",
     "VersionFiles",
     "candidates",
+    "parts",
     "signature_of",
     "watch",
     "wilson_lower",

@@ -26,6 +26,7 @@ class Candidate:
     successes: int
     cost: float | None
     withdrawn: str = ""  # why an earlier tool of it is gone
+    kind: str = "workflow"  # or "part": steps that recur inside longer runs of different work
 
     @property
     def priority(self) -> float:
@@ -41,6 +42,7 @@ class Candidate:
         """The seed's keys and more."""
         return {
             "signature": self.signature,
+            "kind": self.kind,
             "goal": self.goal,
             "usage_count": self.runs,
             "success_count": self.successes,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from druse.crystal.candidates import Candidate, family_of, find_candidate, runs_of
 from druse.crystal.manifest import manifest_for, permissions_of, style_problems
+from druse.crystal.parts import Recurring, find_part
 from druse.crystal.verification import ReplayResult, Verification, dry_run, replay_source, verify
 from druse.governance import Approvals
 from druse.induction import Induction, bind, induce
@@ -97,6 +98,9 @@ class Crystallizer:
         """Make a tool of a workflow and ask for its approval."""
         candidate = await find_candidate(self._store, signature)
         if candidate is None:
+            recurring = await find_part(self._store, signature)
+            if recurring is not None:
+                return await self._crystallize_part(recurring, caller, name)
             raise NotFound(
                 f'Cannot crystallize {signature!r}: no recorded workflow has that signature. List them with "druse '
                 'candidates --min-usage 1".'
@@ -119,6 +123,21 @@ class Crystallizer:
             return Report("refused", "replay", verification.failure, induction, verification)
         inputs = bind(induction, runs[-1]) or {}
         return await self._propose(candidate, records, induction, verification, specs, inputs, caller)
+
+    async def _crystallize_part(self, recurring: Recurring, caller: Caller, name: str | None) -> Report:
+        """A tool of steps that recur inside longer runs, through the same gate."""
+        part, candidate = recurring.part, recurring.candidate
+        specs = await self._specs(sorted(part.induction.calls))
+        chosen = name or await self._free_name(part.induction.name, candidate)
+        induction = replace(part.induction, name=chosen)
+        problem = await self._stage_problem(induction.source)
+        if problem:
+            return Report("failed", problem[0], problem[1], induction)
+        verification = await verify(self._host, recurring.runs, induction, specs, teach=part.taught_by)
+        if not verification.passed:
+            return Report("refused", "replay", verification.failure, induction, verification)
+        inputs = bind(induction, recurring.records[-1].run) or {}
+        return await self._propose(candidate, recurring.records, induction, verification, specs, inputs, caller)
 
     async def improve(self, name: str, caller: Caller, *, propose: bool = True) -> Report:
         """The next version of a tool in service, made of its runs and of those it did not fit. Raises NotFound.

@@ -66,7 +66,7 @@ def permissions_of(source: str) -> list[str]:
 def call_sites(source: str) -> list[JsonObject]:
     """Every `call(...)` of a source in order: line, tool, arguments as source text, and the loop it stands in."""
     tree = ast.parse(source)
-    loops = [node for node in ast.walk(tree) if isinstance(node, ast.For)]
+    loops = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While)]
     found: list[JsonObject] = []
     for site in sorted(_sites(tree), key=lambda node: node.lineno):
         inner = [loop for loop in loops if loop.lineno <= site.lineno <= (loop.end_lineno or loop.lineno)]
@@ -78,7 +78,10 @@ def call_sites(source: str) -> list[JsonObject]:
         }
         if inner:
             loop = max(inner, key=lambda node: node.lineno)
-            made["for"] = f"{ast.unparse(loop.target)} in {ast.unparse(loop.iter)}"
+            if isinstance(loop, ast.For):
+                made["for"] = f"{ast.unparse(loop.target)} in {ast.unparse(loop.iter)}"
+            else:
+                made["for"] = f"as long as {ast.unparse(loop.test)}"
             made["loop_line"] = loop.lineno
         found.append(made)
     return found

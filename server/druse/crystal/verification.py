@@ -6,7 +6,7 @@ results: every call and every argument must be equal. Then the program made of a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -63,13 +63,19 @@ class Verification:
 
 
 async def verify(
-    host: SandboxHost, runs: Sequence[Run], induction: Induction, specs: Mapping[str, ToolSpec]
+    host: SandboxHost,
+    runs: Sequence[Run],
+    induction: Induction,
+    specs: Mapping[str, ToolSpec],
+    *,
+    teach: Callable[[Sequence[Run]], Induction] | None = None,
 ) -> Verification:
-    """Prove an induced tool on its runs."""
+    """Prove an induced tool on its runs; `teach` is how it was induced, where that is not `induce`."""
     left_out: list[ReplayResult] = []
     for index, run in enumerate(runs):
         others = [*runs[:index], *runs[index + 1 :]]
-        left_out.append(await _proved(host, induce(others, specs=specs, name=induction.name), run))
+        taught = teach(others) if teach else induce(others, specs=specs, name=induction.name)
+        left_out.append(await _proved(host, taught, run))
     every = [await _proved(host, induction, run) for run in runs]
     return Verification(tuple(left_out), tuple(every))
 

@@ -3,7 +3,7 @@
 from druse.induction.elements import is_read
 from druse.induction.induce import Induction, ParameterInfo, bind, induce, macro_of
 from druse.induction.keys import contains, workflow_key
-from druse.induction.mining import Part, mine
+from druse.induction.mining import Part, mine, ranked
 from druse.induction.procedure import Procedure, calls_of
 from druse.induction.replay import Deviation, Replay, Unrecorded
 
@@ -22,5 +22,6 @@ __all__ = [
     "is_read",
     "macro_of",
     "mine",
+    "ranked",
     "workflow_key",
 ]

@@ -166,6 +166,8 @@ def _info(declared: Declared, specs: Mapping[str, ToolSpec]) -> ParameterInfo:
     required = declared.default is MISSING and not declared.derived
     if declared.derived:
         origin = f"{origin}; worked out where it is not given"
+    elif not required:
+        origin = f"{origin}; the default is what it was wherever nobody had said it"
     return ParameterInfo(declared.name, _schema(declared, specs), origin, tuple(examples), required)
 
 

@@ -49,9 +49,8 @@ class Occurrence:
 
     def as_run(self) -> Run:
         """The steps as a run of their own."""
-        steps = self.steps
-        recorded = (self.stretch.run, self.start, self.count)
-        return Run("#".join(f"{part:06}" for part in recorded), "", RunStatus.SUCCESS, steps, task=self.stretch.task)
+        name = f"{self.stretch.run_id} from step {self.results + 1:04}"
+        return Run(name, "", RunStatus.SUCCESS, self.steps, task=self.stretch.task)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +61,20 @@ class Part:
     induction: Induction
     occurrences: tuple[Occurrence, ...]
     covers: tuple[Occurrence, ...]
+    evidence: Evidence
+
+    @property
+    def key(self) -> str:
+        """The shape as a text."""
+        return " > ".join(
+            "+".join(f"{tool}({','.join(arguments)})" for tool, arguments in body) + ("*" if many else "")
+            for body, many in self.shape
+        )
+
+    def taught_by(self, runs: Sequence[Run]) -> Induction:
+        """The program that those of its occurrences teach which stand among these runs."""
+        kept = {run.id for run in runs}
+        return _induced(self.shape, [o for o in self.occurrences if o.as_run().id in kept], self.evidence)
 
     @property
     def unrolled(self) -> bool:
@@ -176,15 +189,21 @@ def part_of(
 ) -> Part | None:
     """The program for a shape; None where there is none, or it could not have been used anywhere."""
     chosen = _spread(occurrences)
+    induction = _induced(shape, chosen, evidence, specs=specs)
+    if not induction.source:
+        return None
+    covers = tuple(occurrence for occurrence in occurrences if usable(induction, occurrence))
+    return Part(shape, induction, tuple(chosen), covers, evidence) if covers else None
+
+
+def _induced(
+    shape: Shape, chosen: Sequence[Occurrence], evidence: Evidence, *, specs: Mapping[str, ToolSpec] | None = None
+) -> Induction:
     runs = [occurrence.as_run() for occurrence in chosen]
     known = {
         run.id: (occurrence.stretch.knowledge, occurrence.results) for run, occurrence in zip(runs, chosen, strict=True)
     }
-    induction = induce_part(runs, shape, known, evidence, specs=specs)
-    if not induction.source:
-        return None
-    covers = tuple(occurrence for occurrence in occurrences if usable(induction, occurrence))
-    return Part(shape, induction, tuple(chosen), covers) if covers else None
+    return induce_part(runs, shape, known, evidence, specs=specs)
 
 
 def usable(induction: Induction, occurrence: Occurrence) -> bool:
@@ -221,8 +240,8 @@ def proved(part: Part, prove: Prover) -> bool:
     )
 
 
-def ranked(parts: Sequence[Part], limit: int | None = None) -> list[Part]:
-    """The parts by what each adds to those before it, greatest first; those that add nothing come last."""
+def ranked(parts: Sequence[Part], limit: int | None = None, *, adding: bool = False) -> list[Part]:
+    """The parts by what each adds to those before it, greatest first; those that add nothing last, or not at all."""
     left = {number: part for number, part in enumerate(parts) if part.covers}
     bounds = {number: part.saving for number, part in left.items()}
     taken: dict[int, list[Occurrence]] = {}  # by stretch: what the chosen parts cover there
@@ -235,6 +254,8 @@ def ranked(parts: Sequence[Part], limit: int | None = None) -> list[Part]:
             bounds[number] = _gain(left[number], taken)
             if bounds[number] > gain:
                 best, gain = number, bounds[number]
+        if adding and gain < 1:
+            break
         part = left.pop(best)
         order.append(part)
         for occurrence in part.covers:

@@ -31,6 +31,7 @@ class Stretch:
     """Steps of one run that no user turn parts. `positions` are their places in the recorded order of the stretch."""
 
     run: int  # index of the run in the list that was given
+    run_id: str
     task: str
     steps: tuple[Step, ...]
     positions: tuple[int, ...]
@@ -57,6 +58,7 @@ def stretches(run: Run, index: int = 0, *, canonical: bool = True) -> Iterator[S
             order = _canonical([steps[place] for place in part]) if canonical else list(range(len(part)))
             yield Stretch(
                 index,
+                run.id,
                 run.task or run.id,
                 tuple(steps[part[place]] for place in order),
                 tuple(order),
