@@ -8,6 +8,7 @@ from typing import Protocol
 
 from druse.crystal import Shelf
 from druse.dispatch.modes import CRYSTALLIZED_FROM, Mode, mode_for
+from druse.dispatch.recognition import Recognition, Recognizer, taught_by
 from druse.induction import Induction, bind, calls_of, induce
 from druse.model import Caller, CallerKind, Json, JsonObject, Outcome, OutcomeStatus, Progress, ToolVersion
 from druse.retrieval import Match, Taught, match_goal
@@ -58,6 +59,7 @@ class Dispatcher:
         self._host = host
         self._find = find
         self._follow_runs = follow_runs  # successes before recorded work is replayed
+        self._recognizer = Recognizer(store, shelf)
         self._inductions: dict[str, tuple[tuple[str, ...], Induction]] = {}
 
     async def dispatch(
@@ -84,8 +86,11 @@ class Dispatcher:
             "confidence": round(found.match.confidence, 4),
             "arguments": found.match.arguments,
         }
+        if found.match.probability is not None:
+            answer["probability"] = round(found.match.probability, 4)
         if found.match.missing:
             answer["missing"] = list[Json](found.match.missing)
+        if found.match.why:
             answer["why"] = found.match.why
         if dry_run:
             return await self._preview(answer, mode, found)
@@ -117,15 +122,16 @@ class Dispatcher:
 
     async def _best(self, goal: str, given: Mapping[str, Json]) -> Known:
         """The tool or the recorded runs that fit best; an approved tool wins."""
-        best = self._best_tool(goal, given)
+        recognized = await self._recognizer.recognize(goal)
+        best = self._best_tool(goal, given, recognized)
         if best.tool is not None and not best.match.missing and best.match.confidence >= CRYSTALLIZED_FROM:
             return best
-        recorded = await self._best_recorded(goal, given)
+        recorded = await self._best_recorded(goal, given, recognized)
         if best.match.confidence > recorded.match.confidence:
             return replace(best, records=recorded.records)
         return recorded
 
-    async def _best_recorded(self, goal: str, given: Mapping[str, Json]) -> Known:
+    async def _best_recorded(self, goal: str, given: Mapping[str, Json], recognized: Recognition) -> Known:
         """What recorded runs say: first those whose goal has the same shape, else what their workflows teach."""
         same = await self._store.runs.of_shape(shape_of(self._recorder.handles.mask_text(goal)))
         if same:
@@ -136,7 +142,10 @@ class Dispatcher:
             induction, records = await self._learned(count.workflow)
             if not induction.source:
                 continue
-            match = match_goal(goal, _taught_by(induction, records), given)
+            label = self._recognizer.label_of(count.workflow, count.tool)
+            taught = replace(_taught_by(induction, records), worded=recognized.goals_of(label))
+            match = match_goal(goal, taught, given, probability=recognized.probability_of(label))
+            match = self._if_proven(match, count.runs)
             if match.confidence > best.match.confidence:
                 followed = induction if induction.status == "induced" else None
                 best = Known(match, None, followed, tuple(records))
@@ -151,9 +160,19 @@ class Dispatcher:
             self._inductions[workflow] = (key, induce([record.run for record in records]))
         return self._inductions[workflow][1], records
 
-    def _best_tool(self, goal: str, given: Mapping[str, Json]) -> Known:
+    def _if_proven(self, match: Match, outcomes: int) -> Match:
+        """Other words than recorded ones start a replay only where enough outcomes are known."""
+        if match.exact or outcomes >= self._follow_runs:
+            return match
+        return match.held(f"{outcomes} outcomes of this workflow are known, {self._follow_runs} are needed")
+
+    def _best_tool(self, goal: str, given: Mapping[str, Json], recognized: Recognition) -> Known:
         """The approved tool that fits; none where two fit equally well, for then nobody knows which is meant."""
-        matches = [(match_goal(goal, _taught(version), given), version) for version in self._shelf.active.values()]
+        matches: list[tuple[Match, ToolVersion]] = []
+        for version in self._shelf.active.values():
+            taught = replace(taught_by(version), worded=recognized.goals_of(version.name))
+            match = match_goal(goal, taught, given, probability=recognized.probability_of(version.name))
+            matches.append((self._if_proven(match, recognized.outcomes_of(version)), version))
         ranked = sorted(matches, key=lambda item: (bool(item[0].missing), -item[0].confidence, item[1].name))
         if not ranked:
             return Known(Match(0.0, exact=False))
@@ -254,19 +273,6 @@ def _ready(answer: JsonObject, induction: Induction) -> Outcome:
         "replay=true to run it, or work by hand with run_tool; then call report_outcome with this run_id."
     )
     return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
-
-
-def _taught(version: ToolVersion) -> Taught:
-    manifest = version.manifest
-    goals, schema, parameters = manifest.get("goals"), manifest.get("input_schema"), manifest.get("parameters")
-    examples: dict[str, Sequence[Json]] = {}
-    for part in parameters if isinstance(parameters, list) else []:
-        if isinstance(part, dict) and isinstance(part.get("examples"), list):
-            shown = part["examples"]
-            examples[str(part.get("name"))] = shown if isinstance(shown, list) else []
-    return Taught(
-        tuple(map(str, goals)) if isinstance(goals, list) else (), schema if isinstance(schema, dict) else {}, examples
-    )
 
 
 def _taught_by(induction: Induction, records: Sequence[RunRecord]) -> Taught:

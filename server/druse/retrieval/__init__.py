@@ -3,4 +3,13 @@
 from druse.retrieval.finder import Finder, GoalEntry, SkillEntry, compact_schema, signature_of
 from druse.retrieval.goals import Match, Taught, match_goal
 
-__all__ = ["Finder", "GoalEntry", "Match", "SkillEntry", "Taught", "compact_schema", "match_goal", "signature_of"]
+__all__ = [
+    "Finder",
+    "GoalEntry",
+    "Match",
+    "SkillEntry",
+    "Taught",
+    "compact_schema",
+    "match_goal",
+    "signature_of",
+]

@@ -1,8 +1,10 @@
 """Goals in words against a learned tool: whether they mean this tool, and which values they give.
 
-Two ways. A goal that reads as a recorded one with other values is certain. Otherwise the words that carry meaning are
-compared, and values are taken only where there is exactly one way to take them. Wrongly bound is the one failure; a
-goal that says more than the tool does (a condition, an exception, a negation) is not bound.
+Two ways. A goal that reads as a recorded one with other values is certain. Otherwise it has the calibrated
+probability that it means this tool (`druse.retrieval.judge`), and values are taken only where there is exactly one
+way to take them.
+Wrongly bound is the one failure; a goal that says more than the tool does (a condition, an exception, a negation) is
+not bound.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from druse.model import Json, JsonObject
 
-UNCALIBRATED_CAP = 0.91  # likeness of words is no probability: it never reaches the threshold for replay
+# A probability says what a goal most likely means, it is no licence to act (D11): where something else speaks against
+# acting on words alone, the confidence stays below every threshold for replay.
+HELD = 0.79
 _LIMITING = frozenset(
     (
         *("not", "no", "never", "except", "without", "unless", "only", "but", "if", "when", "until", "before", "after"),
@@ -33,22 +37,33 @@ _EMPTY = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """How a goal fits a tool: `confidence` in [0, 1], the values bound, and the parameters that are missing."""
+    """How a goal fits a tool: `confidence` in [0, 1], the values bound, and the parameters that are missing.
+
+    `probability` is the calibrated one; `confidence` is below it where acting on the words alone is held back.
+    """
 
     confidence: float
     exact: bool
     arguments: JsonObject = field(default_factory=dict[str, Json])
     missing: tuple[str, ...] = ()
     why: str = ""
+    probability: float | None = None
+
+    def held(self, why: str) -> Match:
+        """The same, kept below every threshold for replay."""
+        if self.confidence <= HELD:
+            return self
+        return replace(self, confidence=HELD, why="; ".join(part for part in (self.why, why) if part))
 
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """What is known of a tool: the goals it was made from, its inputs with examples."""
+    """What is known of a tool: the goals it was made from, its inputs with examples, and goals it did."""
 
     patterns: tuple[str, ...]
     schema: Mapping[str, Json]
     examples: Mapping[str, Sequence[Json]]
+    worded: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> tuple[str, ...]:
@@ -57,17 +72,59 @@ class Taught:
         return tuple(map(str, required)) if isinstance(required, list) else ()
 
 
-def match_goal(goal: str, taught: Taught, given: Mapping[str, Json]) -> Match:
-    """Fit a goal to a tool; `given` values come before anything in the words."""
+def match_goal(goal: str, taught: Taught, given: Mapping[str, Json], *, probability: float | None = None) -> Match:
+    """Fit a goal to a tool; `given` values come before anything in the words.
+
+    `probability`: that the goal means this tool, where it was judged against everything known; else it is judged
+    against this tool's own goals alone, which cannot tell a neighbour from the tool.
+    """
     for pattern in taught.patterns:
         found = _exact(goal, pattern, taught)
         if found is not None:
             return _complete(1.0, found, taught, given, exact=True)
-    best = max((_likeness(goal, pattern, taught) for pattern in taught.patterns), default=0.0)
-    if best <= 0.0:
-        return Match(0.0, exact=False, missing=taught.parameters, why="the words mean something else")
-    found = _by_kind(goal, taught, given)
-    return _complete(min(best, UNCALIBRATED_CAP), found, taught, given, exact=False)
+    if not taught.patterns or all(_limits(goal, pattern) for pattern in taught.patterns):
+        return Match(0.0, exact=False, missing=taught.parameters, why="the words mean something else, or limit it")
+    fitted = _complete(0.0, _by_kind(goal, taught, given), taught, given, exact=False)
+    if probability is None:
+        probability = _judged_alone(goal, taught)
+    judged = replace(fitted, confidence=probability, probability=probability)
+    new = _new_words(goal, taught)
+    return judged.held(f"no goal of this workflow was worded like that: {new}") if new else judged
+
+
+def _judged_alone(goal: str, taught: Taught) -> float:
+    from druse.retrieval.judge import GoalJudge
+
+    return GoalJudge().judge(goal, [(pattern, "this") for pattern in taught.patterns]).probability
+
+
+def _new_words(goal: str, taught: Taught) -> str:
+    """What the goal says that no known goal of the workflow said, or leaves out; empty where nothing is different.
+
+    "List the pending orders" is very like "cancel the pending orders": one other word is another piece of work.
+    """
+    heard = _telling(goal, taught)
+    said = [_telling(re.sub(r"\{\w+\}", " ", known), taught) for known in (*taught.patterns, *taught.worded)]
+    new = heard - frozenset[str]().union(*said)
+    if new:
+        return f"{', '.join(sorted(new))} is new"
+    names = _words(" ".join(taught.parameters).replace("_", " "))  # "zip" says which value follows, no more
+    left_out = min((known - heard - names for known in said), key=len)
+    return f"{', '.join(sorted(left_out))} is missing" if left_out else ""
+
+
+def _telling(text: str, taught: Taught) -> frozenset[str]:
+    values = {value for _, value in _value_tokens(text, taught)}
+    return _words(" ".join(token for token in re.findall(r"[\w'’#@.-]+", text) if token.strip(".") not in values))
+
+
+def _limits(goal: str, pattern: str) -> bool:
+    """Whether the goal limits or negates in a way that the pattern does not."""
+    return bool(_limiting(goal) - _limiting(pattern))
+
+
+def _limiting(text: str) -> frozenset[str]:
+    return _LIMITING & frozenset(re.findall(r"\w+", text.lower()))
 
 
 def _complete(
@@ -141,18 +198,6 @@ def _typed(text: str, schema: Mapping[str, Json], name: str) -> Json:
     return text if kind in ("string", None) or isinstance(kind, list) else None
 
 
-def _likeness(goal: str, pattern: str, taught: Taught) -> float:
-    """Share of the meaning-carrying words that goal and pattern have in common; 0 where the goal limits or negates."""
-    said = _words(re.sub(r"\{\w+\}", " ", pattern))
-    values = {text for _, text in _value_tokens(goal, taught)}
-    heard = _words(" ".join(token for token in re.findall(r"[\w'’#@.-]+", goal) if token.strip(".") not in values))
-    limits = {word for word in re.findall(r"\w+", goal.lower()) if word in _LIMITING}
-    limits -= {word for word in re.findall(r"\w+", pattern.lower()) if word in _LIMITING}
-    if limits or not said:
-        return 0.0
-    return len(said & heard) / len(said | heard)
-
-
 def _words(text: str) -> frozenset[str]:
     return frozenset(_stem(word) for word in re.findall(r"[^\W\d_]+", text.lower()) if word not in _EMPTY)
 
@@ -160,7 +205,9 @@ def _words(text: str) -> frozenset[str]:
 def _stem(word: str) -> str:
     for ending in ("ations", "ation", "ings", "ing", "ies", "es", "ed", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            return word[: -len(ending)]
+            stem = word[: -len(ending)]
+            doubled = ending in ("ing", "ings", "ed") and stem[-1] == stem[-2] and len(stem) > 4  # "cancelled"
+            return stem[:-1] if doubled else stem
     return word
 
 
