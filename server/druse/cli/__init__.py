@@ -19,6 +19,7 @@ _COMMANDS: dict[str, str] = {
     "doctor": "druse.cli.doctor:doctor",
     "find": "druse.cli.work:find",
     "init": "druse.cli.project:init",
+    "jobs": "druse.cli.jobs:jobs",
     "memory": "druse.cli.memory:memory",
     "permissions": "druse.cli.permissions:permissions",
     "policy": "druse.cli.policy:policy",

@@ -31,6 +31,7 @@ from druse.governance import (
     SteadyClock,
 )
 from druse.induction import workflow_key
+from druse.jobs import Job, Scheduler, Trigger, jobs_of
 from druse.localtools import LocalTools
 from druse.memory import Notebook, project_hash
 from druse.model import (
@@ -96,6 +97,10 @@ class Base:
     skills: SkillDesk
     declarations: Declarations
     notebook: Notebook
+
+    def jobs(self) -> list[Job]:
+        """What is done in the background."""
+        return jobs_of(self.store, self.skills, self.notebook, self.audit, clock=time.time)
 
     async def decide(
         self, approval_id: str, *, approve: bool, how: str, note: str = "", scope: str = "once"
@@ -171,6 +176,7 @@ class Application:
         self.host = host
         self.skills = base.skills.library
         self.documents = Documents(base.skills, base.store, base.notebook)
+        self.scheduler = Scheduler(base.store, base.jobs(), clock=time.time, owner=f"pid {os.getpid()}", new_id=_new_id)
         self.listeners: list[Callable[[], Awaitable[None]]] = []
         self._surface = {spec.name: spec for spec in SURFACE}
         self._surface_check = ArgumentCheck()
@@ -352,6 +358,7 @@ class Application:
         closed = await self.base.recorder.close(run_id, success=success, note=note, counts=counts)
         if closed.changed:
             await self.base.audit.record("run.reported", run_id, caller, {"success": success})
+            self.scheduler.poke(Trigger.SESSION_END)
         self._finder_stale = True
         answer: JsonObject = {"run_id": run_id, "status": str(closed.status), "workflow": signature_of(closed.workflow)}
         if not closed.changed:
@@ -487,6 +494,7 @@ class Application:
     async def skills_changed(self) -> None:
         """A skill was added, changed or taken away."""
         self._finder_stale = True
+        self.scheduler.poke(Trigger.FILES)
         await self.documents.changed()
 
     async def tools_changed(self) -> None:
@@ -538,6 +546,7 @@ async def open_application(
             idling = group.create_task(_close_idle(base))
             proposing = group.create_task(_propose_regularly(application))
             reading = group.create_task(watch_skills(application.skills, application.skills_changed))
+            working = group.create_task(application.scheduler.run())
             try:
                 yield application
             finally:
@@ -545,6 +554,7 @@ async def open_application(
                 idling.cancel()
                 proposing.cancel()
                 reading.cancel()
+                working.cancel()
                 await asyncio.shield(base.recorder.close_own())
 
 

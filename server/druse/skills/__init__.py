@@ -3,12 +3,14 @@
 from druse.skills.access import Actor, Role, VolumeKind, VolumeRef
 from druse.skills.desk import SkillDesk, Written, proposer
 from druse.skills.document import SkillDocument, fields_of, parse, render, slug_of
+from druse.skills.evolution import Evolved, Pattern, patterns, run_user_evolution
 from druse.skills.exchange import TARGETS, adapt, check_path_of, export, incoming
 from druse.skills.gitvolume import GitVolume
 from druse.skills.library import Skill, SkillLibrary
 from druse.skills.memoryvolume import MemoryVolume
 from druse.skills.remote import Remote
 from druse.skills.templates import new_skill
+from druse.skills.usage import high_use, memory_view
 from druse.skills.volume import Commit, Conflict, Message, Proposal, StoredSkill, Volume, check_skill_id
 from druse.skills.volumes import Identity, Volumes
 from druse.skills.watching import watch_skills
@@ -18,10 +20,12 @@ __all__ = [
     "Actor",
     "Commit",
     "Conflict",
+    "Evolved",
     "GitVolume",
     "Identity",
     "MemoryVolume",
     "Message",
+    "Pattern",
     "Proposal",
     "Remote",
     "Role",
@@ -40,11 +44,15 @@ __all__ = [
     "check_skill_id",
     "export",
     "fields_of",
+    "high_use",
     "incoming",
+    "memory_view",
     "new_skill",
     "parse",
+    "patterns",
     "proposer",
     "render",
+    "run_user_evolution",
     "slug_of",
     "watch_skills",
 ]

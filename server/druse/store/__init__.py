@@ -12,6 +12,7 @@ from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.declarations import DeclarationRepository
 from druse.store.events import EventRepository
+from druse.store.jobs import JobRepository
 from druse.store.memories import MemoryRepository
 from druse.store.notices import NoticeRepository
 from druse.store.plans import ExecutedStep, Execution, PlanRepository, StoredPlan
@@ -50,6 +51,7 @@ class Store:
         self.runs = RunRepository(database)
         self.skills = SkillRepository(database)
         self.memories = MemoryRepository(database)
+        self.jobs = JobRepository(database)
         self.events = EventRepository(database)
         self.tools = ToolRepository(database)
         self.notices = NoticeRepository(database)

@@ -1,0 +1,7 @@
+"""Background jobs: schedules, events, leases."""
+
+from druse.jobs.catalogue import jobs_of
+from druse.jobs.job import Job, Trigger
+from druse.jobs.scheduler import Scheduler, latest_slot, next_due
+
+__all__ = ["Job", "Scheduler", "Trigger", "jobs_of", "latest_slot", "next_due"]

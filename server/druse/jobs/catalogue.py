@@ -1,0 +1,114 @@
+"""The jobs of a workspace: what they do, when, and what lets them run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from druse.governance import AuditChain
+from druse.jobs.job import Job, Trigger
+from druse.memory import Dream, Notebook, dreams
+from druse.model import Caller, CallerKind, DruseError, Invalid, JsonObject
+from druse.skills import (
+    Message,
+    SkillDesk,
+    SkillDocument,
+    high_use,
+    memory_view,
+    parse,
+    run_user_evolution,
+)
+from druse.store import Store
+
+NIGHTLY, WEEKLY, MONTHLY, HOURLY = "30 3 * * *", "0 4 * * 1", "0 5 1 * *", "7 * * * *"
+
+
+def job_caller(name: str) -> Caller:
+    """A job as a caller."""
+    return Caller(CallerKind.JOB, session=f"job-{name}", connection="jobs", client=f"job {name}")
+
+
+def jobs_of(
+    store: Store, desk: SkillDesk, notebook: Notebook, audit: AuditChain, *, clock: Callable[[], float]
+) -> list[Job]:
+    """The jobs over one workspace's parts."""
+
+    async def historian() -> JsonObject:
+        done = await notebook.remember()
+        await store.events.index()
+        report: JsonObject = {**asdict(done)}
+        if done.memories or done.expired:
+            try:
+                report["view"] = await memory_view(desk, await notebook.list(limit=200), notebook.project)
+            except DruseError as error:  # without git there is no volume; what was kept is kept
+                report["no_view"] = str(error)[:300]
+        return report
+
+    async def dreamer() -> JsonObject:
+        made: list[str] = []
+        for dream in await dreams(store, notebook.project, now=clock()):
+            name = await _draft(desk, dream)
+            if name:
+                made.append(name)
+        return {"drafts": [*made]}
+
+    async def evolution() -> JsonObject:
+        caller = job_caller("evolution")
+        actor = desk.volumes.me(as_agent="Druse evolution")
+        return (await run_user_evolution(desk, store, actor, caller)).as_dict()
+
+    async def retirement() -> JsonObject:
+        await store.skills.seen([f"{s.origin}/{s.name}" for s in desk.library.every() if s.usable], now=clock())
+        return {"asked": [row.skill for row in await desk.retirements(job_caller("retirement"))]}
+
+    async def promotion() -> JsonObject:
+        return {"asked": [*await high_use(desk, store, job_caller("promotion"))]}
+
+    async def check() -> JsonObject:
+        broken = [skill for skill in desk.library.every() if skill.problem]
+        for skill in broken:
+            await store.notices.give("skill", f"{skill.uri} {skill.problem}"[:500], skill.problem, now=clock())
+        return {"broken": [skill.uri for skill in broken]}
+
+    async def seal() -> JsonObject:
+        root = await audit.seal()
+        return {"size": root.size if root is not None else None}
+
+    return [
+        Job("historian", "Keep what ended runs taught, and index them.", historian, HOURLY, (Trigger.SESSION_END,)),
+        Job("dreamer", "Draft skills of patterns seen in three sessions.", dreamer, "45 3 * * *"),
+        Job("evolution", "Draft skills of work that recurs and that no tool does.", evolution, NIGHTLY),
+        Job("promotion", "Propose skills for the team or for all that are used often and help.", promotion, WEEKLY),
+        Job("retirement", "Ask about skills that nobody was offered for 30 days.", retirement, MONTHLY),
+        Job("check-skills", "Tell of skills that became unreadable.", check, "", (Trigger.FILES,)),
+        Job("audit-root", "Sign the root of the audit chain.", seal, "17 * * * *"),
+    ]
+
+
+async def _draft(desk: SkillDesk, dream: Dream) -> str:
+    """A dream as a draft, or as an edit of the skill it is nearly a copy of; empty where it is known already."""
+    caller = job_caller("dreamer")
+    actor = desk.volumes.me(as_agent="Druse dreamer")
+    held = [s for s in desk.library.every() if s.document is not None]
+    if any(dream.patterns[0] in s.raw for s in held) or any(s.name == dream.name for s in held):
+        return ""
+    lines = ["", f"# {dream.name.replace('-', ' ').capitalize()}", "", "## When to Use", "", dream.description, ""]
+    lines += ["## Approach", "", *(f"- {text}" for text in dream.patterns), "", "## Sources", ""]
+    lines += [f"- {run_id}: {quote}" for run_id, quote in dream.quotes[:20]]
+    description = dream.description.replace("<", "(").replace(">", ")")
+    document = SkillDocument(dream.name, description, "\n".join(lines) + "\n").with_own(origin="dreamer")
+    subject = f"Evolution: Create skill {dream.name} from {len(dream.runs)} traces"
+    message = Message(subject, "\n".join(dream.runs[:200]))
+    try:
+        await desk.draft(document, actor, caller, message=message, evidence=dream.runs[:20])
+        return dream.name
+    except Invalid as error:
+        near = error.problem.removeprefix("near-copy of ")
+        skill = next((s for s in held if s.name == near and s.usable and s.ref == desk.volumes.layers()[0]), None)
+        if near == error.problem or skill is None:
+            return ""
+        before = parse(skill.raw, where=skill.uri)
+        added = before.body.rstrip("\n") + "\n\n" + "\n".join(f"- {text}" for text in dream.patterns) + "\n"
+        edited = SkillDocument(before.name, before.description, added, metadata=before.metadata)
+        await desk.draft(edited, actor, caller, message=Message(f"Evolution: Edit skill {near}"), evidence=dream.runs)
+        return near

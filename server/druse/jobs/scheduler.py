@@ -1,0 +1,188 @@
+"""The scheduler: runs what is due once, over all processes of a workspace.
+
+A run is claimed in the store with a lease that its owner renews. A process that dies renews nothing: within the lease
+and a second another one takes the same run over. Of the times missed while nobody was there only the latest is made up
+for. Events are gathered for a moment, so that a thousand quick writes are one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from druse.jobs.job import Job, Trigger
+from druse.model import DruseError, Invalid, JsonObject, NotFound
+from druse.store import Store
+from druse.store.jobs import JobRun
+
+log = logging.getLogger("druse.jobs")
+
+LEASE_SECONDS = 10.0
+TICK_SECONDS = 1.0
+QUIET_SECONDS = 0.5  # an event's job begins after so long without another
+
+
+class Scheduler:
+    """The jobs of one workspace in one process."""
+
+    def __init__(
+        self,
+        store: Store,
+        jobs: Sequence[Job],
+        *,
+        clock: Callable[[], float],
+        owner: str,
+        new_id: Callable[[], str],
+        lease: float = LEASE_SECONDS,
+    ) -> None:
+        self._store = store
+        self.jobs = {job.name: job for job in jobs}
+        self._clock = clock
+        self._owner = owner
+        self._new_id = new_id
+        self._lease = lease
+        self._waiting: dict[str, tuple[str, float]] = {}  # job -> cause and time of the newest event
+        self._since: dict[str, float] = {}  # job -> when this process first looked at its schedule
+
+    def poke(self, trigger: Trigger) -> None:
+        """Something happened that jobs wait for."""
+        for job in self.jobs.values():
+            if trigger in job.triggers:
+                self._waiting[job.name] = (str(trigger), self._clock())
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                try:
+                    for job, slot, cause in await self.due():
+                        run = await self.claim(job, slot, cause)
+                        if run is not None:
+                            group.create_task(self.work(job, run))
+                        else:
+                            self._again(job, cause)
+                except DruseError as error:
+                    log.warning("jobs were not looked at: %s", error)
+                await asyncio.sleep(TICK_SECONDS)
+
+    async def due(self) -> list[tuple[Job, str, str]]:
+        """What is to run at this moment: job, slot and cause."""
+        now = self._clock()
+        found: list[tuple[Job, str, str]] = []
+        for run in await self._store.jobs.abandoned(now=now):
+            if run.job in self.jobs:
+                found.append((self.jobs[run.job], run.slot, run.cause))
+        for name, (cause, at) in list(self._waiting.items()):
+            if now - at >= QUIET_SECONDS:
+                del self._waiting[name]
+                found.append((self.jobs[name], f"{cause}:{self._new_id()}", cause))
+        for job in self.jobs.values():
+            slot = await self._scheduled(job, now)
+            if slot:
+                found.append((job, slot, "schedule"))
+        return found
+
+    def _again(self, job: Job, cause: str) -> None:
+        """The job is being worked on: what just came up is looked at once more."""
+        if cause in list(job.triggers):
+            self._waiting.setdefault(job.name, (cause, self._clock()))
+        else:
+            self._since.pop(job.name, None)
+
+    async def _scheduled(self, job: Job, now: float) -> str:
+        if not job.schedule or now < self._since.get(job.name, 0.0):
+            return ""
+        latest = str(round(latest_slot(job.schedule, now)))
+        self._since[job.name] = next_due(job.schedule, now)
+        seen = await self._store.jobs.slots(job.name)
+        if not any(slot.isdigit() for slot in seen):
+            # A project begins with its first look: what was due before it is nobody's to make up for.
+            await self._store.jobs.skip(job.name, latest, now=now)
+            return ""
+        return "" if latest in seen else latest
+
+    async def run_now(self, name: str, *, cause: str = "person") -> JobRun:
+        """Run a job at once and wait for it; where it is running already, wait for that run. Raises NotFound."""
+        job = self.jobs.get(name)
+        if job is None:
+            raise NotFound(f"Cannot run job {name[:80]!r}: the jobs are {', '.join(self.jobs)}.")
+        run = await self.claim(job, f"{cause}:{self._new_id()}", cause)
+        if run is not None:
+            await self.work(job, run)
+            return await self._ended(run)
+        other = await self._store.jobs.running(name, now=self._clock())
+        while other is not None and other.status == "running" and other.lease_until >= self._clock():
+            await asyncio.sleep(0.1)
+            other = await self._store.jobs.get(other.id)
+        return other if other is not None and other.status != "running" else await self.run_now(name, cause=cause)
+
+    async def _ended(self, run: JobRun) -> JobRun:
+        found = await self._store.jobs.get(run.id)
+        assert found is not None
+        return found
+
+    async def claim(self, job: Job, slot: str, cause: str) -> JobRun | None:
+        """Take a run for this process; None where somebody works on the job or the slot is done."""
+        return await self._store.jobs.claim(job.name, slot, cause, self._owner, now=self._clock(), lease=self._lease)
+
+    async def work(self, job: Job, run: JobRun) -> None:
+        """Carry out a claimed run within its budget; losing the lease or spending the budget cancels it."""
+        status = "stopped"
+        report: JsonObject = {}
+        try:
+            async with asyncio.timeout(job.budget):
+                async with asyncio.TaskGroup() as group:
+                    renewing = group.create_task(self._renew(run))
+                    report = await job.work()
+                    renewing.cancel()
+            status = "done"
+        except TimeoutError:
+            report = {"problem": f"stopped after its budget of {job.budget:.0f} s"}
+        except BaseExceptionGroup as group_error:
+            first = _first(group_error)
+            if isinstance(first, _Lost):
+                return
+            status = "failed"
+            report = {"problem": str(first)[:2000], "kind": type(first).__name__}
+            if not isinstance(first, DruseError):  # top handler of background jobs
+                log.error("job %s failed", job.name, exc_info=first)
+        await self._store.jobs.finish(run, status, report, now=self._clock())
+
+    async def _renew(self, run: JobRun) -> None:
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            if not await self._store.jobs.renew(run, now=self._clock(), lease=self._lease):
+                raise _Lost
+
+
+class _Lost(Exception):
+    """Another process took the run over."""
+
+
+def latest_slot(expression: str, now: float) -> float:
+    """The newest time at or before `now` that a cron expression names, in local time. Raises Invalid."""
+    return _step(expression, now, back=True)
+
+
+def next_due(expression: str, now: float) -> float:
+    """The next time after `now`."""
+    return _step(expression, now, back=False)
+
+
+def _step(expression: str, now: float, *, back: bool) -> float:
+    from cronsim import CronSim, CronSimError
+
+    local = datetime.fromtimestamp(now).astimezone()
+    try:
+        # Backwards the sought time is strictly before its start: a second later, so that `now` itself counts.
+        start = datetime.fromtimestamp(now + 1).astimezone() if back else local
+        return next(CronSim(expression, start, reverse=back)).timestamp()
+    except (CronSimError, StopIteration) as error:
+        raise Invalid(f"Cannot read the schedule {expression!r}: {error}.", where="schedule") from error
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    found: BaseException = group.exceptions[0]
+    return _first(found) if isinstance(found, BaseExceptionGroup) else found  # pyright: ignore[reportUnknownArgumentType]
