@@ -13,6 +13,7 @@ _COMMANDS: dict[str, str] = {
     "approvals": "druse.cli.approvals:approvals",
     "audit": "druse.cli.audit:audit",
     "candidates": "druse.cli.crystal:candidates_command",
+    "checkpoint": "druse.cli.checkpoint:checkpoint",
     "crystallize": "druse.cli.crystal:crystallize",
     "daemon": "druse.cli.daemon:daemon",
     "dispatch": "druse.cli.work:dispatch",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import click
 
@@ -242,6 +242,54 @@ def rollback(name: str, version: int, as_json: bool) -> None:
     finish(work(), as_json=as_json)
     data = {"tool": name, "version": version}
     emit(data, as_json=as_json, render=lambda: f"{name} v{version} is in service")
+
+
+@tools.command("export")
+@click.argument("name")
+@click.option("--version", "number", type=int, help="Default: the version in service.")
+@json_option
+def export_tool(name: str, number: int | None, as_json: bool) -> None:
+    """Print one version as one signed file: source, manifest, digests of the runs it was made from."""
+
+    async def work() -> str:
+        from druse.crystal import exported
+        from druse.front.application import open_base, person
+        from druse.model import digest, run_to_neutral
+
+        async with open_base(workspace_here()) as base:
+            chosen = number or await _shown_version(base, name)
+            version = base.shelf.files.read(name, chosen)
+            made_from = version.manifest.get("made_from")
+            digests: dict[str, str] = {}
+            for run_id in made_from if isinstance(made_from, list) else []:
+                record = await base.store.runs.get(str(run_id))
+                if record is not None:
+                    digests[record.run.id] = digest(run_to_neutral(record.run))
+            await base.audit.record("tool.exported", f"{name} v{chosen}", person(), {"hash": version.approval_hash})
+            return exported(version, base.audit.key, digests)
+
+    click.echo(finish(work(), as_json=as_json), nl=False)
+
+
+@tools.command("import")
+@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.option("--public", default="", help="The public key (hexadecimal) that FILE must be signed with.")
+@json_option
+def import_tool(file: IO[str], public: str, as_json: bool) -> None:
+    """Take in a tool that another project exported. It is not in service before you approve it."""
+
+    async def work() -> dict[str, Any]:
+        from druse.crystal import imported
+        from druse.front.application import open_application, person
+
+        version, origin = imported(file.read(), public=public)
+        async with open_application(workspace_here()) as application:
+            report = await application.crystallizer.propose_import(version, origin, person())
+            return dict(report.as_dict())
+
+    data = finish(work(), as_json=as_json)
+    emit(data, as_json=as_json, render=lambda: str(data["message"]))
+    raise SystemExit(0 if data["status"] == "proposed" else 1)
 
 
 def _permissions(manifest: Any) -> set[str]:

@@ -2,6 +2,7 @@
 
 from druse.crystal.candidates import MIN_SUCCESS, MIN_USAGE, Candidate, candidates, signature_of, wilson_lower
 from druse.crystal.crystallize import Crystallizer, Report
+from druse.crystal.exchange import exported, imported
 from druse.crystal.parts import parts
 from druse.crystal.provider import CrystalProvider
 from druse.crystal.reload import watch
@@ -18,6 +19,8 @@ __all__ = [
     "Shelf",
     "VersionFiles",
     "candidates",
+    "exported",
+    "imported",
     "parts",
     "signature_of",
     "watch",

@@ -61,7 +61,7 @@ class Report:
                     "source": self.version.source,
                     "approval_id": self.approval_id,
                     **{
-                        key: manifest[key]
+                        key: manifest.get(key)
                         for key in ("parameters", "permissions", "economics", "reasons", "ambiguities")
                     },
                 }
@@ -198,6 +198,35 @@ class Crystallizer:
         candidate = Candidate(digest_text(source)[7:19], (records[0].workflow,), records[0].run.goal, 0, 0, None)
         inputs = _inputs_for(source, records[-1].run)
         return await self._propose(candidate, records, induction, verification, specs, inputs, caller)
+
+    async def propose_import(self, version: ToolVersion, origin: JsonObject, caller: Caller) -> Report:
+        """A tool from another project: checked like any source, then put before a person. Nothing is in service."""
+        problem = await self._stage_problem(version.source)
+        if problem:
+            return Report("failed", problem[0], problem[1])
+        if version.manifest.get("permissions") != permissions_of(version.source):
+            return Report("failed", "manifest", "its manifest names other permissions than its code has")
+        number = await self._store.tools.next_version(version.name)
+        manifest: JsonObject = {**version.manifest, "version": number, "imported": origin}
+        made = ToolVersion(version.name, number, version.source, manifest)
+        workflow = f"imported {made.name}"
+        details: JsonObject = {
+            "name": made.name,
+            "version": number,
+            "workflow": workflow,
+            "source": made.source,
+            "manifest": manifest,
+        }
+        title = f"Imported tool {made.name} v{number} by {origin['instance']}, not proved here: " + str(
+            manifest.get("description") or ""
+        )
+        approval = await self._approvals.request("tool", made.approval_hash, title, details, caller)
+        if approval.status != "pending":
+            return Report("refused", "propose", f"exactly this tool is {approval.status} already: {approval.id}")
+        if approval.details.get("version") == number:
+            await self._record(made, Candidate("", (workflow,), "", 0, 0, None), [])
+        message = f'{made.name} v{number} waits for a person: "druse approvals show {approval.id}", then approve it.'
+        return Report("proposed", "propose", message, version=made, approval_id=approval.id)
 
     async def _stage_problem(self, source: str) -> tuple[str, str] | None:
         """The first stage that the source does not pass, and why."""

@@ -258,9 +258,12 @@ class Application:
             )
         if name == "dispatch_goal":
             given = arguments.get("arguments")
+            goal = digest_text(self.base.recorder.handles.mask_text(str(arguments["goal"])))
+            # The goal itself stands in the run; what the chain says of it cannot be turned back into words.
+            cause = await self.base.audit.record("goal.dispatched", caller.session, caller, {"goal": goal})
             return await self.dispatcher.dispatch(
                 str(arguments["goal"]),
-                caller,
+                replace(caller, cause=cause),
                 arguments=given if isinstance(given, dict) else None,
                 dry_run=bool(arguments.get("dry_run")),
                 replay=bool(arguments.get("replay")),

@@ -13,7 +13,7 @@ from druse.governance.policy import Content, losses
 from druse.governance.proofs import check_proof, prove_entry, prove_growth
 from druse.governance.quotas import Quotas
 from druse.governance.rules import Rules, rules_of
-from druse.governance.signing import SigningKey
+from druse.governance.signing import SigningKey, instance_of, signed_by
 from druse.governance.trust import SECURITY, Action, allowed
 from druse.store.approvals import Approval
 
@@ -36,12 +36,14 @@ __all__ = [
     "causes",
     "check_proof",
     "export_lines",
+    "instance_of",
     "losses",
     "prove_entry",
     "prove_growth",
     "root_as_dict",
     "rules_of",
     "seq_of",
+    "signed_by",
     "verify_export",
     "why_tool",
 ]
