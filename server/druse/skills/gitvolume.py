@@ -7,7 +7,6 @@ its own message, so that no text is ever lost. A proposal is made without touchi
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
@@ -373,6 +372,8 @@ class GitVolume:
     @contextlib.contextmanager
     def turn(self) -> Generator[None]:
         """One writer at a time over all processes."""
+        import fcntl  # here: the rest of Druse is imported on systems that have no such locks
+
         (self.root / ".git").mkdir(exist_ok=True)
         with (self.root / ".git" / "druse.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
