@@ -24,6 +24,7 @@ from druse.model import Json, Run, RunStatus, Step, ToolSpec, typed_equal
 
 MIN_TASKS = 2  # distinct tasks that a shape must have been seen in
 MAX_TOKENS = 8
+MAX_SHAPES = 400  # that programs are induced for
 MAX_OCCURRENCES = 60  # of one shape, that a program is induced from
 
 
@@ -130,8 +131,19 @@ def mine(
     return ranked(found)
 
 
-def recurring(parts: Sequence[Stretch], min_tasks: int = MIN_TASKS) -> Iterator[tuple[Shape, list[Occurrence]]]:
-    """Shapes of at least two steps seen in so many tasks, with their occurrences."""
+def recurring(parts: Sequence[Stretch], min_tasks: int = MIN_TASKS) -> list[tuple[Shape, list[Occurrence]]]:
+    """Shapes of at least two steps seen in so many tasks, with their occurrences; shorter ones first.
+
+    Of more than MAX_SHAPES those are kept whose steps are most: what a program costs to learn does not depend on how
+    many runs there are, so the whole stays near-linear in calls.
+    """
+    found = list(_recurring(parts, min_tasks))
+    sizes = [sum(occurrence.count - 1 for occurrence in occurrences) for _, occurrences in found]
+    kept = sorted(range(len(found)), key=lambda number: (-sizes[number], len(found[number][0]), number))[:MAX_SHAPES]
+    return sorted((found[number] for number in sorted(kept)), key=lambda entry: len(entry[0]))
+
+
+def _recurring(parts: Sequence[Stretch], min_tasks: int) -> Iterator[tuple[Shape, list[Occurrence]]]:
     given: set[Shape] = set()
     for bodies in (0, 1, MAX_BODY):
         rows = [tokens(stretch.steps, bodies=bodies) for stretch in parts]

@@ -106,11 +106,14 @@ def leaves(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
 
 def distinct(values: list[Json]) -> int:
     """How many different values there are."""
+    scalars: set[tuple[type, Json]] = set()
     found: list[Json] = []
     for value in values:
-        if not any(typed_equal(value, other) for other in found):
+        if not isinstance(value, dict | list):
+            scalars.add((type(value), value))
+        elif not any(typed_equal(value, other) for other in found):
             found.append(value)
-    return len(found)
+    return len(scalars) + len(found)
 
 
 def is_weak(value: Json) -> bool:
