@@ -191,6 +191,43 @@ def diff(name: str, old: int, new: int, as_json: bool) -> None:
 @tools.command()
 @click.argument("name")
 @json_option
+def improve(name: str, as_json: bool) -> None:
+    """Propose the next version of a tool, made of its runs and of those it did not fit."""
+
+    async def work() -> dict[str, Any]:
+        from druse.front.application import open_application, person
+
+        async with open_application(workspace_here()) as application:
+            return dict((await application.improve(name, person())).as_dict())
+
+    data = finish(work(), as_json=as_json)
+    emit(data, as_json=as_json, render=lambda: str(data["message"]))
+
+
+@tools.command()
+@json_option
+def tend(as_json: bool) -> None:
+    """Propose new versions of tools whose work goes better by now, and the retirement of unused or failing ones."""
+
+    async def work() -> dict[str, Any]:
+        from druse.front.application import open_application, person
+
+        async with open_application(workspace_here()) as application:
+            return dict(await application.tend(person()))
+
+    data = finish(work(), as_json=as_json)
+
+    def text() -> str:
+        lines = [f"{part['tool']}: {part['message']}" for part in data["improved"]]
+        lines += [f"{part['title']} (druse approvals approve {part['approval_id']})" for part in data["retiring"]]
+        return "\n".join(lines) or "nothing to do"
+
+    emit(data, as_json=as_json, render=text)
+
+
+@tools.command()
+@click.argument("name")
+@json_option
 def accept(name: str, as_json: bool) -> None:
     """Accept what a tool of a server declares now, after it changed; allow rules cover it again."""
 

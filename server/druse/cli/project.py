@@ -10,6 +10,7 @@ import click
 
 from druse.cli.output import emit, finish, json_option, table, workspace_here
 
+_STALE_SECONDS = 30 * 86400.0  # since a tool was last proved against recorded runs
 _CONFIG = """\
 # Rules of this project; the user's own file is ~/.config/druse/config.toml. deny > ask > allow; unknown = ask.
 [permissions]
@@ -147,35 +148,78 @@ def _status_text(data: dict[str, Any]) -> str:
 
 
 @click.command()
+@click.option(
+    "--making-cost",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="USD",
+    help="What making one tool cost; making one from recorded runs uses no model.",
+)
 @json_option
-def stats(as_json: bool) -> None:
-    """What each learned tool did: runs, failures, divergences, round trips saved, measured wall time."""
-    data = finish(_stats(), as_json=as_json)
-    rows = [
-        [
-            f"{row['tool']} v{row['version']}",
-            str(row["status"]),
-            str(row["runs"]),
-            str(row["failures"]),
-            str(row["divergences"]),
-            str(row["round_trips_saved"]),
-            "unknown" if row["mean_wall_ms"] is None else f"{row['mean_wall_ms']:.0f} ms",
-            str(row["break_even_run"] or "unknown"),
+def stats(making_cost: float, as_json: bool) -> None:
+    """What each mode and each learned tool did and saved, measured; what no host reported stays unknown."""
+    data = finish(_stats(making_cost), as_json=as_json)
+
+    def text() -> str:
+        modes = [
+            [part["mode"], str(part["runs"]), str(part["successes"]), _money(part["cost"]), _time(part["wall_ms"])]
+            for part in data["modes"]
         ]
-        for row in data["tools"]
-    ]
-    head = ["tool", "status", "runs", "failures", "diverged", "trips saved", "mean wall", "break-even run"]
-    emit(data, as_json=as_json, render=lambda: table(rows, head))
+        tools = [
+            [
+                f"{row['tool']} v{row['version']}",
+                str(row["status"]),
+                str(row["runs"]),
+                str(row["failures"]),
+                str(row["divergences"]),
+                str(row["round_trips_saved"]),
+                _time(row["mean_wall_ms"]),
+                _money(row["saved"]),
+                str(row["break_even_run"] or "unknown"),
+                "yes" if row["stale"] else "",
+            ]
+            for row in data["tools"]
+        ]
+        head = [
+            "tool",
+            "status",
+            "runs",
+            "failures",
+            "diverged",
+            "trips saved",
+            "mean wall",
+            "saved",
+            "even at",
+            "stale",
+        ]
+        return "\n\n".join([table(modes, ["mode", "runs", "successes", "median cost", "in tools"]), table(tools, head)])
+
+    emit(data, as_json=as_json, render=text)
 
 
-async def _stats() -> dict[str, Any]:
+def _money(value: float | None) -> str:
+    return "unknown" if value is None else f"${value:.2f}"
+
+
+def _time(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.0f} ms"
+
+
+async def _stats(making_cost: float) -> dict[str, Any]:
+    import time
+    from dataclasses import asdict
+
+    from druse.crystal import median_cost, savings
     from druse.front.application import open_base
 
     async with open_base(workspace_here()) as base:
         rows: list[dict[str, Any]] = []
         for record in await base.store.tools.all():
             version = base.shelf.active.get(record.name)
-            economics: Any = version.manifest.get("economics") if version else None
+            manifest: Any = version.manifest if version and version.version == record.version else {}
+            baseline = median_cost(await base.store.runs.costs([str(run) for run in manifest.get("made_from", [])]))
+            saved = savings(baseline, record.runs, making_cost) if baseline is not None else None
             rows.append(
                 {
                     "tool": record.name,
@@ -187,9 +231,14 @@ async def _stats() -> dict[str, Any]:
                     "divergences": record.divergences,
                     "round_trips_saved": record.steps_saved,
                     "mean_wall_ms": record.wall_ms / record.runs if record.runs else None,
+                    "baseline_cost": baseline,
+                    "saved": saved.gross if saved else None,
+                    "saved_net": saved.net if saved else None,
+                    "break_even_run": saved.break_even_run if saved else None,
+                    "tokens_even_run": manifest.get("economics", {}).get("break_even_run"),
                     "last_used_at": record.last_used_at,
                     "last_verified_at": record.last_verified_at,
-                    "break_even_run": economics.get("break_even_run") if economics else None,
+                    "stale": time.time() - (record.last_verified_at or 0.0) > _STALE_SECONDS,
                 }
             )
-        return {"tools": rows}
+        return {"modes": [asdict(part) for part in await base.store.runs.modes()], "tools": rows}

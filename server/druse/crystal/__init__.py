@@ -7,6 +7,7 @@ from druse.crystal.parts import parts
 from druse.crystal.provider import CrystalProvider
 from druse.crystal.reload import watch
 from druse.crystal.shelf import Shelf
+from druse.crystal.upkeep import due, is_better, median_cost, propose_retirements, savings
 from druse.crystal.versions import VersionFiles
 
 __all__ = [
@@ -19,9 +20,14 @@ __all__ = [
     "Shelf",
     "VersionFiles",
     "candidates",
+    "due",
     "exported",
     "imported",
+    "is_better",
+    "median_cost",
     "parts",
+    "propose_retirements",
+    "savings",
     "signature_of",
     "watch",
     "wilson_lower",

@@ -7,12 +7,13 @@ and manifest. A failure at any stage leaves files, tables and tool list as they 
 from __future__ import annotations
 
 import ast
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from druse.crystal.candidates import Candidate, family_of, find_candidate, runs_of
 from druse.crystal.manifest import manifest_for, permissions_of, style_problems
 from druse.crystal.parts import Recurring, find_part
+from druse.crystal.upkeep import TWIN, nearest
 from druse.crystal.verification import ReplayResult, Verification, dry_run, replay_source, verify
 from druse.governance import Approvals
 from druse.induction import Induction, bind, induce
@@ -87,7 +88,9 @@ class Crystallizer:
         *,
         specs: Callable[[Sequence[str]], Awaitable[Mapping[str, ToolSpec]]],
         clock: Callable[[], float],
+        serving: Callable[[], Iterable[ToolVersion]] = tuple,
     ) -> None:
+        self._serving = serving  # the tools in service now
         self._store = store
         self._host = host
         self._approvals = approvals
@@ -261,6 +264,13 @@ class Crystallizer:
         number = held or number
         manifest = manifest_for(induction, number, records, specs, verification)
         version = ToolVersion(induction.name, number, induction.source, manifest)
+        twin, alike = nearest(version, self._serving())
+        if twin is not None and alike >= TWIN:
+            message = (
+                f"it is {alike:.0%} the same as {twin.name} v{twin.version}, which is in service; two tools that do "
+                f"nearly the same are not kept. Improve {twin.name} instead: druse tools improve {twin.name}."
+            )
+            return Report("refused", "propose", message, induction, verification)
         details: JsonObject = {
             "name": version.name,
             "version": number,
@@ -268,6 +278,7 @@ class Crystallizer:
             "source": version.source,
             "manifest": manifest,
             "dry_run": await dry_run(self._host, version.source, inputs, records[-1].run),
+            "most_alike": {"tool": twin.name, "likeness": round(alike, 2)} if twin is not None else None,
         }
         title = f"New tool {version.name} v{number}: {induction.description}"
         evidence = [record.run.id for record in records]

@@ -142,6 +142,14 @@ class Shelf:
                 transaction, "tool.retired", f"{name} v{record.version}", caller, {"reason": reason}
             )
 
+    async def retirement_decided(self, approval: Approval, caller: Caller) -> None:
+        """What follows from a decision about a retirement; a version that was replaced meanwhile stays."""
+        name, number = str(approval.details.get("name")), approval.details.get("version")
+        serving = await self._in_service(name)
+        if approval.status == "approved" and serving and serving[0].version == number:
+            await self.retire(name, caller, str(approval.details.get("reason") or "retired"))
+            self.files.touch()
+
     async def rollback(self, name: str, number: int, caller: Caller) -> ToolVersion:
         """Put an earlier version, which was in service once, in service again. Raises NotFound and Invalid."""
         record = await self._store.tools.get(name, number)

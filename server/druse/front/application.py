@@ -13,7 +13,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from druse.capabilities import Capabilities, Workbench
-from druse.crystal import Crystallizer, CrystalProvider, Report, Shelf, VersionFiles, candidates, signature_of, watch
+from druse.crystal import (
+    Crystallizer,
+    CrystalProvider,
+    Report,
+    Shelf,
+    VersionFiles,
+    candidates,
+    due,
+    propose_retirements,
+    signature_of,
+    watch,
+)
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.documents import Documents
@@ -138,6 +149,7 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         approvals.trust = rules.trusts
         adoption = Adoption(store, audit, approvals, rules, clock=time.time)
         approvals.on_decided("tool", shelf.decided)
+        approvals.on_decided("retire", shelf.retirement_decided)
         volumes = Volumes(workspace.volumes, account=_account())
         library = SkillLibrary(workspace.skills, volumes)
         skills = SkillDesk(library, volumes, store, approvals, clock=steady)
@@ -201,7 +213,14 @@ class Application:
             max_depth=lambda: base.rules.config.self_programming.max_plan_depth,
         )
         self.crystal.router = self.router
-        self.crystallizer = Crystallizer(base.store, host, base.approvals, specs=self.specs_of, clock=time.time)
+        self.crystallizer = Crystallizer(
+            base.store,
+            host,
+            base.approvals,
+            specs=self.specs_of,
+            clock=time.time,
+            serving=lambda: list(base.shelf.active.values()),
+        )
         self.dispatcher = Dispatcher(
             base.store,
             base.shelf,
@@ -292,7 +311,15 @@ class Application:
         note = arguments.get("note")
         run_id = str(arguments.get("run_id") or self.base.recorder.current(caller))
         told = note if isinstance(note, str) else ""
-        return await self.report(run_id, caller, success=bool(arguments["success"]), note=told)
+        cost, tokens = arguments.get("cost"), arguments.get("tokens")
+        return await self.report(
+            run_id,
+            caller,
+            success=bool(arguments["success"]),
+            note=told,
+            cost=float(cost) if isinstance(cost, int | float) else None,
+            tokens=tokens if isinstance(tokens, int) else None,
+        )
 
     def run_of(self, caller: Caller) -> str:
         """The run now open in the caller's session, empty where there is none."""
@@ -355,10 +382,24 @@ class Application:
             OutcomeStatus.ERROR, message=f"The code did not finish: {text}", kind=result.status, details=told
         )
 
-    async def report(self, run_id: str, caller: Caller, *, success: bool, note: str = "") -> Outcome:
-        """How a run went; tells once when its workflow has become a candidate (seed id H-35)."""
+    async def report(
+        self,
+        run_id: str,
+        caller: Caller,
+        *,
+        success: bool,
+        note: str = "",
+        cost: float | None = None,
+        tokens: int | None = None,
+    ) -> Outcome:
+        """How a run went; tells once when its workflow has become a candidate (seed id H-35).
+
+        `cost` in USD and `tokens` as the host knows them; None stays unknown (seed id H-32).
+        """
         counts = success or not await self._surroundings_failed(run_id)
-        closed = await self.base.recorder.close(run_id, success=success, note=note, counts=counts)
+        closed = await self.base.recorder.close(
+            run_id, success=success, note=note, cost=cost, tokens=tokens, counts=counts
+        )
         if closed.changed:
             await self.base.audit.record("run.reported", run_id, caller, {"success": success})
             self.scheduler.poke(Trigger.SESSION_END)
@@ -382,6 +423,16 @@ class Application:
         """Propose the next version of a learned tool; where the trust level allows it, put it in service at once."""
         await self._spend_synthesis(caller)
         return await self._registered(await self.crystallizer.improve(tool, caller))
+
+    async def tend(self, caller: Caller) -> JsonObject:
+        """Propose what the evidence says of the tools in service: new versions, retirements (seed id H-39)."""
+        improved: list[Json] = []
+        for part in await due(self.base.store):
+            report = await self.improve(part.name, caller)
+            improved.append({**part.as_dict(), "status": report.status, "message": report.message})
+        asked = await propose_retirements(self.base.store, self.base.approvals, caller, time.time())
+        retiring: list[Json] = [{"approval_id": approval.id, "title": approval.title} for approval in asked]
+        return {"improved": improved, "retiring": retiring}
 
     async def register(self, approval_id: str) -> Approval | None:
         """Put a proposed tool in service where the trust level lets Druse; None where a person has to."""

@@ -97,6 +97,8 @@ SURFACE: tuple[ToolSpec, ...] = (
             "run_id": {"type": "string", "description": "From dispatch_goal; default: the run now open."},
             "success": {"type": "boolean"},
             "note": _TEXT,
+            "cost": {"type": "number", "minimum": 0, "description": "USD, if you know it."},
+            "tokens": {"type": "integer", "minimum": 0},
         },
         ["success"],
     ),

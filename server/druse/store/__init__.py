@@ -17,7 +17,7 @@ from druse.store.memories import MemoryRepository
 from druse.store.notices import NoticeRepository
 from druse.store.plans import ExecutedStep, Execution, PlanRepository, StoredPlan
 from druse.store.policies import Adopted, PolicyRepository
-from druse.store.runs import RunRecord, RunRepository, WorkflowCount
+from druse.store.runs import ModeCount, RunRecord, RunRepository, WorkflowCount
 from druse.store.skills import SkillCount, SkillRepository
 from druse.store.tools import ToolRepository, VersionRecord
 
@@ -27,6 +27,7 @@ __all__ = [
     "Database",
     "ExecutedStep",
     "Execution",
+    "ModeCount",
     "RootRow",
     "RunRecord",
     "RunRepository",

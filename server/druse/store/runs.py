@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, cast
 
 from druse.model import Json, JsonObject, Run, RunStatus, Step
@@ -29,6 +31,21 @@ class RunRecord:
     workflow: str = ""
     client: str = ""
     shape: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeCount:
+    """Runs of one mode. Medians over the runs for which it is known; None where it is for none.
+
+    `wall_ms` is the time spent in calls of tools, `cost` in USD as the host reported it.
+    """
+
+    mode: str
+    runs: int
+    successes: int
+    cost: float | None
+    tokens: float | None
+    wall_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +223,33 @@ class RunRepository:
             for row in rows
         ]
 
+    async def modes(self) -> list[ModeCount]:
+        """What dispatch did, by mode: how many runs, their outcomes, medians of what was measured (seed id H-32)."""
+        rows = await self._database.all(
+            "SELECT mode, status, cost, tokens, (SELECT sum(duration_ms) FROM step WHERE run_id = run.id)"
+            " FROM run WHERE status != 'open' ORDER BY mode"
+        )
+        grouped: dict[str, list[Row]] = {}
+        for row in rows:
+            grouped.setdefault(str(row[0] or "BY HAND"), []).append(row)
+        return [
+            ModeCount(
+                mode,
+                len(part),
+                sum(row[1] == "success" for row in part),
+                _median([row[2] for row in part]),
+                _median([row[3] for row in part]),
+                _median([row[4] for row in part]),
+            )
+            for mode, part in grouped.items()
+        ]
+
+    async def costs(self, ids: Sequence[str]) -> list[float | None]:
+        """The costs of runs as reported, None where nobody told."""
+        marks = ",".join("?" * len(ids))
+        rows = await self._database.all(f"SELECT cost FROM run WHERE id IN ({marks})", tuple(ids)) if ids else []
+        return [None if row[0] is None else float(row[0]) for row in rows]
+
     async def crystallized(self, transaction: Transaction, workflow: str, tool: str, version: int) -> None:
         """Mark the runs of a workflow with the tool made of them (seed id H-01)."""
         await transaction.execute(
@@ -292,3 +336,8 @@ def _record_of(row: Row, steps: tuple[Step, ...], turns: tuple[tuple[int, str], 
         crystallized_into=(tool, version) if tool is not None else None,
     )
     return RunRecord(run, *row[12:])
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(median(known)) if known else None

@@ -1,0 +1,183 @@
+"""The life of tools in service: made anew, taken out of service, kept apart from their likes, and what they save."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from druse.crystal import due, is_better, median_cost, propose_retirements, savings
+from druse.crystal.upkeep import nearest
+from druse.front.application import Application, open_application, person
+from druse.model import Caller, CallerKind, Json, JsonObject, ToolVersion
+from druse.settings import Workspace
+
+AGENT = Caller(CallerKind.AGENT, session="s", connection="c")
+SERVER = """
+import json, sys
+TOOLS = [
+    {"name": n, "inputSchema": {"type": "object", "properties": {"id": {"type": "string"}, "order": {"type": "string"}}}}
+    for n in ("get", "ship", "find")
+]
+for line in sys.stdin:
+    m = json.loads(line)
+    if "id" not in m:
+        continue
+    r = {}
+    if m["method"] == "initialize":
+        r = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}
+    elif m["method"] == "tools/list":
+        r = {"tools": TOOLS}
+    elif m["method"] == "tools/call":
+        a = m["params"]["arguments"]
+        if m["params"]["name"] == "ship":
+            v = {"shipped": a["order"]}
+        else:
+            v = {"customer": a["id"], "order": "O-" + a["id"][::-1]}
+        r = {"content": [{"type": "text", "text": json.dumps(v)}]}
+    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
+"""
+
+
+@pytest_asyncio.fixture
+async def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Application]:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    (tmp_path / "server.py").write_text(SERVER, encoding="utf-8")
+    (tmp_path / "mcp.json").write_text(
+        json.dumps({"mcpServers": {"shop": {"command": sys.executable, "args": [str(tmp_path / "server.py")]}}}),
+        encoding="utf-8",
+    )
+    (tmp_path / ".druse").mkdir()
+    (tmp_path / ".druse" / "config.toml").write_text('[permissions]\nallow = ["shop__*"]\n', encoding="utf-8")
+    async with open_application(Workspace.find(tmp_path)) as found:
+        yield found
+
+
+async def work(application: Application, customer: str, *, goal: str = "", reader: str = "get", **told: Any) -> str:
+    """One order shipped by hand and reported."""
+    opened = await application.serve_call(
+        "dispatch_goal", {"goal": goal or f"Ship the order of customer {customer}"}, AGENT, None
+    )
+    assert isinstance(opened.data, dict)
+    run_id = str(opened.data["run_id"])
+    found = await application.call(f"shop__{reader}", {"id": customer}, AGENT)
+    assert isinstance(found.data, dict)
+    await application.call("shop__ship", {"order": found.data["order"]}, AGENT)
+    await application.serve_call("report_outcome", {"run_id": run_id, "success": True, **told}, AGENT, None)
+    return run_id
+
+
+async def in_service(application: Application, count: int = 5, **told: Any) -> str:
+    """A tool made of `count` runs and approved; its name."""
+    for number in range(count):
+        await work(application, f"c{number}{number + 3}x", **told)
+    (candidate,) = await application.candidates()
+    report = await application.crystallize(candidate.signature, person())
+    assert report.status == "proposed", report.message
+    await application.base.decide(report.approval_id, approve=True, how="test")
+    assert report.version is not None
+    await application.base.shelf.reload()
+    await application.tools_changed()
+    return report.version.name
+
+
+@pytest.mark.requirement("H-39")
+def test_a_gain_of_more_than_five_points_makes_a_tool_anew_and_one_of_five_does_not() -> None:
+    assert is_better(0.9, 0.9501)
+    assert not is_better(0.9, 0.95)
+    assert not is_better(0.85, 0.9)
+
+
+@pytest.mark.requirement("H-39")
+async def test_a_workflow_that_goes_better_by_now_gets_a_new_version_and_the_old_one_stays(
+    application: Application,
+) -> None:
+    name = await in_service(application)
+    store = application.base.store
+    # It was made when one run in four had failed.
+    async with store.database.transaction() as transaction:
+        await transaction.execute("UPDATE tool_version SET made_runs = 8, made_successes = 6 WHERE name = ?", (name,))
+    (found,) = await due(store)
+    assert (found.name, found.rating, found.rating_now) == (name, 0.75, 1.0)
+    told = await application.tend(person())
+    assert [part["tool"] for part in told["improved"]] == [f"{name} v1"]  # type: ignore[index,union-attr,call-overload]
+    assert application.base.shelf.active[name].version == 1
+
+
+@pytest.mark.requirement("X-04")
+async def test_what_nobody_uses_and_what_mostly_fails_is_proposed_for_retirement_once(
+    application: Application,
+) -> None:
+    name = await in_service(application)
+    base = application.base
+    record = (await base.store.tools.versions(name))[0]
+    assert await propose_retirements(base.store, base.approvals, person(), record.changed_at + 29 * 86400) == []
+    later = record.changed_at + 30 * 86400
+    (asked,) = await propose_retirements(base.store, base.approvals, person(), later)
+    assert "unused for 30 days" in asked.title
+    (again,) = await propose_retirements(base.store, base.approvals, person(), later)
+    assert again.id == asked.id
+    assert name in base.shelf.active
+    await base.decide(asked.id, approve=True, how="test")
+    await base.shelf.reload()
+    assert name not in base.shelf.active
+
+
+@pytest.mark.requirement("X-01")
+async def test_a_tool_that_is_nearly_another_one_is_refused_and_the_other_one_named(application: Application) -> None:
+    name = await in_service(application)
+    runs = [await work(application, f"d{n}{n + 5}y", goal=f"Dispatch parcel of buyer d{n}{n + 5}y") for n in range(3)]
+    twin = application.base.shelf.active[name].source.replace('"""', '"""Another one. ', 1)
+    outcome = await application.serve_call(
+        "propose_tool", {"name": "send_parcel", "code": twin, "run_ids": list[Json](runs)}, AGENT, None
+    )
+    assert name in outcome.message and "Improve" in outcome.message, outcome.message
+
+
+def test_tools_that_call_other_tools_are_never_alike() -> None:
+    source = "def run(call, *, a: str) -> dict:\n    return call('x__get', id=a)\n"
+    own: JsonObject = {"permissions": ["x__get"]}
+    left = ToolVersion("left", 1, source, own)
+    right = ToolVersion("right", 1, source, own)
+    other = ToolVersion("other", 1, source, {"permissions": ["y__get"]})
+    assert nearest(left, [other])[1] == 0.0
+    assert nearest(left, [other, right]) == (right, 1.0)
+
+
+@pytest.mark.requirement("H-33")
+def test_the_savings_of_the_seed_come_out_to_the_cent() -> None:
+    found = savings(0.50, 10, 1.00)
+    assert (found.gross, found.net, found.break_even_run) == (5.00, 4.00, 2)
+    assert savings(0.0, 10, 1.0).break_even_run is None
+    assert median_cost([None, 0.4, 0.6]) == 0.5
+    assert median_cost([None]) is None
+
+
+@pytest.mark.requirement("H-32", "H-33")
+async def test_the_report_is_made_of_what_hosts_told_and_what_was_measured(application: Application) -> None:
+    name = await in_service(application, cost=0.5, tokens=4000)
+    for number in range(10):
+        outcome = await application.call(name, _only(application, name, f"e{number}"), AGENT)
+        assert outcome.ok, outcome.message
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "druse", "stats", "--making-cost", "1.00", "--json"),
+        cwd=application.base.workspace.root,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    told = json.loads((await process.communicate())[0])
+    (row,) = told["tools"]
+    assert (row["saved"], row["saved_net"], row["break_even_run"]) == (5.0, 4.0, 2)
+    learner = next(part for part in told["modes"] if part["mode"] == "LEARNER")
+    assert (learner["cost"], learner["tokens"]) == (0.5, 4000.0)
+    assert learner["wall_ms"] > 0
+
+
+def _only(application: Application, name: str, customer: str) -> JsonObject:
+    """The arguments under the names the tool itself gave them."""
+    return dict.fromkeys(application.base.shelf.active[name].manifest["input_schema"]["properties"], customer)  # type: ignore[index,call-overload]
