@@ -134,7 +134,7 @@ async def test_no_door_lets_an_agent_approve_itself(desk: Desk) -> None:
             answer = await run_tool(client, "Bash", command=command)
             assert answer["status"] == "denied" and "only a person" in answer["message"], (command, answer)
         looks = await run_tool(client, "Bash", command="druse approvals list")
-        assert looks["status"] != "denied", looks
+        assert looks.get("status") != "denied", looks
 
         # by the files that Druse decides by
         for path in (".druse/config.toml", ".druse/policy.json", ".druse/druse.db", "tools/generated/x/v1.py"):
