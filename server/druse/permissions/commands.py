@@ -11,13 +11,13 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from druse.permissions.operands import Operand, folders_of, operands_of, redirect_operands
+from druse.permissions.operands import Line, Operand, folders_of, redirect_operands
 from druse.permissions.paths import PathPattern, credential, inside, is_own, may_be_protected, place_of, protection
 from druse.permissions.policy import Policy
 from druse.permissions.programs import executes, is_reader, only_reads, uncovered
 from druse.permissions.rulebook import RuleBook
 from druse.permissions.rules import Rule
-from druse.permissions.shell import Script, program_of, read_command
+from druse.permissions.shell import program_of
 from druse.permissions.words import Command, Word
 
 _PLAIN_WRAPPERS = frozenset(("nohup", "time", "command"))
@@ -36,13 +36,11 @@ class Finding:
 # deny and ask
 
 
-def forbidding(rules: RuleBook, text: str, policy: Policy) -> Finding | None:
+def forbidding(rules: RuleBook, line: Line) -> Finding | None:
     """The first of these deny (or ask) rules that any part of the command falls under."""
     if rules.every_command is not None:
         return Finding(rules.every_command, "every command")
-    script = read_command(text)
-    reached = script.reached
-    for command in reached:
+    for command in line.reached:
         for form in _spellings(command):
             for rule in rules.of_words(form):
                 if rule.words is not None and rule.words.matches(form):
@@ -50,7 +48,7 @@ def forbidding(rules: RuleBook, text: str, policy: Policy) -> Finding | None:
         found = _named_by_glob(rules, command)
         if found is not None:
             return found
-    return _forbidden_path(rules, script, reached, policy) if rules.on_paths else None
+    return _forbidden_path(rules, line) if rules.on_paths else None
 
 
 def _spellings(command: Command) -> Iterable[tuple[str, ...]]:
@@ -83,10 +81,10 @@ def _named_by_glob(rules: RuleBook, command: Command) -> Finding | None:
     return None
 
 
-def _forbidden_path(rules: RuleBook, script: Script, reached: Sequence[Command], policy: Policy) -> Finding | None:
-    for command in reached:
+def _forbidden_path(rules: RuleBook, line: Line) -> Finding | None:
+    for command in line.reached:
         for redirect in command.redirects:
-            for operand in redirect_operands(redirect, script, policy):
+            for operand in redirect_operands(redirect, line.script, line.policy):
                 for rule in _touching(rules, operand):
                     reads = rule.tool in _READING_RULES
                     if redirect.writes is not reads:
@@ -96,7 +94,7 @@ def _forbidden_path(rules: RuleBook, script: Script, reached: Sequence[Command],
             continue
         program = program_of(command.words[0].text)
         reader = is_reader(program)
-        for operand in operands_of(command, script, policy):
+        for operand in line.operands(command):
             for rule in _touching(rules, operand):
                 if rule.tool in _READING_RULES or not reader or not only_reads((program, *command.texts[1:])):
                     return Finding(rule, f"{program} names {operand.word[:80]!r}")
@@ -172,27 +170,28 @@ _RUNNABLE = frozenset(
 )
 
 
-def permitting(rules: RuleBook, text: str, policy: Policy) -> Finding:
+def permitting(rules: RuleBook, line: Line) -> Finding:
     """The rule that allows the whole command (its last part's), or why none does."""
-    script = read_command(text)
+    script = line.script
     if rules.every_command is not None:
-        return _everything(rules.every_command, script, policy)
+        return _everything(rules.every_command, line)
     if script.obstacles:
         return Finding(None, f"{script.obstacles[0]}, so it cannot be checked before it runs")
     if not script.visible:
         return Finding(None, "it runs no command that could be checked")
     last: Finding = Finding(None, "no rule allows it")
     for command in script.visible:
-        last = _permitted(rules, command, script, policy)
+        last = _permitted(rules, command, line)
         if last.rule is None:
             return last
     return last
 
 
-def _everything(rule: Rule, script: Script, policy: Policy) -> Finding:
+def _everything(rule: Rule, line: Line) -> Finding:
     """A rule for every command: not for protected files, nor for what a deny could not be checked against."""
+    script, policy = line.script, line.policy
     blocked = [reason for reason in script.obstacles if reason not in _RUNNABLE]
-    stop = blocked[0] if blocked else _shielded(script, policy)
+    stop = blocked[0] if blocked else _shielded(line)
     if stop:
         return Finding(None, stop)
     guarded = any(True for _ in policy.deny.on_words) or any(True for _ in policy.ask.on_words)
@@ -213,14 +212,15 @@ def _known_program(command: Command) -> bool:
 READER = Rule("(reads)", "built in", "Bash", readonly=True)
 
 
-def _permitted(rules: RuleBook, command: Command, script: Script, policy: Policy) -> Finding:
+def _permitted(rules: RuleBook, command: Command, line: Line) -> Finding:
+    policy = line.policy
     shown = " ".join(command.texts)[:80]
     if command.assignments:
         return Finding(None, f"{shown!r} sets environment variables")
     for redirect in command.redirects:
         if redirect.writes:
             return Finding(None, f"{shown!r} writes to {redirect.target.text!r}")
-        for operand in redirect_operands(redirect, script, policy):
+        for operand in redirect_operands(redirect, line.script, line.policy):
             if operand.unknown or not operand.inside(policy):
                 return Finding(None, f"{shown!r} reads from {redirect.target.text!r}, which is outside the workspace")
             problem = next((why for place in operand.places if (why := credential(place, policy.home))), "")
@@ -231,28 +231,26 @@ def _permitted(rules: RuleBook, command: Command, script: Script, policy: Policy
     inner = _stripped(command)
     if not inner.words or not inner.words[0].literal or inner.words[0].glob or not inner.words[0].text:
         return Finding(None, "the program is known only when it runs")
-    operands = tuple(operands_of(inner, script, policy))
+    operands = line.operands(inner)
     outside = _outside(inner, operands, policy)
     why = ""
     for form in (inner,) if inner is command else (inner, command):
         for rule in rules.of_words(form.texts):
             if rule.words is not None and rule.words.matches(form.texts, allows=True):
-                finding = _covered(rule, inner, script, operands, outside, policy)
+                finding = _covered(rule, inner, line, outside)
                 if finding.rule is not None:
                     return finding
                 why = why or finding.why
     known = all(word.literal or _plain_number(word) for word in inner.words)
     reads = known and only_reads(inner.texts)
-    if reads and program_of(inner.words[0].text) == "git" and _moved(inner, script, policy):
+    if reads and program_of(inner.words[0].text) == "git" and _moved(inner, line):
         reads, why = False, why or "git obeys what is configured in the folder it runs in; `cd` before it changes that"
-    if reads and not outside and not _shielded_command(inner, operands, script, policy, reading=True):
+    if reads and not outside and not _shielded_command(inner, line, reading=True):
         return Finding(READER, "it only reads in the workspace")
     return Finding(None, why or f"no rule allows {shown!r}" + (f" ({outside})" if outside and reads else ""))
 
 
-def _covered(
-    rule: Rule, command: Command, script: Script, operands: Sequence[Operand], outside: str, policy: Policy
-) -> Finding:
+def _covered(rule: Rule, command: Command, line: Line, outside: str) -> Finding:
     """Whether a rule whose words match also covers the options, paths and expansions."""
     assert rule.words is not None
     shown = " ".join(command.texts)[:80]
@@ -267,7 +265,7 @@ def _covered(
         return Finding(None, outside) if outside else Finding(rule, "")
     if "*" in first and (executes(program_of(program)) or ".." in program.split("/")):
         return Finding(None, f"{program!r} fits {rule.text} only because its program is a wildcard")
-    if program_of(program) == "git" and _moved(command, script, policy):
+    if program_of(program) == "git" and _moved(command, line):
         return Finding(None, "git obeys what is configured in the folder it runs in; `cd` before it changes that")
     option = uncovered(command.texts, named)
     if option:
@@ -275,10 +273,10 @@ def _covered(
     dynamic = next((word for word in command.words if not word.literal), None)
     if dynamic is not None and not _only_told(command):
         return Finding(None, f"{dynamic.text!r} is known only when it runs")
-    shield = _shielded_command(command, operands, script, policy, reading=only_reads(command.texts))
+    shield = _shielded_command(command, line, reading=only_reads(command.texts))
     if shield:
         return Finding(None, shield)
-    if outside and not _names_outside(rule, operands, policy):
+    if outside and not _names_outside(rule, line.operands(command), line.policy):
         return Finding(None, outside)
     return Finding(rule, "")
 
@@ -288,9 +286,9 @@ def _plain_number(word: Word) -> bool:
     return re.fullmatch(r"[^$]*(?:\$[?$#!][^$]*)+", word.text) is not None
 
 
-def _moved(command: Command, script: Script, policy: Policy) -> bool:
+def _moved(command: Command, line: Line) -> bool:
     """Whether the command may run anywhere but in the workspace's own folder."""
-    return folders_of(command, script, policy) != [policy.workspace]
+    return folders_of(command, line.script, line.policy) != [line.policy.workspace]
 
 
 def _only_told(command: Command) -> bool:
@@ -356,22 +354,20 @@ def _outside(command: Command, operands: Sequence[Operand], policy: Policy) -> s
     return ""
 
 
-def _shielded(script: Script, policy: Policy) -> str:
+def _shielded(line: Line) -> str:
     """What even a rule for every command does not cover: protected paths, and approving oneself."""
-    for command in script.reached:
+    for command in line.reached:
         reading = bool(command.words) and only_reads((program_of(command.words[0].text), *command.texts[1:]))
-        operands = tuple(operands_of(command, script, policy))
-        found = _shielded_command(command, operands, script, policy, reading=reading)
+        found = _shielded_command(command, line, reading=reading)
         if found:
             return found
     return ""
 
 
-def _shielded_command(
-    command: Command, operands: Sequence[Operand], script: Script, policy: Policy, *, reading: bool
-) -> str:
+def _shielded_command(command: Command, line: Line, *, reading: bool) -> str:
+    policy = line.policy
     for redirect in command.redirects:
-        for operand in redirect_operands(redirect, script, policy):
+        for operand in redirect_operands(redirect, line.script, line.policy):
             for place in operand.places:
                 found = protection if redirect.writes else _credential
                 why = found(place, policy.workspace, policy.home)
@@ -383,7 +379,7 @@ def _shielded_command(
         return "only a person runs this command of Druse"
     if command.words[0].glob:
         return f"{command.words[0].text[:80]!r} is known only when it runs"
-    for operand in operands:
+    for operand in line.operands(command):
         for place in operand.places:
             why = credential(place, policy.home)
             if not why and not reading and operand.writable:

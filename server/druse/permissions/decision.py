@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from typing import cast
 
 from druse.model import Caller, CallerKind, Decision, Effect, JsonObject, Source, ToolSpec, Verdict
 from druse.permissions.addresses import own_host
 from druse.permissions.commands import forbidding, permitting, self_approval
 from druse.permissions.hosts import host_fits, host_of
+from druse.permissions.operands import Line
 from druse.permissions.paths import credential, inside, is_own, place_of, protection
 from druse.permissions.policy import Policy
 from druse.permissions.rulebook import RuleBook
@@ -96,6 +98,10 @@ class _Subject:
         named = any(isinstance(self._arguments.get(key), str) for key in _PATH_KEYS)
         return self._places[0].resolved if named and self._places else ""
 
+    @cached_property
+    def _line(self) -> Line:
+        return Line(self._command, self._policy)
+
     @property
     def _command(self) -> str:
         command = self._arguments.get("command")
@@ -116,7 +122,7 @@ class _Subject:
             is_own(place, self._policy.workspace, self._policy.home) for place in self._places
         ):
             return "Druse decides by these files; only a person edits them, outside of Druse"
-        if self._name == "Bash" and any(self_approval(part) for part in read_command(self._command).reached):
+        if self._name == "Bash" and any(self_approval(part) for part in self._line.reached):
             return (
                 "only a person decides approvals and runs this command of Druse; agents have run_tool, dispatch_goal "
                 "and report_outcome"
@@ -126,7 +132,7 @@ class _Subject:
     def forbidding(self, rules: RuleBook) -> tuple[Rule, str] | None:
         """The first deny or ask rule that applies."""
         if self._name == "Bash":
-            found = forbidding(rules, self._command, self._policy)
+            found = forbidding(rules, self._line)
             return (found.rule, found.why) if found and found.rule else None
         for rule in self._candidates(rules, strict=False):
             if self._concerns(rule, strict=False) and self._applies(rule):
@@ -158,7 +164,7 @@ class _Subject:
     def permitting(self, rules: RuleBook) -> tuple[Rule | None, str]:
         """The rule that allows the call, or None and why."""
         if self._name == "Bash":
-            found = permitting(rules, self._command, self._policy)
+            found = permitting(rules, self._line)
             return found.rule, found.why
         if self._name == _FETCH and not self.names_host:
             own = own_host(self._host)

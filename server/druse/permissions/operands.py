@@ -14,7 +14,7 @@ from druse.permissions import git
 from druse.permissions.paths import Place, inside, place_of
 from druse.permissions.policy import Policy
 from druse.permissions.programs import program_name, texts_among
-from druse.permissions.shell import Script
+from druse.permissions.shell import Script, read_command
 from druse.permissions.words import Command, Redirect, Word
 
 _MAX_EXPANDED = 500
@@ -44,6 +44,32 @@ class Operand:
         """Whether a place holds keys of Druse, or is its folder as a whole."""
         state = os.path.realpath(policy.workspace / ".druse")
         return any(form == state or form.startswith(f"{state}/keys") for place in self.places for form in place.both)
+
+
+class Line:
+    """One command line under one policy: what it runs and names, each looked up once."""
+
+    def __init__(self, text: str, policy: Policy) -> None:
+        self.policy = policy
+        self.script = read_command(text)
+        self._reached: list[Command] | None = None
+        self._operands: dict[int, tuple[Operand, ...]] = {}
+        self._held: list[Command] = []  # keeps the commands alive whose identity is a key
+
+    @property
+    def reached(self) -> list[Command]:
+        """Everything that could be started."""
+        if self._reached is None:
+            self._reached = self.script.reached
+        return self._reached
+
+    def operands(self, command: Command) -> tuple[Operand, ...]:
+        """What the words behind the program name."""
+        found = self._operands.get(id(command))
+        if found is None:
+            self._held.append(command)
+            found = self._operands[id(command)] = tuple(operands_of(command, self.script, self.policy))
+        return found
 
 
 def operands_of(command: Command, script: Script, policy: Policy) -> Iterator[Operand]:
