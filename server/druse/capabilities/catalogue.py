@@ -19,7 +19,7 @@ _PLAN: JsonObject = {
 
 def _capability(
     alias: str,
-    action: Action,
+    action: Action | None,  # None: it keeps book for the caller and does nothing to Druse
     description: str,
     properties: JsonObject,
     required: list[Json] | None = None,
@@ -41,8 +41,8 @@ def _capability(
         effect=Effect.READ if reads else Effect.WRITE,
         read_only_hint=reads,
         alias=alias,
-        action=str(action),
-        security=SECURITY[action],
+        action=str(action or ""),
+        security=SECURITY[action] if action else "low",
     )
 
 
@@ -198,5 +198,30 @@ SPECS: tuple[ToolSpec, ...] = (
         "What is wrong with a plan, and a corrected plan where one is known. Changes nothing.",
         {"plan": _PLAN, "issue": {"type": "string", "description": "What went wrong, or the id of an execution."}},
         ["plan"],
+    ),
+    _capability(
+        "orchestrator.claim",
+        None,
+        "Take the next free task of a task graph, for a time; no other client has it meanwhile.",
+        {
+            "graph": _TEXT,
+            "as": {"type": "string", "description": "Who takes it; default: this session."},
+            "seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 86400},
+        },
+        ["graph"],
+    ),
+    _capability(
+        "orchestrator.finish",
+        None,
+        "Hand in the result of a task you hold.",
+        {"graph": _TEXT, "task": _TEXT, "as": _TEXT, "result": {}},
+        ["graph", "task"],
+    ),
+    _capability(
+        "orchestrator.graph",
+        None,
+        "The tasks of a graph, who holds them, and their results.",
+        {"graph": _TEXT},
+        ["graph"],
     ),
 )

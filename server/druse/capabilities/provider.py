@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from druse.capabilities.catalogue import SPECS
 from druse.capabilities.inspecting import Inspecting
+from druse.capabilities.orchestrating import Orchestrating
 from druse.capabilities.planning import Planning
 from druse.capabilities.teaching import Teaching
 from druse.capabilities.workbench import Handler, Workbench
@@ -23,8 +24,14 @@ class Capabilities:
         """Give the handlers what they work with."""
         planning = Planning(bench)
         self.teaching = Teaching(bench)
+        self.orchestrating = Orchestrating(bench)
         inspecting = Inspecting(bench, planning)
-        self._handlers = {**planning.handlers, **self.teaching.handlers, **inspecting.handlers}
+        self._handlers = {
+            **planning.handlers,
+            **self.teaching.handlers,
+            **self.orchestrating.handlers,
+            **inspecting.handlers,
+        }
 
     def specs(self) -> Sequence[ToolSpec]:
         """All capabilities, always: their names cannot be taken by a tool."""

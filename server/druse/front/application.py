@@ -280,6 +280,12 @@ class Application:
             goal = digest_text(self.base.recorder.handles.mask_text(str(arguments["goal"])))
             # The goal itself stands in the run; what the chain says of it cannot be turned back into words.
             cause = await self.base.audit.record("goal.dispatched", caller.session, caller, {"goal": goal})
+            if not arguments.get("dry_run") and not given:
+                tasks = await self.capabilities.orchestrating.graph_for(
+                    str(arguments["goal"]), replace(caller, cause=cause)
+                )
+                if tasks is not None:
+                    return tasks
             return await self.dispatcher.dispatch(
                 str(arguments["goal"]),
                 replace(caller, cause=cause),

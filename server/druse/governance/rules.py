@@ -19,7 +19,7 @@ from typing import cast
 from druse.governance.policy import Content, first_content, gains, in_force, restricted
 from druse.governance.signing import SigningKey
 from druse.governance.trust import HIGHEST, PROPOSING, Action, allowed
-from druse.model import Caller, Decision, Invalid, JsonObject, ToolSpec, Verdict, canonical
+from druse.model import Caller, Decision, Invalid, JsonObject, Source, ToolSpec, Verdict, canonical
 from druse.permissions import decide
 from druse.settings import Config, Workspace, load_config
 
@@ -78,6 +78,9 @@ class Rules:
         decision = decide(self.config.policy, tool, arguments, spec=spec, caller=caller)
         if spec is not None and spec.action and not decision.rule and not self.problem:
             return self._by_trust(Action(spec.action), decision)
+        own = spec is not None and spec.source is Source.CAPABILITY and not spec.action and bool(spec.security)
+        if own and decision.verdict is Verdict.ASK and not decision.rule and not self.problem:
+            return Decision(Verdict.ALLOW, "(it only keeps book)", "built in")
         if decision.verdict is not Verdict.ASK or not self.waiting:
             return decision
         wanted = decide(self.wanted.policy, tool, arguments, spec=spec, caller=caller)

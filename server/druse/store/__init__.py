@@ -19,6 +19,7 @@ from druse.store.plans import ExecutedStep, Execution, PlanRepository, StoredPla
 from druse.store.policies import Adopted, PolicyRepository
 from druse.store.runs import ModeCount, RunRecord, RunRepository, WorkflowCount
 from druse.store.skills import SkillCount, SkillRepository
+from druse.store.tasks import Task, TaskRepository
 from druse.store.tools import ToolRepository, VersionRecord
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "StoreBusy",
     "StoreFull",
     "StoredPlan",
+    "Task",
     "ToolRepository",
     "Transaction",
     "VersionRecord",
@@ -62,6 +64,7 @@ class Store:
         self.counters = CounterRepository(database)
         self.policies = PolicyRepository(database)
         self.plans = PlanRepository(database)
+        self.tasks = TaskRepository(database)
 
     @classmethod
     @asynccontextmanager
