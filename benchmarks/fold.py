@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -41,9 +42,8 @@ class Walked:
     examples: list[str] = field(default_factory=list[str])
 
 
-def walk(parts: Sequence[tuple[Part, Tool]], runs: Sequence[Run]) -> Walked:
-    """Replace calls by parts, from left to right, the longest that can be used first."""
-    found = Walked()
+def walk(parts: Sequence[tuple[Part, Tool]], runs: Sequence[Run], found: Walked) -> None:
+    """Replace calls by parts, from left to right, the longest that can be used first; add up in `found`."""
     by_first: dict[object, list[tuple[Part, Tool]]] = {}
     for part, tool in parts:
         by_first.setdefault(part.shape[0][0][0], []).append((part, tool))
@@ -53,7 +53,6 @@ def walk(parts: Sequence[tuple[Part, Tool]], runs: Sequence[Run]) -> Walked:
             place = 0
             while place < len(stretch.steps):
                 place += max(1, _step(stretch, place, by_first, found))
-    return found
 
 
 def _step(stretch: Stretch, place: int, by_first: Mapping[object, list[tuple[Part, Tool]]], found: Walked) -> int:
@@ -91,33 +90,67 @@ def attempt(part: Part, tool: Tool, stretch: Stretch, place: int, found: Walked)
     return len(played.made)
 
 
+def _task(run: Run) -> tuple[str, str]:
+    return run.domain, run.task or run.id
+
+
+@dataclass(slots=True)
+class Split:
+    """One split: what was learned from one half of the tasks and how it did on the other."""
+
+    tools: int = 0
+    seconds: float = 0.0
+    bound: int = 0
+    walked: dict[str, Walked] = field(default_factory=lambda: {name: Walked() for name in LIMITS})
+
+    def add(self, train: Sequence[Run], held: Sequence[Run], min_tasks: int) -> None:
+        """Learn and walk in one domain. The limits on the number of parts are for each: a project has one."""
+        began = time.perf_counter()
+        parts = mine(train, prove=proof, min_tasks=min_tasks)
+        self.seconds += time.perf_counter() - began
+        self.tools += len(parts)
+        self.bound += shape_bound(train, held)
+        tools = [(part, _compiled(part.induction.source)) for part in parts]
+        for name, limit in LIMITS.items():
+            walk(tools[:limit], held, self.walked[name])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Shares and counts."""
+        every = self.walked["all"]
+        calls = every.calls or 1
+        return {
+            "tools": self.tools,
+            "induction_seconds": self.seconds,
+            "bound": self.bound / calls,
+            **{f"saved_{name}": found.saved / calls for name, found in self.walked.items()},
+            "wrong": every.wrong,
+            "diverged": every.diverged,
+            "examples": every.examples,
+            "used": every.used,
+        }
+
+
 def fold(runs: Sequence[Run], *, min_tasks: int = 2) -> dict[str, Any]:
     """All measures of the runs of one source."""
     successful = [run for run in runs if run.status is RunStatus.SUCCESS]
-    tasks = sorted({run.task or run.id for run in successful})
+    tasks = sorted({_task(run) for run in successful})
+    domains = sorted({run.domain for run in successful})
     rows: list[dict[str, Any]] = []
     for split in range(SPLITS):
         shuffled = list(tasks)
         random.Random(split).shuffle(shuffled)
         half = set(shuffled[: len(shuffled) // 2])
-        train = [run for run in successful if (run.task or run.id) in half]
-        held = [run for run in successful if (run.task or run.id) not in half]
-        began = time.perf_counter()
-        parts = mine(train, prove=proof, min_tasks=min_tasks)
-        seconds = time.perf_counter() - began
-        tools = [(part, Tool(part.induction.source)) for part in parts]
-        row: dict[str, Any] = {"tools": len(parts), "induction_seconds": seconds, "bound": shape_bound(train, held)}
-        for name, limit in LIMITS.items():
-            walked = walk(tools[:limit], held)
-            row[f"saved_{name}"] = walked.saved / walked.calls if walked.calls else 0.0
-            if name == "all":
-                row |= {"wrong": walked.wrong, "diverged": walked.diverged, "examples": walked.examples}
-                row["used"] = walked.used
-        rows.append(row)
+        total = Split()
+        for domain in domains:
+            own = [run for run in successful if run.domain == domain]
+            train = [run for run in own if _task(run) in half]
+            total.add(train, [run for run in own if _task(run) not in half], min_tasks)
+        rows.append(total.as_dict())
     return {
         "calls": sum(len(stretch.steps) for run in successful for stretch in stretches(run)),
         "runs": len(successful),
         "tasks": len(tasks),
+        "domains": len(domains),
         "saved_all": mean(row["saved_all"] for row in rows),
         "saved_20": mean(row["saved_20"] for row in rows),
         "saved_5": mean(row["saved_5"] for row in rows),
@@ -130,14 +163,19 @@ def fold(runs: Sequence[Run], *, min_tasks: int = 2) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1000)
+def _compiled(source: str) -> Tool:
+    return Tool(source)
+
+
 def proof(induction: Induction, arguments: Mapping[str, Json], steps: Sequence[Step]) -> str:
     """The source on recorded steps: it must make all of them."""
-    played = Tool(induction.source).played(arguments, steps)
+    played = _compiled(induction.source).played(arguments, steps)
     return "right" if played.status == "right" and len(played.made) == len(steps) else played.status
 
 
-def shape_bound(train: Sequence[Run], held: Sequence[Run], min_tasks: int = 3) -> float:
-    """The walk if every shape seen in so many train tasks could always be used: what data flow costs."""
+def shape_bound(train: Sequence[Run], held: Sequence[Run], min_tasks: int = 3) -> int:
+    """The calls saved if every shape seen in so many train tasks could always be used: what data flow costs."""
     support: dict[tuple[object, ...], set[str]] = {}
     for run in train:
         for stretch in stretches(run, canonical=False):
@@ -145,11 +183,10 @@ def shape_bound(train: Sequence[Run], held: Sequence[Run], min_tasks: int = 3) -
             for start in range(len(row)):
                 for end in range(start + 1, min(len(row), start + 12) + 1):
                     support.setdefault(tuple(row[start:end]), set()).add(stretch.task)
-    calls = saved = 0
+    saved = 0
     for run in held:
         for stretch in stretches(run, canonical=False):
             row = tokens(stretch.steps)
-            calls += len(stretch.steps)
             start = 0
             while start < len(row):
                 length = next(
@@ -166,7 +203,7 @@ def shape_bound(train: Sequence[Run], held: Sequence[Run], min_tasks: int = 3) -
                     else 0
                 )
                 start += length
-    return saved / calls if calls else 0.0
+    return saved
 
 
 def main() -> None:
@@ -185,5 +222,16 @@ def main() -> None:
 
 
 def text(data: dict[str, Any]) -> str:
-    """One line for people."""
-    return json.dumps(data)
+    """A few lines for people."""
+    share = data["saved_all"] / data["shape_bound"] if data["shape_bound"] else 0.0
+    lines = [
+        f"{data['file']}, {data['src']}: {data['calls']} calls, {data['runs']} successful runs, {data['tasks']} tasks",
+        f"  saved {data['saved_all']:.3f} with all {data['tools']:.0f} parts, {data['saved_20']:.3f} with 20, "
+        f"{data['saved_5']:.3f} with 5; shape bound {data['shape_bound']:.3f} ({share:.0%} of it)",
+        f"  wrong emissions {data['wrong_emissions']}, stopped by a guard {data['diverged']}, "
+        f"mined in {data['induction_seconds']:.2f} s",
+    ]
+    for number, row in enumerate(data.get("splits", [])):
+        lines.append(f"  split {number}: saved {row['saved_all']:.3f}, bound {row['bound']:.3f}, wrong {row['wrong']}")
+        lines += [f"    {example}" for example in row["examples"]]
+    return "\n".join(lines)

@@ -213,3 +213,25 @@ def test_whatever_the_runs_hold_a_part_reproduces_the_steps_it_was_made_of(rows:
         for occurrence in part.covers:
             arguments = inputs(part.induction, occurrence)
             assert arguments is not None and proof(part.induction, arguments, occurrence.steps) == "right"
+
+
+def test_two_workflows_that_share_a_prefix_share_only_the_prefix() -> None:
+    endings: list[Row] = [("refund", {"amount": 5}, "ok"), ("ship_again", {"express": True}, "ok")]
+    runs = [run(name, (f"I am {name}", [*reading(name)[:2], endings[number % 2]])) for number, name in enumerate(NAMES)]
+
+    found = sources(mine(runs, prove=proof))
+
+    assert "refund" not in found["find_user", "get_user"] and "ship_again" not in found["find_user", "get_user"]
+
+
+def test_a_connection_of_two_tools_shown_elsewhere_is_evidence_where_few_tasks_have_it() -> None:
+    def runs_of(names: Sequence[str], extra: list[Row]) -> list[Run]:
+        return [run(name + str(len(extra)), (f"I am {name}", [*reading(name)[:2], *extra])) for name in names]
+
+    few = runs_of(NAMES[:2], [("wave", {}, "ok")])
+
+    alone = sources(mine(few, prove=proof)).get(("find_user", "get_user", "wave"))
+    together = sources(mine([*few, *runs_of(NAMES[2:], [])], prove=proof))["find_user", "get_user", "wave"]
+
+    assert alone is None
+    assert "get_user" in together and "user_id=user" in together
