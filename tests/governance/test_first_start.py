@@ -114,3 +114,14 @@ def test_what_init_writes_is_in_force_also_after_a_client_was_there_first(druse:
     made = druse("init", "--allow", "Bash(touch:*)")
     assert made["rules_waiting"] == []
     assert druse("permissions", "explain", "Bash(touch x)")["verdict"] == "allow"
+
+
+@pytest.mark.requirement("S-36")
+def test_the_block_has_the_seeds_defaults_and_a_key_or_value_it_does_not_know_stops_the_start(druse: Druse) -> None:
+    block = druse("policy", "show")["self_programming"]
+    assert block == {"enabled": True, "max_synthesis_per_session": 10, "max_plan_depth": 5}
+    assert druse("status")["trust_level"] == 0
+    for line in ("trust_levels = 1", "trust_level = 5", "enabled = 1", "max_plan_depth = 0"):
+        write(f"[self_programming]\n{line}\n")
+        refused = druse("status")["error"]["message"]
+        assert "config.toml:2" in refused, (line, refused)
