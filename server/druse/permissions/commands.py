@@ -7,6 +7,7 @@ substitutions. An allow looks at what stands there plainly, and only where nothi
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from druse.permissions.operands import Line, Operand, folders_of, redirect_operands
 from druse.permissions.paths import PathPattern, credential, inside, is_own, may_be_protected, place_of, protection
 from druse.permissions.policy import Policy
-from druse.permissions.programs import executes, is_reader, only_reads, uncovered
+from druse.permissions.programs import executes, follows_links, is_reader, only_reads, uncovered
 from druse.permissions.rulebook import RuleBook
 from druse.permissions.rules import Rule
 from druse.permissions.shell import program_of
@@ -245,9 +246,15 @@ def _permitted(rules: RuleBook, command: Command, line: Line) -> Finding:
     reads = known and only_reads(inner.texts)
     if reads and program_of(inner.words[0].text) == "git" and _moved(inner, line):
         reads, why = False, why or "git obeys what is configured in the folder it runs in; `cd` before it changes that"
+    if reads and follows_links(program_of(inner.words[0].text), inner.texts) and _names_a_folder(line.operands(inner)):
+        reads, why = False, why or "it follows the links in a folder; write --no-dereference, or name files"
     if reads and not outside and not _shielded_command(inner, line, reading=True):
         return Finding(READER, "it only reads in the workspace")
     return Finding(None, why or f"no rule allows {shown!r}" + (f" ({outside})" if outside and reads else ""))
+
+
+def _names_a_folder(operands: Sequence[Operand]) -> bool:
+    return any(os.path.isdir(written) for operand in operands for written in operand.written)  # noqa: PTH112
 
 
 def _covered(rule: Rule, command: Command, line: Line, outside: str) -> Finding:

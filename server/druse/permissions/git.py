@@ -17,7 +17,7 @@ _LONG = (
     *("--to-command", "--use-compress-program", "--work-tree", "--git-dir", "--separate-git-dir", "--bundle-uri"),
     *("--reference", "--reference-if-able", "--shared", "--pathspec-from-file", "--filters", "--smtp-server"),
     *("--sendmail-cmd", "--trailer-command", "--strategy", "--gpg-sign", "--local-user", "--contents", "--file"),
-    *("--unsafe-paths", "--directory"),
+    *("--unsafe-paths", "--directory", "--no-index", "--ignore-revs-file"),
 )
 # Options whose full name is harmless though it begins one of those.
 _HARMLESS = frozenset(("--text", "--edit", "--strategy", "--filter", "--refer"))
@@ -37,6 +37,8 @@ _SHORT = {
     "diff": "O",
     "log": "O",
     "show": "O",
+    "blame": "S",
+    "annotate": "S",
 }
 _NEVER = frozenset(
     """
@@ -168,6 +170,10 @@ def only_reads(words: Sequence[str]) -> bool:
     return True
 
 
+_FILES_BY_S = frozenset(("blame", "annotate"))  # -S of these reads a file, of others it searches
+_GIVES_PATTERN = re.compile(r"-[A-Za-z]*[ef]")
+
+
 def texts_among(words: Sequence[str]) -> frozenset[int]:
     """The positions of words that are texts, not paths: values of -m, --grep and the like, revisions, remotes."""
     at = subcommand_at(words)
@@ -178,14 +184,17 @@ def texts_among(words: Sequence[str]) -> frozenset[int]:
     for index in range(at + 1, len(words)):
         word = words[index]
         before = words[index - 1]
-        value_of = before in _TEXT or (re.fullmatch(r"-[a-zA-Z]*m", before) is not None and not before.startswith("--"))
+        value_of = (before in _TEXT and not (before == "-S" and words[at] in _FILES_BY_S)) or (
+            re.fullmatch(r"-[a-zA-Z]*m", before) is not None and not before.startswith("--")
+        )
         revision = re.fullmatch(r":/[^/].*|.*@\{.*\}", word, re.DOTALL) is not None and words[at] in _READS
-        attached = word.startswith("-") and (word.partition("=")[0] in _TEXT or word[:2] in ("-m", "-S", "-G", "-L"))
+        starts = ("-m", "-L") if words[at] in _FILES_BY_S else ("-m", "-S", "-G", "-L")
+        attached = word.startswith("-") and (word.partition("=")[0] in _TEXT or word[:2] in starts)
         if value_of or revision or attached:
             found.add(index)
         elif first_is_text and not word.startswith("-"):
             first_is_text = False
-            if words[at] == "grep" and not any(part in ("-e", "-f") for part in words[at:index]):
+            if words[at] == "grep" and not any(_GIVES_PATTERN.match(part) for part in words[at:index]):
                 found.add(index)
     return frozenset(found)
 

@@ -35,6 +35,7 @@ class Program:
     reads_with: re.Pattern[str] | None = None
     operands: int | None = None
     no_paths: bool = False
+    follows: bool = False
     text_first: bool = False
     text: frozenset[str] = frozenset()
 
@@ -58,6 +59,7 @@ class Program:
             _pattern(cast("list[str]", reads)) if isinstance(reads, list) else None,
             table.get("operands"),
             bool(table.get("no_paths")),
+            bool(table.get("follows")),
             bool(table.get("text_first")),
             frozenset(table.get("text", ())),
         )
@@ -66,7 +68,7 @@ class Program:
 _KEYS = frozenset(
     (
         *("refuse", "refuse_long", "refuse_short", "accept", "first", "pinned", "executes", "until_dashes", "reads"),
-        *("operands", "no_paths", "text_first", "text"),
+        *("operands", "no_paths", "follows", "text_first", "text"),
     )
 )
 _UNKNOWN = Program()
@@ -265,6 +267,8 @@ def only_reads(words: Sequence[str]) -> bool:
             continue
         if not word.startswith("-") or word == "-":
             operands += 1
+            if known.refuse is not None and known.refuse.fullmatch(word):
+                return False
             continue
         if _refused(known, word) or (known.reads_with is not None and not known.reads_with.fullmatch(word)):
             return False
@@ -277,10 +281,20 @@ def _values_apart(known: Program, words: Sequence[str]) -> list[str]:
     return [word for before, word in zip(("", *words), words, strict=False) if before not in ("-d", "--date")]
 
 
+def follows_links(program: str, words: Sequence[str]) -> bool:
+    """Whether a program that is given a folder reads what the links in it point to."""
+    known = programs().get(program)
+    return known is not None and known.follows and "--no-dereference" not in words
+
+
 def is_reader(program: str) -> bool:
     """Whether a program can be one that only reads."""
     known = programs().get(program)
     return known is not None and known.reads
+
+
+# Options that give the pattern: alone, abbreviated, or in a bundle such as -ie.
+_GIVES_PATTERN = re.compile(r"-[A-Za-z]*[ef]|--(?:r|re|reg|rege|regex|regexp|f|fi|fil|file|files)(?![a-z])|--files")
 
 
 def texts_among(words: Sequence[str]) -> frozenset[int]:
@@ -293,7 +307,7 @@ def texts_among(words: Sequence[str]) -> frozenset[int]:
         return frozenset(range(1, len(words)))
     found: set[int] = set()
     first = known.text_first
-    if first and any(word.startswith(("-e", "--regexp", "-f", "--file", "--files")) for word in words[1:]):
+    if first and any(_GIVES_PATTERN.match(word) for word in words[1:]):
         first = False
     for index in range(1, len(words)):
         word = words[index]
