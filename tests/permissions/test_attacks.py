@@ -154,3 +154,28 @@ def test_rules_on_words_mean_what_the_documentation_says(
     policy = Policy.from_lists(texts, workspace=Path("/nowhere"), home=Path("/nowhere"))
     text = " && ".join(" ".join(words) for words in commands)
     assert str(decide(policy, "Bash", {"command": text}).verdict) == naive(rules, commands)
+
+
+COSTLY: list[tuple[dict[str, list[str]], str, dict[str, Any]]] = [
+    ({}, "Bash", {"command": "echo " + "{" * 20000}),
+    ({}, "Bash", {"command": "ls /*/*/*/*/*/zzq"}),
+    ({}, "Bash", {"command": "cat ../../../*/*/*/*/zzq"}),
+    ({}, "Bash", {"command": "cd a; cd b; cd c; cd d; cat " + "a " * 5000}),
+    ({}, "Bash", {"command": "cat " + "x/y:" * 10000}),
+    ({"deny": ["Bash(rm:*)"]}, "Bash", {"command": "env " * 40 + "ls"}),
+    ({"allow": ["Bash"], "deny": ["Bash(git * --force * main)"]}, "Bash", {"command": "git " + "--force " * 3000}),
+    ({"allow": ["shop__x(email:*@*.x.io)"]}, "shop__x", {"email": "@" * 60000}),
+    ({}, "Bash", {"command": "git log '" + "@{" * 30000 + "'"}),
+    ({}, "Bash", {"command": "cat " + "a" * 300}),
+    ({}, "Read", {"file_path": "a" * 300}),
+    ({"allow": ["Read(//**)"]}, "Read", {"file_path": "~/.ssh/\ud800"}),
+    ({"deny": ["shop__x(a.²=1)"]}, "shop__x", {"a": [1]}),
+]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("number", range(len(COSTLY)))
+def test_no_call_makes_a_decision_fail_or_take_long(number: int, workspace: Path) -> None:
+    rules, tool, arguments = COSTLY[number]
+    policy = Policy.from_lists(rules, workspace=workspace, home=workspace.parent)
+    assert str(decide(policy, tool, arguments).verdict) in ("allow", "ask", "deny")

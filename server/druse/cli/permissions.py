@@ -68,7 +68,7 @@ def check(as_json: bool) -> None:
     workspace = workspace_here().root
     for line in sys.stdin:
         if line.strip():
-            click.echo(json.dumps(_checked(line, workspace), ensure_ascii=False))
+            click.echo(json.dumps(_checked(line, workspace)))
 
 
 def _checked(line: str, workspace: Path) -> dict[str, Any]:
@@ -81,6 +81,9 @@ def _checked(line: str, workspace: Path) -> dict[str, Any]:
         arguments: Any = asked.get("args") or {}
         if not isinstance(tool, str) or not isinstance(arguments, dict) or not isinstance(rules, dict):
             raise ValueError("`tool` must be a text, `args` and `rules` objects")
+        unknown = set(cast("dict[str, Any]", rules)) - {"allow", "ask", "deny"}
+        if unknown:
+            raise ValueError(f"there are no rules called {', '.join(sorted(map(str, unknown)))}")
     except (ValueError, KeyError, AttributeError, RecursionError) as error:
         return {"verdict": "deny", "rule": "", "why": f"the line cannot be read: {error}"}
     root = Path(str(asked["cwd"])) if isinstance(asked.get("cwd"), str) else workspace

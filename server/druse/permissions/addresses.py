@@ -58,17 +58,19 @@ def refusal(address: str) -> str:
 
 
 # Top-level names that never belong to the public internet (RFC 6762, RFC 8375, ICANN's reservation of .internal).
-_OWN_DOMAINS = frozenset(("local", "internal", "localdomain", "lan", "intranet", "corp", "private"))
+_OWN_DOMAINS = frozenset(("local", "internal", "localdomain", "lan", "intranet", "corp", "private", "svc", "cluster"))
 
 
 def own_host(host: str) -> str:
     """What the host of a URL is, where it says itself that it is not public: by its address or as localhost."""
     if host == "localhost" or host.endswith(".localhost"):
         return "this machine"
-    if host.rpartition(".")[2] in _OWN_DOMAINS or host.endswith(".home.arpa") or host == "metadata":
+    if host.rpartition(".")[2] in _OWN_DOMAINS or host.endswith(".home.arpa"):
         return "a name of a private network"
     if ":" in host:
         return refusal(host)
+    if host and "." not in host and not re.fullmatch(r"0x[0-9a-f]*|[0-9]+", host):
+        return "a name of this network"
     if not re.fullmatch(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}", host):
         return ""
     try:

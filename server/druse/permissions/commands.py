@@ -12,10 +12,29 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from druse.permissions.expansion import may_be
 from druse.permissions.operands import Line, Operand, folders_of, redirect_operands
-from druse.permissions.paths import PathPattern, credential, inside, is_own, may_be_protected, place_of, protection
+from druse.permissions.paths import (
+    PROTECTED_PARTS,
+    STARTUP,
+    PathPattern,
+    credential,
+    folded,
+    inside,
+    is_own,
+    place_of,
+    protection,
+)
 from druse.permissions.policy import Policy
-from druse.permissions.programs import executes, follows_links, is_reader, only_reads, uncovered
+from druse.permissions.programs import (
+    HARMLESS,
+    counts_operands,
+    executes,
+    follows_links,
+    is_reader,
+    only_reads,
+    uncovered,
+)
 from druse.permissions.rulebook import RuleBook
 from druse.permissions.rules import Rule
 from druse.permissions.shell import program_of
@@ -119,21 +138,13 @@ def _may_expand_to(operand: Operand, pattern: PathPattern) -> bool:
     for written in operand.written:
         glob = [part for part in written.split("/") if part]
         lead = [part for part in pattern.lead.split("/") if part]
-        fits = all(_segment_fits(name, part) for name, part in zip(lead, glob, strict=False))
+        fits = all(may_be(name, part) for name, part in zip(lead, glob, strict=False))
         if pattern.anchored:
             if fits and len(glob) >= len(lead):
                 return True
-        elif fits and glob and _segment_fits(pattern.last.replace("*", "x"), glob[-1]):
+        elif fits and glob and may_be(pattern.last.replace("*", "x"), glob[-1]):
             return True
     return False
-
-
-def _segment_fits(name: str, glob: str) -> bool:
-    if not any(letter in glob for letter in "*?["):
-        return name == glob
-    if name.startswith(".") and not glob.startswith("."):
-        return False  # globs leave hidden files out
-    return fnmatch.fnmatchcase(name, glob)
 
 
 def _read_within(rules: RuleBook, program: str, command: Command, operand: Operand) -> Finding | None:
@@ -202,6 +213,11 @@ def _everything(rule: Rule, line: Line) -> Finding:
             return Finding(
                 None, f"{hidden.words[0].text[:80]!r} is known only when it runs, and some commands are denied"
             )
+    if policy.deny.on_paths or policy.ask.on_paths:
+        for command in script.commands:
+            dynamic = next((word for word in command.words[1:] if not word.literal), None)
+            if dynamic is not None and program_of(command.words[0].text) not in HARMLESS:
+                return Finding(None, f"{dynamic.text[:80]!r} is known only when it runs, and some paths are denied")
     return Finding(rule, "every command")
 
 
@@ -230,7 +246,12 @@ def _permitted(rules: RuleBook, command: Command, line: Line) -> Finding:
     if not command.words:
         return Finding(None, "it redirects a group of commands")
     inner = _stripped(command)
-    if not inner.words or not inner.words[0].literal or inner.words[0].glob or not inner.words[0].text:
+    if (
+        not inner.words
+        or not inner.words[0].literal
+        or (inner.words[0].glob and inner.words[0].text != "[")
+        or not inner.words[0].text
+    ):
         return Finding(None, "the program is known only when it runs")
     operands = line.operands(inner)
     outside = _outside(inner, operands, policy)
@@ -242,8 +263,10 @@ def _permitted(rules: RuleBook, command: Command, line: Line) -> Finding:
                 if finding.rule is not None:
                     return finding
                 why = why or finding.why
-    known = all(word.literal or _plain_number(word) for word in inner.words)
-    reads = known and only_reads(inner.texts)
+    told = program_of(inner.words[0].text) in ("echo", "printf")
+    known = all(word.literal or (told and _plain_number(word)) for word in inner.words)
+    many = any(word.glob for word in inner.words) and counts_operands(inner.words[0].text)
+    reads = known and not many and only_reads(inner.texts)
     if reads and program_of(inner.words[0].text) == "git" and _moved(inner, line):
         reads, why = False, why or "git obeys what is configured in the folder it runs in; `cd` before it changes that"
     if reads and follows_links(program_of(inner.words[0].text), inner.texts) and _names_a_folder(line.operands(inner)):
@@ -268,6 +291,8 @@ def _covered(rule: Rule, command: Command, line: Line, outside: str) -> Finding:
     first = rule.words.words[0]
     if first == "*" and (rule.words.tail or len(command.words) != len(rule.words.words)):
         return Finding(None, f"{shown!r} fits {rule.text} only because its program is a wildcard")
+    if "*" in first and "/" in program and "/" not in first:
+        return Finding(None, f"{program!r} is a file, and {rule.text} names programs")
     if first == "*" and not rule.words.tail and not any("*" in word for word in rule.words.words[1:]):
         return Finding(None, outside) if outside else Finding(rule, "")
     if "*" in first and (executes(program_of(program)) or ".." in program.split("/")):
@@ -337,9 +362,12 @@ def _wrapper_words(words: Sequence[Word]) -> int:
         return 0
     if texts[0] in _PLAIN_WRAPPERS and not texts[1].startswith("-"):
         return 1
+    if texts[:2] == ["time", "-p"] and len(texts) > 2:
+        return 2
     if texts[0] == "timeout":
         at = 1
-        while at < len(texts) - 1 and texts[at] in ("-k", "-s", "--preserve-status", "--foreground", "-v"):
+        plain = re.compile(r"-k|-s|--preserve-status|--foreground|-v|--(?:kill-after|signal)=\w+")
+        while at < len(texts) - 1 and plain.fullmatch(texts[at]):
             at += 2 if texts[at] in ("-k", "-s") else 1
         number = texts[at].rstrip("smhd") if at < len(texts) else ""
         return at + 1 if number.replace(".", "", 1).isdigit() and at + 1 < len(texts) else 0
@@ -384,7 +412,7 @@ def _shielded_command(command: Command, line: Line, *, reading: bool) -> str:
         return ""
     if self_approval(command):
         return "only a person runs this command of Druse"
-    if command.words[0].glob:
+    if command.words[0].glob and command.words[0].text != "[":
         return f"{command.words[0].text[:80]!r} is known only when it runs"
     for operand in line.operands(command):
         for place in operand.places:
@@ -395,9 +423,16 @@ def _shielded_command(command: Command, line: Line, *, reading: bool) -> str:
                 why = "Druse decides by it"
             if why:
                 return f"{operand.word[:80]!r} is protected: {why}"
-        if operand.glob and not reading and any(may_be_protected(written) for written in operand.written):
+        if operand.glob and not reading and operand.writable and _may_name_protected(operand.word):
             return f"{operand.word[:80]!r} may name a protected file"
     return ""
+
+
+def _may_name_protected(text: str) -> bool:
+    """Whether a part of a shell pattern that spells something out could be a protected name."""
+    parts = [part for part in folded(text).split("/") if any(letter in part for letter in "*?[") and part.strip("*?")]
+    names = (*PROTECTED_PARTS, *(name for name in STARTUP if name.startswith(".")))
+    return any(may_be(name, part) for part in parts for name in names)
 
 
 _OUTPUTS = frozenset(("/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/null", "/dev/stdin"))

@@ -18,7 +18,7 @@ from druse.permissions.paths import credential, inside, is_own, place_of, protec
 from druse.permissions.policy import Policy
 from druse.permissions.rulebook import RuleBook
 from druse.permissions.rules import PATH_TOOLS, Rule, canonical_tool
-from druse.permissions.shell import read_command
+from druse.permissions.stars import star_fits
 
 _READING = frozenset(("Read", "Grep", "Glob", "LS", "NotebookRead"))
 _FETCH = "WebFetch"  # reads, but a URL carries data out: no allowance for reading covers it
@@ -37,10 +37,13 @@ def decide(
 ) -> Decision:
     """Allow, ask or deny one call. Never raises for any tool name or arguments."""
     name = canonical_tool(tool)
-    subject = _Subject(policy, name, arguments, spec)
-    return replace(
-        _decided(policy, tool, name, subject, spec, caller), place=subject.place, names_host=subject.names_host
-    )
+    try:
+        subject = _Subject(policy, name, arguments, spec)
+        decided = _decided(policy, tool, name, subject, spec, caller)
+        return replace(decided, place=subject.place, names_host=subject.names_host)
+    except (RecursionError, MemoryError, OSError, ValueError, OverflowError) as error:
+        # Whoever sends what cannot be judged gets nothing.
+        return Decision(Verdict.DENY, why=f"it cannot be judged: {type(error).__name__}", origin="built in")
 
 
 def _decided(
@@ -110,7 +113,7 @@ class _Subject:
     def never(self, caller: Caller | None) -> str:
         """Why the call is out of the question for anyone but a person at the CLI."""
         if self._unreadable:
-            return "the path is no plain text"
+            return "the path or command is no plain text"
         if caller is not None and caller.kind is CallerKind.PERSON:
             return ""
         if caller is not None and caller.unconfined and not self._only_reads():
@@ -260,7 +263,7 @@ class _Subject:
     def narrowest(self) -> str:
         """The narrowest rule that covers this call; empty where none should."""
         if self._name == "Bash":
-            script = read_command(self._command)
+            script = self._line.script
             plain = not script.obstacles and len(script.commands) == 1 and not script.commands[0].redirects
             return f"Bash({self._command})" if plain and "*" not in self._command and "\n" not in self._command else ""
         if self._name in PATH_TOOLS and self._places:
@@ -285,6 +288,8 @@ def _paths(name: str, arguments: JsonObject) -> list[str]:
     pattern = arguments.get("pattern" if name == "Glob" else "glob") if name in ("Glob", "Grep") else None
     if isinstance(pattern, str):
         lead = re.split(r"[*?\[{]", pattern)[0]
+        if re.search(r"[{,](?:/|~|\.\.)", pattern):
+            paths.append("/")
         if pattern.startswith(("/", "~")) or ".." in pattern.split("/"):
             paths.append(lead or "/")
         elif "/" in lead:
@@ -294,13 +299,18 @@ def _paths(name: str, arguments: JsonObject) -> list[str]:
 
 
 def _no_texts(name: str, arguments: JsonObject) -> bool:
-    """Whether an argument that should be a path is none."""
-    keys = ("file_path", "path", "notebook_path") if name in PATH_TOOLS else ()
-    return any(key in arguments and not isinstance(arguments[key], str | None) for key in keys)
+    """Whether an argument that should be a path or a command is none, or is missing where nothing goes without it."""
+    if name == "Bash":
+        return not isinstance(arguments.get("command"), str)
+    if name not in PATH_TOOLS:
+        return False
+    if name not in _SEARCHING and not any(isinstance(arguments.get(key), str) for key in _PATH_KEYS):
+        return True
+    return any(key in arguments and not isinstance(arguments[key], str | None) for key in _PATH_KEYS)
 
 
 def _glob(pattern: str, name: str) -> bool:
-    return re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), name) is not None
+    return star_fits(pattern, name)
 
 
 def explain_call(text: str) -> tuple[str, JsonObject]:

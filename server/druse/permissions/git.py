@@ -45,16 +45,32 @@ _NEVER = frozenset(
     filter-branch difftool mergetool bisect send-email instaweb daemon hook credential credential-store credential-cache
     upload-pack receive-pack upload-archive shell cvsserver svn p4 gui citool for-each-repo maintenance archive bundle
     remote-ext remote-fd remote-http remote-https fast-import fast-export web--browse replace lfs imap-send filter-repo
-    annex init-db difftool--helper mergetool--lib merge-index merge-one-file merge-octopus merge-recursive
+    annex init-db apply am difftool--helper mergetool--lib merge-index merge-one-file merge-octopus merge-recursive
     merge-resolve merge-subtree merge-ours checkout-index update-index write-tree hash-object unpack-objects
     unpack-file sh-setup sh-i18n cvsimport cvsexportcommit quiltimport request-pull diagnose bugreport scalar
-    interpret-trailers mktag mktree index-pack update-ref symbolic-ref update-server-info prune gc repack pack-objects
+    interpret-trailers mktag mktree index-pack update-ref update-server-info prune gc repack pack-objects
     """.split()
 )
 _SUBCOMMANDS = {  # where only some of a subcommand's own subcommands are covered
     "submodule": frozenset(("status", "summary")),
+    "symbolic-ref": frozenset(("--short", "-q", "HEAD")),
     "config": frozenset(("--get", "--get-all", "--get-regexp", "--list", "-l", "get", "list")),
     "help": frozenset(("",)),
+}
+_PLAIN_KEYS = frozenset(
+    ("user.name", "user.email", "push.default", "pull.rebase", "init.defaultbranch", "core.autocrlf", "color.ui")
+)
+_STRATEGIES = frozenset(("ours", "recursive", "ort", "resolve", "octopus", "subtree"))
+_NETWORK = frozenset(("clone", "fetch", "pull", "push", "remote", "ls-remote", "submodule"))
+# What these do without operands but with these options is to list.
+_LISTS = {
+    "branch": re.compile(r"-(?:a|r|v|vv|av|avv|rv)|--(?:all|list|remotes|show-current|verbose|no-color)"),
+    "tag": re.compile(r"-l|--list|-n\d*"),
+    "remote": re.compile(r"-v|--verbose"),
+    "stash": re.compile(r"list"),
+    "worktree": re.compile(r"list|--porcelain"),
+    "symbolic-ref": re.compile(r"--short|-q|HEAD"),
+    "check-ignore": re.compile(r"-[vnq]+|(?!-)[\w./-]+"),
 }
 _SCOPES = frozenset(("--global", "--local", "--system", "--show-origin", "--show-scope", "--name-only"))
 _REACHES = re.compile(r"(?:ext|fd)::.*", re.DOTALL | re.IGNORECASE)
@@ -64,12 +80,14 @@ _KEYS_THAT_RUN = re.compile(
     r"|diff\..*|alias\..*|filter\..*|merge\..*|credential\..*|sequence\.editor|gpg\..*|pager\..*|include.*)(?:=.*)?",
     re.DOTALL | re.IGNORECASE,
 )
-# Options whose value is a text: a message, a pattern, a format, a date.
+# Options whose value is a text: a message, a pattern, a format, a date. Short ones only where they mean that.
+_MESSAGES = frozenset(("commit", "tag", "merge", "stash", "notes", "revert"))
+_SEARCHES = frozenset(("log", "show", "shortlog", "whatchanged", "rev-list", "diff"))
 _TEXT = frozenset(
     """
-    -m --message --grep --author --committer --format --pretty --date --since --until --after --before -S -G --subject
+    --message --grep --author --committer --format --pretty --date --since --until --after --before --subject
     --trailer --cleanup --fixup --squash --glob --branches --tags --remotes --exclude --sort --points-at --contains
-    --no-contains --diff-filter --word-diff-regex -L --encoding --decorate-refs --decorate-refs-exclude --signoff
+    --no-contains --diff-filter --word-diff-regex --encoding --decorate-refs --decorate-refs-exclude --signoff
     """.split()
 )
 _READS = frozenset(
@@ -78,7 +96,7 @@ _READS = frozenset(
     grep whatchanged count-objects version
     """.split()
 )
-WRITES_FILES = frozenset(("mv", "restore", "checkout", "rm", "apply", "clean", "switch", "reset", "stash", "am"))
+WRITES_FILES = frozenset(("mv", "restore", "checkout", "rm", "clean", "switch", "reset", "stash"))
 
 
 def subcommand_at(words: Sequence[str]) -> int:
@@ -97,13 +115,20 @@ def uncovered(words: Sequence[str], fixed: set[str]) -> str:
         return subcommand
     own = _SUBCOMMANDS.get(subcommand)
     if own is not None:
-        problem = _uncovered_own(subcommand, own, words[at + 1 :])
+        problem = _uncovered_own(subcommand, own, words[at + 1 :], fixed)
         if problem:
             return problem
     texts = texts_among(words)
+    place = next((word for word in words[at + 1 :] if not word.startswith("-")), "")
+    if subcommand in ("push", "fetch", "pull", "ls-remote") and _is_folder(place) and place not in fixed:
+        return place  # a repository on this machine runs hooks of its own
     for index in range(at + 1, len(words)):
         word = words[index]
-        if word in fixed or (index in texts and not word.startswith("-")):
+        if word in fixed:
+            continue
+        if subcommand in _NETWORK and _TRANSPORT.fullmatch(word):
+            return word
+        if index in texts and not word.startswith("-"):
             continue
         if word == "--":
             break
@@ -112,9 +137,11 @@ def uncovered(words: Sequence[str], fixed: set[str]) -> str:
     return ""
 
 
-def _uncovered_own(subcommand: str, own: frozenset[str], rest: Sequence[str]) -> str:
+def _uncovered_own(subcommand: str, own: frozenset[str], rest: Sequence[str], fixed: set[str]) -> str:
+    if rest and rest[0] in fixed:
+        return ""
     if subcommand == "help":
-        return "help" if rest else ""
+        return next((word for word in rest if word.startswith("-")), "")
     first = rest[0] if rest else ""
     if subcommand == "config":
         scope = [
@@ -124,15 +151,25 @@ def _uncovered_own(subcommand: str, own: frozenset[str], rest: Sequence[str]) ->
         # `config user.name` reads; with a second word it would write.
         if first in own or (len(scope) == 1 and not first.startswith("-")):
             return ""
-        return "config"
+        # What only names a person or a habit starts nothing; a rule that names `config` covers it.
+        return "" if "config" in fixed and first in _PLAIN_KEYS and len(scope) == 2 else "config"
+    if subcommand == "symbolic-ref":
+        return next((word for word in rest if word not in own), "")
     return "" if first in own or not rest else first
+
+
+def _is_folder(remote: str) -> bool:
+    """Whether a remote is a path, not a name, a URL or `host:path`."""
+    return "://" not in remote and ":" not in remote.partition("/")[0] and ("/" in remote or remote.startswith("."))
 
 
 def _far(subcommand: str, word: str) -> bool:
     """Whether a word behind the subcommand starts a program or writes elsewhere."""
     if word.startswith("--"):
         name, equals, _ = word.partition("=")
-        if name in _HARMLESS and not (equals and name == "--strategy"):
+        if name == "--strategy":
+            return bool(equals) and word.partition("=")[2] not in _STRATEGIES
+        if name in _HARMLESS or (subcommand == "rev-parse" and name == "--git-dir" and not equals):
             return False
         if name in ("--file",) and subcommand not in ("commit", "tag", "notes", "merge", "grep", "config", "blame"):
             return False
@@ -143,21 +180,22 @@ def _far(subcommand: str, word: str) -> bool:
         bundle = re.match(r"-([A-Za-z0-9]*)", word)
         letters = _SHORT.get(subcommand, "")
         # `-b user` and its like take a value of their own word; a bundle is judged letter by letter.
-        return bundle is not None and any(letter in letters for letter in bundle[1]) and not _plain_bundle(word)
-    if subcommand in ("clone", "fetch", "pull", "push", "remote", "ls-remote", "submodule"):
-        return _TRANSPORT.fullmatch(word) is not None
+        plain = subcommand in _MESSAGES and word.startswith("-m")
+        return bundle is not None and any(letter in letters for letter in bundle[1]) and not plain
     return _REACHES.fullmatch(word) is not None or (subcommand == "config" and bool(_KEYS_THAT_RUN.fullmatch(word)))
-
-
-def _plain_bundle(word: str) -> bool:
-    """`-m` with its text attached, and numbers, are no bundles of flags."""
-    return word.startswith("-m") or re.fullmatch(r"-\d+", word) is not None
 
 
 def only_reads(words: Sequence[str]) -> bool:
     """Whether a git command reads and does nothing else."""
     at = subcommand_at(words)
-    if at == len(words) or words[at] not in _READS or uncovered(words, set()):
+    if at == len(words):
+        return False
+    lists = _LISTS.get(words[at])
+    if lists is not None:
+        plain = all(_GLOBAL.fullmatch(word) for word in words[1:at])
+        needs = words[at] in ("stash", "worktree", "check-ignore", "symbolic-ref")
+        return plain and all(lists.fullmatch(word) for word in words[at + 1 :]) and (not needs or len(words) > at + 1)
+    if words[at] not in _READS or uncovered(words, set()):
         return False
     rest = words[at + 1 :]
     if words[at] == "reflog":
@@ -170,33 +208,58 @@ def only_reads(words: Sequence[str]) -> bool:
     return True
 
 
-_FILES_BY_S = frozenset(("blame", "annotate"))  # -S of these reads a file, of others it searches
-_GIVES_PATTERN = re.compile(r"-[A-Za-z]*[ef]")
-
-
 def texts_among(words: Sequence[str]) -> frozenset[int]:
     """The positions of words that are texts, not paths: values of -m, --grep and the like, revisions, remotes."""
     at = subcommand_at(words)
     if at == len(words):
         return frozenset()
     found: set[int] = set()
-    first_is_text = words[at] in ("grep", "clone", "fetch", "pull", "push", "ls-remote")
+    subcommand = words[at]
+    first_is_text = subcommand in ("grep", "clone", "fetch", "pull", "push", "ls-remote")
+    takes = ended = False
     for index in range(at + 1, len(words)):
         word = words[index]
-        before = words[index - 1]
-        value_of = (before in _TEXT and not (before == "-S" and words[at] in _FILES_BY_S)) or (
-            re.fullmatch(r"-[a-zA-Z]*m", before) is not None and not before.startswith("--")
-        )
-        revision = re.fullmatch(r":/[^/].*|.*@\{.*\}", word, re.DOTALL) is not None and words[at] in _READS
-        starts = ("-m", "-L") if words[at] in _FILES_BY_S else ("-m", "-S", "-G", "-L")
-        attached = word.startswith("-") and (word.partition("=")[0] in _TEXT or word[:2] in starts)
-        if value_of or revision or attached:
+        if takes:
             found.add(index)
-        elif first_is_text and not word.startswith("-"):
+            takes = False
+        elif ended:
+            continue
+        elif word == "--":
+            ended = True
+        elif word.startswith("-") and word != "-":
+            takes, attached = _text_option(subcommand, word)
+            if attached:
+                found.add(index)
+        elif subcommand in _READS and _is_revision(word):
+            found.add(index)
+        elif first_is_text:
             first_is_text = False
-            if words[at] == "grep" and not any(_GIVES_PATTERN.match(part) for part in words[at:index]):
+            if not (subcommand == "grep" and any(part.startswith(("-e", "-f")) for part in words[at:index])):
                 found.add(index)
     return frozenset(found)
+
+
+def _text_option(subcommand: str, word: str) -> tuple[bool, bool]:
+    """Whether an option takes the next word as its text, and whether it carries its text itself."""
+    if word.startswith("--"):
+        name, equals, _ = word.partition("=")
+        return (not equals and name in _TEXT), bool(equals) and name in _TEXT
+    if subcommand in _MESSAGES and re.fullmatch(r"-[aqsvneS]*m", word):
+        return True, False
+    if subcommand in _MESSAGES and word.startswith("-m"):
+        return False, True
+    if subcommand in _SEARCHES and word[:2] in ("-S", "-G"):
+        return len(word) == 2, len(word) > 2
+    if subcommand in ("log", "blame", "show") and word[:2] == "-L":
+        return len(word) == 2, len(word) > 2
+    return False, False
+
+
+def _is_revision(word: str) -> bool:
+    """`:/words` of a message and `branch@{1}`; never anything that leads upwards."""
+    if ".." in word.split("/"):
+        return False
+    return (word.startswith(":/") and len(word) > 2) or ("@{" in word and word.endswith("}"))
 
 
 def without_magic(word: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import glob as file_globs
-import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -11,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from druse.permissions import git
+from druse.permissions.expansion import expanded
 from druse.permissions.paths import Place, inside, place_of
 from druse.permissions.policy import Policy
 from druse.permissions.programs import program_name, texts_among
 from druse.permissions.shell import Script, read_command
 from druse.permissions.words import Command, Redirect, Word
 
-_MAX_EXPANDED = 500
+_MAX_WORDS = 200  # of one command whose paths are looked up; more are unknown
+_MAX_PARTS = 8
 _LEAVES = frozenset(("-", "--", "/dev/null"))
 
 
@@ -81,11 +81,11 @@ def operands_of(command: Command, script: Script, policy: Policy) -> Iterator[Op
         yield Operand("cd", (place_of("~", policy.workspace, policy.home),))
         return
     texts = texts_among(command.texts)
-    folders = folders_of(command, script, policy)
+    folders = folders_of(command, script, policy) if len(command.words) <= _MAX_WORDS else None
     in_git = program == "git"
     writable = not in_git or _git_writes(command)
-    for index, word in enumerate(command.words[1:], 1):
-        if index in texts:
+    for index, word in enumerate(command.words[1 : _MAX_WORDS + 2], 1):
+        if index in texts and not (word.glob and "/" in word.text):
             continue
         for part in _path_parts(word, in_git=in_git):
             operand = _operand(word, part, folders, policy, writable=writable, always=not in_git)
@@ -99,8 +99,11 @@ def redirect_operands(redirect: Redirect, script: Script, policy: Policy) -> Ite
     if not target.literal or re.match(r"/dev/(?:tcp|udp)/", os.path.normpath(target.text)):
         yield Operand(target.text, (), unknown=True)
         return
-    places = tuple(_places(target, target.text, _all_folders(script, policy), policy))
-    yield Operand(target.text, places, glob=target.glob)
+    folders = _all_folders(script, policy)
+    if folders is None:
+        yield Operand(target.text, (), glob=target.glob, unknown=True)
+        return
+    yield _found(target, target.text, folders, policy, writable=True)
 
 
 def _operand(
@@ -110,71 +113,82 @@ def _operand(
         return None
     if folders is None:
         return Operand(word.text, (), glob=word.glob, unknown=True)
-    places = tuple(_places(word, part, folders, policy))
+    operand = _found(word, part, folders, policy, writable=writable)
+    places = operand.places
     pathlike = part.startswith(("/", "~")) or ".." in part.split("/")
     # A word without a slash that is no file of that name is a plain word, such as a branch.
     if not always and not pathlike and not any(os.path.lexists(place.written) for place in places) and not writable:
         return None
-    return Operand(word.text, places, glob=word.glob, writable=writable)
+    return operand
 
 
-def _places(word: Word, part: str, folders: list[Path], policy: Policy) -> Iterator[Place]:
-    for folder in folders:
-        yield place_of(part, policy.workspace, policy.home, folder)
-        if word.glob:
-            text = str(policy.home) + part[1:] if part == "~" or part.startswith("~/") else part
-            found = file_globs.iglob(os.path.join(folder, text), include_hidden=False)  # noqa: PTH118, PTH207
-            for path in itertools.islice(found, _MAX_EXPANDED):
-                yield place_of(path, policy.workspace, policy.home, folder)
+def _found(word: Word, part: str, folders: list[Path], policy: Policy, *, writable: bool) -> Operand:
+    """The places of a word in each folder, a shell pattern expanded; unknown where that would take too long."""
+    places = [place_of(part, policy.workspace, policy.home, folder) for folder in folders]
+    unknown = False
+    if word.glob:
+        try:
+            for folder, plain in zip(folders, list(places), strict=True):
+                paths = expanded(part, folder, plain, policy)
+                places += [place_of(path, policy.workspace, policy.home, folder) for path in paths]
+        except OverflowError:
+            unknown = True
+    return Operand(word.text, tuple(places), glob=word.glob, unknown=unknown, writable=writable)
 
 
 def folders_of(command: Command, script: Script, policy: Policy) -> list[Path] | None:
     """Every folder the command may run in: where nothing proves it, `cd` before it may have failed. None: unknown."""
-    if command not in script.visible:
-        return _all_folders(script, policy)
-    walk = _Walk(policy)
+    walk = _Walk(policy, script)
     for other in script.visible:
         walk.reach(other)
-        if other is command:
+        # A wrapper's inner command shares its last word with the whole.
+        if other is command or (command.words and other.words and other.words[-1] is command.words[-1]):
             return walk.here
         walk.run(other)
-    return None
+    return _all_folders(script, policy)
 
 
-def _all_folders(script: Script, policy: Policy) -> list[Path]:
-    walk = _Walk(policy)
+def _all_folders(script: Script, policy: Policy) -> list[Path] | None:
+    walk = _Walk(policy, script)
     for command in (*script.visible, *script.hidden):
         walk.run(command)
-    return walk.possible
+    return None if walk.lost else walk.possible
 
 
 class _Walk:
     """Where a line of commands stands. `here` is None where nobody can say."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, script: Script) -> None:
         self._policy = policy
         self.possible = [policy.workspace]
         self.here: list[Path] | None = self.possible
-        self._lost = False
+        self.lost = False
+        # Only a chain of `&&` and `;` proves that what stands before it went well; a loop may go on and on.
+        self._proves = not script.ordered and all(part.joined in ("", "&&", ";") for part in script.visible)
+        self._loops = script.ordered
 
     def reach(self, command: Command) -> None:
-        """Only `&&` proves that what stands before it went well."""
-        if command.joined != "&&":
-            self.here = None if self._lost else self.possible
+        """Come to the next command."""
+        if command.joined != "&&" or not self._proves:
+            self.here = None if self.lost else self.possible
 
     def run(self, command: Command) -> None:
-        """Follow a `cd`."""
-        if not command.words or program_name(command.words[0].text) not in ("cd", "pushd", "popd"):
+        """Follow a `cd`, also behind words that leave it what it is."""
+        words = list(command.words)
+        while words and words[0].text in ("command", "builtin", "time", "-p", "--"):
+            words.pop(0)
+        if not words or program_name(words[0].text) not in ("cd", "pushd", "popd", "chdir"):
             return
-        targets = [word for word in command.words[1:] if not word.text.startswith("-") or word.text == "-"]
-        unclear = any(not word.literal or word.glob or word.text == "-" for word in targets)
-        if self.here is None or len(targets) > 1 or unclear or command.words[0].text == "popd":
-            self.here, self._lost = None, True
+        targets = [word for word in words[1:] if not word.text.startswith("-") or word.text == "-"]
+        options = any(word.text.startswith("-") for word in words[1:])
+        unclear = any(not word.literal or word.glob for word in targets) or words[0].text == "popd"
+        if self.here is None or len(targets) > 1 or unclear or options or self._loops or len(self.possible) > 12:
+            self.here, self.lost = None, True
             return
         text = targets[0].text if targets else "~"
         policy = self._policy
         self.here = [Path(place_of(text, policy.workspace, policy.home, folder).written) for folder in self.here]
-        self.possible = list(dict.fromkeys([*self.possible, *self.here]))[:16]
+        self.possible = list(dict.fromkeys([*self.possible, *self.here]))
 
 
 def _git_writes(command: Command) -> bool:
@@ -200,5 +214,7 @@ def _path_parts(word: Word, *, in_git: bool) -> list[str]:
     if text.casefold().startswith("file:"):
         parts.append(re.sub(r"^file:(?://(?:localhost)?)?", "", text, flags=re.IGNORECASE))
     if ":" in text and "://" not in text and not in_git:
-        parts.extend(text.split(":"))
+        parts.extend(text.split(":", _MAX_PARTS)[:_MAX_PARTS])
+        if text.count(":") >= _MAX_PARTS:
+            parts.append("/")  # nobody names so many paths in one word
     return parts

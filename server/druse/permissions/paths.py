@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 # Written by nobody through Druse without a person: what runs code later, or holds credentials.
-_PROTECTED_PARTS = {".git", ".vscode", ".claude", ".cursor", ".druse", ".idea", ".husky", ".mcp.json", "mcp.json"}
+PROTECTED_PARTS = {".git", ".vscode", ".claude", ".cursor", ".druse", ".idea", ".husky", ".mcp.json", "mcp.json"}
 _OWN = (".druse", "tools/generated")  # what Druse decides by: not even asked for
-_STARTUP = {
+STARTUP = {
     *(".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".profile", ".zshrc", ".zshenv", ".zprofile"),
     *(".zlogin", ".zlogout", ".kshrc", ".cshrc", ".tcshrc", ".inputrc", ".gitconfig", ".npmrc", ".pypirc", ".netrc"),
     *(".envrc", ".vimrc", ".pythonrc.py", ".bash_aliases", ".zsh_aliases", ".exrc", ".gdbinit", ".lldbinit", ".emacs"),
@@ -189,9 +189,9 @@ def protection(place: Place, workspace: Path, home: Path) -> str:
         if any(relative == own or relative.startswith(own + "/") for own in _OWN):
             return "Druse decides by it"
         parts = relative.split("/")
-        if any(part in _PROTECTED_PARTS for part in parts):
+        if any(part in PROTECTED_PARTS for part in parts):
             return "it configures tools that run code"
-        if parts[-1] in _STARTUP:
+        if parts[-1] in STARTUP:
             return "it is read at the start of a shell or a tool"
         base = folded(real(home))
         if any(path == f"{base}/{name}" or path.startswith(f"{base}/{name}/") for name in (*_HOME_CODE, *_HOME_OWN)):
@@ -199,19 +199,6 @@ def protection(place: Place, workspace: Path, home: Path) -> str:
         if path.startswith(("/etc/", "/boot/", "/usr/", "/bin/", "/sbin/", "/lib", "/proc/", "/sys/", "/dev/")):
             return "it belongs to the system"
     return credential(place, home)
-
-
-def may_be_protected(glob: str) -> bool:
-    """Whether a segment of a shell pattern that begins with a dot or spells a name could be a protected one."""
-    segments = [part for part in folded(glob).split("/") if any(letter in part for letter in "*?[")]
-    names = {*_PROTECTED_PARTS, *_STARTUP}
-    return any(
-        fnmatch.fnmatchcase(name, part)
-        for part in segments
-        for name in names
-        if part.startswith(".") or not name.startswith(".")
-        if part.strip("*?") != ""
-    )
 
 
 def is_own(place: Place, workspace: Path, home: Path | None = None) -> bool:

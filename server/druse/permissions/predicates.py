@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from druse.model import Json, typed_equal
+from druse.permissions.stars import star_fits
 
 _CONDITION = re.compile(r"\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*(<=|>=|!=|==|=|<|>|:)\s*(.*?)\s*", re.DOTALL)
 
@@ -86,7 +87,7 @@ def _split(text: str) -> list[str]:
 def _value(text: str) -> Json:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -95,7 +96,7 @@ def _lookup(arguments: Mapping[str, Json], path: tuple[str, ...]) -> tuple[bool,
     for name in path:
         if isinstance(value, dict) and name in value:
             value = value[name]
-        elif isinstance(value, list) and name.isdigit() and int(name) < len(value):
+        elif isinstance(value, list) and re.fullmatch("[0-9]{1,9}", name) and int(name) < len(value):
             value = value[int(name)]
         else:
             return False, None
@@ -118,8 +119,7 @@ def _number(value: Json) -> bool:
 
 
 def _glob(pattern: str, value: str) -> bool | None:
-    expression = ".*".join(re.escape(part) for part in pattern.split("*"))
-    if re.fullmatch(expression, value, re.DOTALL) is None:
+    if not star_fits(pattern, value):
         return False
     # A star that runs over a line end may hide another value: enough for a deny, not for an allow.
     return True if not re.search(r"[\r\n\x00\x0b\x0c\x85\u2028\u2029]", value) else None

@@ -38,6 +38,8 @@ class Program:
     follows: bool = False
     text_first: bool = False
     text: frozenset[str] = frozenset()
+    words_are_options: bool = False  # options are whole words behind one dash, as in find
+    operand_refused: re.Pattern[str] | None = None  # operands with which it is no mere reader
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> Program:
@@ -62,13 +64,15 @@ class Program:
             bool(table.get("follows")),
             bool(table.get("text_first")),
             frozenset(table.get("text", ())),
+            bool(table.get("words_are_options")),
+            _pattern(table.get("operand_refused")),
         )
 
 
 _KEYS = frozenset(
     (
         *("refuse", "refuse_long", "refuse_short", "accept", "first", "pinned", "executes", "until_dashes", "reads"),
-        *("operands", "no_paths", "follows", "text_first", "text"),
+        *("operands", "no_paths", "follows", "text_first", "text", "words_are_options", "operand_refused"),
     )
 )
 _UNKNOWN = Program()
@@ -106,8 +110,9 @@ EXECUTORS = frozenset(
     taskset chrt setarch dpkg apt apt-get brew xdg-open open start trap alias unalias enable hash druse mapfile
     readarray read declare typeset local export readonly unset set shopt let getopts bind complete compgen umask
     ulimit coproc faketime unbuffer rlwrap proot fakeroot torsocks proxychains firejail bwrap noglob nocorrect
-    sshpass qemu wine tee-exec install-info msgfmt xdotool dbus-send gdbus rofi dmenu fzf peco direnv asdf mise
-    nvm rvm rbenv pyenv
+    sshpass qemu wine tee-exec install-info msgfmt xdotool dbus-send gdbus rofi dmenu fzf peco tsx ts-node
+    nodemon coverage rustup fc jobs ssh-agent hyperfine concurrently cross-env dotenv direnv asdf mise nvm rvm
+    rbenv pyenv
     """.split()
 )
 _FAMILIES = re.compile(r"(?:python|pypy|pip|perl|ruby|lua|node|php)[\d.]*|busybox.*|.*(?:sh|awk)")
@@ -163,9 +168,7 @@ def _nested(words: Sequence[str]) -> bool:
 _RUNNERS = frozenset(
     (("uv", "run"), ("poetry", "run"), ("pdm", "run"), ("bundle", "exec"), ("python", "-m"), ("python3", "-m"))
 )
-_MODULES = frozenset(
-    ("pytest", "unittest", "mypy", "ruff", "black", "isort", "flake8", "pylint", "json.tool", "pyright")
-)
+_MODULES = frozenset(("pytest", "unittest", "mypy", "ruff", "black", "isort", "flake8", "json.tool", "pyright"))
 
 
 def program_name(word: str) -> str:
@@ -199,7 +202,7 @@ def _uncovered_behind_pin(program: str, known: Program, words: Sequence[str], na
     accepted = known.pinned.get(words[1], known.pinned.get("*"))
     fixed = set(named[1:])
     for word in words[2:]:
-        if word == "--" and known.until_dashes:
+        if word == "--" and (known.until_dashes or program in ("yarn", "pnpm", "bun")):
             return ""
         if word in fixed:
             continue
@@ -211,37 +214,73 @@ def _uncovered_behind_pin(program: str, known: Program, words: Sequence[str], na
 
 
 def _uncovered_words(known: Program, words: Sequence[str], fixed: set[str]) -> str:
-    first = next((word for word in words if word not in fixed), None)
     begun = bool(words) and words[0] in fixed
-    if known.first is not None and first is not None and not begun and not known.first.fullmatch(first):
-        return first
-    value = False
-    for index, word in enumerate(words):
-        was_value, value = value, word in known.text
-        if word == "--" and known.until_dashes:
-            return ""
-        if word in fixed or word in ("-", "/dev/null"):
-            continue
-        if word in ("-o", "--output") and words[index + 1 : index + 2] == ("/dev/null",):
-            continue
-        if was_value:  # the value of an option that takes a text; what reads a file by `@` is none
-            if known.accept is not None and (word.startswith("@") or "%output" in word):
+    if known.first is not None and not begun:
+        # Every word up to and including the subcommand must be one that is known.
+        for word in words:
+            if not known.first.fullmatch(word):
                 return word
+            if not word.startswith(("-", "+")):
+                break
+    for index, (word, part) in enumerate(_parts(known, words)):
+        if part == "end" and known.until_dashes:
+            return ""
+        if word in fixed or word in ("-", "/dev/null") or part == "end":
+            continue
+        if part == "value":  # of an option that takes a text; what reads a file by `@`, or writes one, is none
+            if known.accept is not None and ("@" in word or "%output" in word or word.startswith("-")):
+                return word
+            continue
+        if word in ("-o", "--output") and tuple(words[index + 1 : index + 2]) == ("/dev/null",):
             continue
         if known.accept is not None:
             if not known.accept.fullmatch(word):
                 return word
-        elif _refused(known, word):
+        elif _refused(known, word) if part == "option" else known.refuse and known.refuse.fullmatch(word):
             return word
     return ""
+
+
+def _parts(known: Program, words: Sequence[str]) -> list[tuple[str, str]]:
+    """Each word as `option`, `value` (of an option that takes a text), `operand`, or `end` for the first `--`."""
+    found: list[tuple[str, str]] = []
+    takes, ended = False, False
+    for word in words:
+        if takes:
+            found.append((word, "value"))
+            takes = False
+        elif ended or not word.startswith("-") or word == "-":
+            found.append((word, "operand"))
+        elif word == "--":
+            found.append((word, "end"))
+            ended = True
+        else:
+            found.append((word, "option"))
+            takes = word in known.text or _bundle_takes(known, word)
+    return found
+
+
+def _bundle_takes(known: Program, word: str) -> bool:
+    """Whether a bundle such as `-sH` ends in a letter that takes the next word as its text."""
+    if word.startswith("--") or len(word) < 3 or not word[1:].isalpha():
+        return False
+    letters = [f"-{letter}" in known.text for letter in word[1:]]
+    # A letter before the last that takes a value has the rest of the word as its value.
+    return letters[-1] and not any(letters[:-1]) and not known.words_are_options
 
 
 def _refused(known: Program, word: str) -> bool:
     if known.refuse is not None and known.refuse.fullmatch(word):
         return True
-    if word.startswith("--") and len(word) > 2:
-        name = word.partition("=")[0]
-        return any(option.startswith(name) for option in known.refuse_long)
+    if known.until_dashes or (word.startswith("--") and len(word) > 2):
+        # npm takes any number of dashes; everybody takes abbreviations.
+        name = "--" + word.partition("=")[0].lstrip("-")
+        if name in known.text:
+            return False
+        if word.startswith("-") and len(name) > 3 and any(option.startswith(name) for option in known.refuse_long):
+            return True
+        if word.startswith("--"):
+            return False
     if word.startswith("-") and known.refuse_short:
         for letter in word[1:]:
             if letter in known.refuse_short:
@@ -256,18 +295,18 @@ def only_reads(words: Sequence[str]) -> bool:
     program = words[0]
     if program == "git":
         return git.only_reads(words)
+    if program == "command":
+        return len(words) == 3 and words[1] in ("-v", "-V")
     known = programs().get(program)
     if known is None or not known.reads:
         return False
-    value = False
     operands = 0
-    for word in words[1:]:
-        was_value, value = value, word in known.text
-        if was_value:
+    for word, part in _parts(known, words[1:]):
+        if part in ("value", "end"):
             continue
-        if not word.startswith("-") or word == "-":
+        if part == "operand":
             operands += 1
-            if known.refuse is not None and known.refuse.fullmatch(word):
+            if known.operand_refused is not None and known.operand_refused.fullmatch(word):
                 return False
             continue
         if _refused(known, word) or (known.reads_with is not None and not known.reads_with.fullmatch(word)):
@@ -287,14 +326,16 @@ def follows_links(program: str, words: Sequence[str]) -> bool:
     return known is not None and known.follows and "--no-dereference" not in words
 
 
+def counts_operands(program: str) -> bool:
+    """Whether a program reads only up to a number of files, so that a shell pattern may stand for too many."""
+    known = programs().get(program)
+    return known is not None and known.operands is not None
+
+
 def is_reader(program: str) -> bool:
     """Whether a program can be one that only reads."""
     known = programs().get(program)
     return known is not None and known.reads
-
-
-# Options that give the pattern: alone, abbreviated, or in a bundle such as -ie.
-_GIVES_PATTERN = re.compile(r"-[A-Za-z]*[ef]|--(?:r|re|reg|rege|regex|regexp|f|fi|fil|file|files)(?![a-z])|--files")
 
 
 def texts_among(words: Sequence[str]) -> frozenset[int]:
@@ -306,19 +347,24 @@ def texts_among(words: Sequence[str]) -> frozenset[int]:
     if known.no_paths:
         return frozenset(range(1, len(words)))
     found: set[int] = set()
-    first = known.text_first
-    if first and any(_GIVES_PATTERN.match(word) for word in words[1:]):
-        first = False
-    for index in range(1, len(words)):
-        word = words[index]
-        if words[index - 1] in known.text:
+    first = known.text_first and not any(_gives_pattern(known, word) for word in words[1:])
+    for index, (word, part) in enumerate(_parts(known, words[1:]), 1):
+        if part == "value":
             found.add(index)
-        elif word.startswith("-") and word != "-":
+        elif part == "option":
             name = word.partition("=")[0]
-            attached = word[:2]
-            if (name in known.text and "=" in word) or (len(word) > 2 and word[1] != "-" and attached in known.text):
+            attached = len(word) > 2 and word[1] != "-" and word[:2] in known.text
+            if (name in known.text and "=" in word) or attached:
                 found.add(index)
-        elif first:
+        elif part == "operand" and first:
             found.add(index)
             first = False
     return frozenset(found)
+
+
+def _gives_pattern(known: Program, word: str) -> bool:
+    """Whether an option gives the pattern, so that the first operand is a file: `-e`, `-ne x`, `--regex=x`, `-f`."""
+    if word.startswith("--"):
+        name = word.partition("=")[0]
+        return len(name) > 2 and any(option.startswith(name) for option in ("--regexp", "--file", "--files"))
+    return word.startswith("-") and any(letter in word for letter in "ef")

@@ -18,6 +18,7 @@ from pathlib import Path
 from druse.permissions.paths import PathPattern
 from druse.permissions.predicates import Condition, parse_conditions
 from druse.permissions.programs import refusal_at_load
+from druse.permissions.stars import star_fits
 
 # Which tools a rule on paths speaks of.
 PATH_TOOLS: dict[str, frozenset[str]] = {
@@ -79,9 +80,11 @@ class Rule:
 def canonical_tool(name: str) -> str:
     """`FileEdit` is Edit, `mcp__shop__get` is `shop__get`, `mcp__shop` every tool of that server."""
     name = _ALIASES.get(name, name)
-    if name.startswith("mcp__"):
+    while name.startswith("mcp__"):
         rest = name[len("mcp__") :]
-        return rest if "__" in rest else f"{rest}__*"
+        if "__" not in rest:
+            return f"{rest}__*"
+        name = rest
     return name
 
 
@@ -161,22 +164,15 @@ def _domain(inner: str) -> str:
 
 
 def _fits(pattern: tuple[str, ...], words: tuple[str, ...], *, tail: bool) -> bool:
-    if not pattern:
-        return tail or not words
-    if not words:
-        return False
-    head, rest = pattern[0], pattern[1:]
-    if head == "*":
-        return any(_fits(rest, words[taken:], tail=tail) for taken in range(1, len(words) + 1))
-    if not _word_fits(head, words[0]):
-        return False
-    if not rest and head.endswith("*"):
-        return True  # `git*` has no border: it also covers what follows
-    return _fits(rest, words[1:], tail=tail)
-
-
-def _word_fits(pattern: str, word: str) -> bool:
-    if "*" not in pattern:
-        return pattern == word
-    expression = ".*".join(re.escape(part) for part in pattern.split("*"))
-    return re.fullmatch(expression, word, re.DOTALL) is not None
+    """Match word by word; `*` alone stands for one or more words. The time grows with the product of the lengths."""
+    if pattern and pattern[-1].endswith("*") and pattern[-1] != "*":
+        tail = True  # `git*` has no border: it also covers what follows
+    reached: set[int] = {0}  # how many words the pattern may have used so far
+    for part in pattern:
+        if part == "*":
+            reached = set(range(min(reached) + 1, len(words) + 1)) if reached else set()
+        else:
+            reached = {used + 1 for used in reached if used < len(words) and star_fits(part, words[used])}
+        if not reached:
+            return False
+    return tail or len(words) in reached

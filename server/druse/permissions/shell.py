@@ -16,7 +16,7 @@ from functools import lru_cache
 from string import ascii_letters
 from typing import TYPE_CHECKING
 
-from druse.permissions.words import Command, NotPlain, Redirect, Word, plain_commands
+from druse.permissions.words import Command, NotPlain, Redirect, Word, has_order, plain_commands
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser
@@ -34,6 +34,7 @@ class Script:
     hidden: list[Command] = field(default_factory=list[Command])
     obstacles: list[str] = field(default_factory=list[str])
     suspects: list[Command] = field(default_factory=list[Command])
+    ordered: bool = False  # it may hold `if`, loops or `!`
 
     @property
     def commands(self) -> list[Command]:
@@ -81,7 +82,7 @@ _HIDING = {
 @lru_cache(maxsize=2048)
 def read_command(text: str) -> Script:
     """Parse one command line. Never raises: what cannot be read is an obstacle."""
-    script = Script()
+    script = Script(ordered=has_order(text))
     problem = _unreadable(text)
     if problem:
         script.obstacles.append(problem)

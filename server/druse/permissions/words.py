@@ -64,6 +64,11 @@ def plain_commands(text: str) -> list[Command]:
     return _Reader(text).commands()
 
 
+def has_order(text: str) -> bool:
+    """Whether words such as `if`, `while` or `!` may stand in a line: then its commands need not run one by one."""
+    return any(word in _TRANSPARENT for word in re.split(r"[\s;&|<>()]+", text))
+
+
 @dataclass(slots=True)
 class _Letters:
     """A word while it is read: characters, each with whether it was quoted."""
@@ -322,7 +327,7 @@ def _finished(items: list[tuple[str, bool]], letters: _Letters, *, literal: bool
 
 def _braces(items: list[tuple[str, bool]], depth: int = 0) -> list[list[tuple[str, bool]]]:
     """`a{b,c}d` as `abd`, `acd`. Raises OverflowError for ranges, deep nesting and too many words."""
-    if depth > 6:
+    if depth > 6 or sum(item == ("{", False) for item in items) > _MAX_BRACES:
         raise OverflowError
     found = _first_braces(items)
     if found is None:
