@@ -1,4 +1,4 @@
-"""What a shell pattern such as `src/*.py` stands for now, and what it could stand for, never less than bash finds."""
+"""What a shell pattern such as `src/*.py` stands for at present, and what it could: never less than bash finds."""
 
 from __future__ import annotations
 
