@@ -106,13 +106,13 @@ class Desk:
         return {**os.environ, "XDG_CONFIG_HOME": str(self.root / "none")}
 
     @asynccontextmanager
-    async def client(self) -> AsyncGenerator[Client]:
+    async def client(self, on_message: Any = None) -> AsyncGenerator[Client]:
         """An agent over stdio."""
         environment = {"XDG_CONFIG_HOME": str(self.root / "none")}
         server = StdioServerParameters(
             command=sys.executable, args=["-m", "druse", "serve", "--no-daemon"], cwd=self.root, env=environment
         )
-        async with Client(server, mode="legacy") as client:
+        async with Client(server, mode="legacy", message_handler=on_message) as client:
             yield client
 
     async def druse(self, *arguments: str) -> Any:

@@ -60,12 +60,17 @@ def show(run_id: str, as_json: bool) -> None:
             record = await base.store.runs.get(run_id)
             if record is None:
                 raise NotFound(f"Cannot show run {run_id!r}: there is none of that id. See druse traces list.")
-            return {**run_to_neutral(record.run), "status": str(record.run.status), "note": record.note}
+            told = await base.store.runs.told(run_id)
+            return {**run_to_neutral(record.run), "status": str(record.run.status), "note": record.note, **told}
 
     data = finish(work(), as_json=as_json)
 
     def text() -> str:
         lines = [f"{run_id}: {data['status']}  {data['goal']}"]
+        if data["feedback"]:
+            lines.append(
+                f"feedback: {data['feedback']['outcome']} by {data['feedback']['by']}: {data['feedback']['note']}"
+            )
         for step in data["steps"]:
             mark = "!" if step["err"] else " "
             lines.append(f" {mark} {step['tool']}({json.dumps(step['args'], ensure_ascii=False)[:160]})")

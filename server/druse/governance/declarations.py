@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from druse.governance.audit import AuditChain
 from druse.model import Caller, Decision, Source, ToolSpec, Verdict
@@ -21,7 +22,7 @@ class Declarations:
         self._store = store
         self._audit = audit
         self._clock = clock
-        self._pinned: dict[tuple[str, str], str] = {}
+        self._pinned: dict[tuple[str, str], tuple[str, float]] = {}
         self._new: dict[tuple[str, str], str] = {}
 
     async def load(self) -> None:
@@ -35,11 +36,14 @@ class Declarations:
         key = (spec.server, spec.upstream_name)
         known = self._pinned.get(key)
         if known is None:
-            self._pinned[key] = self._new[key] = spec.schema_hash
+            self._new[key] = spec.schema_hash
+            self._pinned[key] = (spec.schema_hash, self._clock())
             return decision
-        if known == spec.schema_hash:
+        schema, pinned_at = known
+        if schema == spec.schema_hash:
             return decision
-        why = f"{spec.server} declares {spec.upstream_name} differently than when it was first allowed"
+        day = datetime.fromtimestamp(pinned_at, UTC).strftime("%Y-%m-%d")
+        why = f"{spec.server} declares {spec.upstream_name} differently than when it was first allowed, on {day}"
         return replace(decision, verdict=Verdict.ASK, why=why, how_to_allow=f"druse tools accept {spec.name}")
 
     async def settle(self) -> None:
@@ -52,5 +56,6 @@ class Declarations:
         """A person accepts what the tool declares now."""
         key = (spec.server, spec.upstream_name)
         await self._audit.record("declaration.accepted", spec.name, caller, {"schema": spec.schema_hash})
-        await self._store.declarations.pin({key: spec.schema_hash}, now=self._clock(), replace=True)
-        self._pinned[key] = spec.schema_hash
+        now = self._clock()
+        await self._store.declarations.pin({key: spec.schema_hash}, now=now, replace=True)
+        self._pinned[key] = (spec.schema_hash, now)

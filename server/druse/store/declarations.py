@@ -13,10 +13,10 @@ class DeclarationRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def all(self) -> dict[tuple[str, str], str]:
-        """Every pinned declaration."""
-        rows = await self._database.all("SELECT server, tool, schema_hash FROM declaration")
-        return {(str(row[0]), str(row[1])): str(row[2]) for row in rows}
+    async def all(self) -> dict[tuple[str, str], tuple[str, float]]:
+        """Every pinned declaration, and when it was pinned (seconds since the epoch)."""
+        rows = await self._database.all("SELECT server, tool, schema_hash, pinned_at FROM declaration")
+        return {(str(row[0]), str(row[1])): (str(row[2]), float(row[3])) for row in rows}
 
     async def pin(self, declared: Mapping[tuple[str, str], str], *, now: float, replace: bool = False) -> None:
         """Keep declarations; one that is known stays unless `replace`."""

@@ -145,6 +145,23 @@ class RunRepository:
         row = await self._database.one(f"SELECT {_RUN} FROM run WHERE id = ?", (run_id,))
         return await self._record(row) if row else None
 
+    async def told(self, run_id: str) -> JsonObject:
+        """What else is kept of a run: which process recorded it, the feedback given, what the historian made of it."""
+        row = await self._database.one(
+            "SELECT r.owner, f.outcome, f.note, f.given_by, f.given_at, m.scanned_at, m.promoted FROM run r"
+            " LEFT JOIN feedback f ON f.run_id = r.id LEFT JOIN memory_scan m ON m.run_id = r.id WHERE r.id = ?",
+            (run_id,),
+        )
+        if row is None:
+            return {}
+        owner, outcome, note, given_by, given_at, scanned_at, promoted = row
+        feedback: JsonObject = {"outcome": outcome, "note": note, "by": given_by, "at": given_at}
+        return {
+            "recorded_by": owner,
+            "feedback": feedback if outcome is not None else None,
+            "memory": {"read_at": scanned_at, "promoted": promoted} if scanned_at is not None else None,
+        }
+
     async def list(self, *, status: str | None = None, limit: int = 50, offset: int = 0) -> list[RunRecord]:
         """Runs without their steps, newest first."""
         where = "WHERE status = ?" if status else ""
