@@ -51,7 +51,8 @@ def execute(
     from druse_sandbox import builtins as language
 
     recording = Recording(server)
-    names: dict[str, Any] = {"expect": language.expect, "require": language.require, "one": language.one}
+    names: dict[str, Any] = {name: getattr(language, name) for name in ("expect", "require", "one", "command", "word")}
+    names["ToolError"] = language.ToolError
     exec(compile(induction.source, "tool.py", "exec"), names)
     try:
         names["run"](recording, **arguments)

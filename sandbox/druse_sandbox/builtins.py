@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FunctionType, MethodType
 from typing import Any, NoReturn
 
-from druse_sandbox import bounds
+from druse_sandbox import bounds, commands
 from druse_sandbox.facades import build
 from druse_sandbox.guards import (
     DATA_TYPES,
@@ -121,6 +121,8 @@ def names_for(call: Callable[..., Any], call_all: Callable[..., Any], report: Ca
         "expect": expect,
         "require": require,
         "one": one,
+        "command": command,
+        "word": word,
         "progress": _progress(report),
     }
     for visible in (plain, names):
@@ -233,7 +235,27 @@ def _expect(value: Any, shape: Any, where: str = "") -> None:
         diverge(f"{problem}; no run had that")
 
 
+def _word(value: Any, kind: Any = "text") -> str:
+    """The value as one word of a command; the run ends as diverged unless it is of the kind."""
+    text = commands.written(value)
+    if text is None or not commands.fits(text, kind):
+        diverge(f"{_short(value)} is no {_text(kind)} that this command takes")
+    return text
+
+
+def _command(*words: Any) -> str:
+    """The words as a command line in which each of them stays one word."""
+    texts = [commands.written(value) for value in words]
+    for value, text in zip(words, texts, strict=True):
+        if text is None or "\0" in text:
+            diverge(f"{_short(value)} is no word of a command; words are texts and whole numbers")
+    if not texts or not texts[0]:
+        diverge("a command begins with a program")
+    return commands.quoted([text for text in texts if text is not None])
+
+
 require, one, expect = _sure(_require), _sure(_one), _sure(_expect)
+word, command = _sure(_word), _sure(_command)
 
 
 def _text(value: Any) -> str:

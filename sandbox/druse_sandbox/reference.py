@@ -35,6 +35,8 @@ _OWN = {
     "call_all": '`call_all([("tool", {"name": value}), ...])` makes calls side by side; their results in order',
     "require": "`require(condition, reason)` ends the run as diverged unless the condition holds",
     "one": "`one(items, key, value)` is the only element whose `key` equals `value`; none or several ends the run",
+    "command": '`command("git", "tag", name)` is a command line in which each word given stays one word',
+    "word": "`word(value, kind)` is the value as one word; the run ends unless it is of the kind",
     "expect": "`expect(value, shape)` ends the run unless the value has the shape",
     "progress": "`progress(done, total, message)` tells whoever waits",
     "print": "`print(...)` is kept with the result, up to 256 KiB",

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from druse.commandline import Command, NotPlain, plain_commands
 from druse.permissions import Policy, decide
-from druse.permissions.words import Command, NotPlain, plain_commands
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "attacks.jsonl").read_text("utf-8").splitlines()]
 

@@ -80,6 +80,8 @@ def report_text(data: dict[str, Any]) -> str:
         rows = [[p["name"], str(p["schema"].get("type", "any")), p["origin"]] for p in data["parameters"]]
         lines += [table(rows, ["parameter", "type", "origin"]), ""]
         lines.append("Permissions: " + ", ".join(data["permissions"]))
+        commands = cast("list[dict[str, Any]]", data.get("commands") or [])
+        lines += [f"  {row['command']}" for row in commands]
     if data.get("verification"):
         rows = [[v["run"], str(v["calls"]), v["result"], v["detail"][:80]] for v in data["verification"]]
         lines += ["", "Each run left out once, and reproduced by what the others teach:"]
@@ -135,7 +137,7 @@ def list_tools(as_json: bool) -> None:
 @click.option("--version", type=int, help="Which version (default: the one in service, else the newest).")
 @json_option
 def show(name: str, version: int | None, as_json: bool) -> None:
-    """Source and manifest of a tool."""
+    """Source and manifest of a tool, and the commands it runs."""
 
     async def work() -> dict[str, Any]:
         from druse.front.application import open_base
@@ -146,7 +148,13 @@ def show(name: str, version: int | None, as_json: bool) -> None:
             return {"name": name, "version": number, "source": found.source, "manifest": found.manifest}
 
     data = finish(work(), as_json=as_json)
-    emit(data, as_json=as_json, render=lambda: str(data["source"]))
+
+    def text() -> str:
+        from druse.cli.review import commands_text, visible
+
+        return "\n".join([str(data["source"]), *map(visible, commands_text(data["manifest"]))])
+
+    emit(data, as_json=as_json, render=text)
 
 
 async def _shown_version(base: Any, name: str) -> int:

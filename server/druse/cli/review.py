@@ -9,7 +9,16 @@ from collections.abc import Iterable
 from typing import Any
 
 # What a person approves of a manifest beside the code; the rest is evidence, shown on its own or in --json.
-_MANIFEST = ("name", "description", "permissions", "input_schema", "output_schema", "upstream_schemas", "goals")
+_MANIFEST = (
+    "name",
+    "description",
+    "permissions",
+    "commands",
+    "input_schema",
+    "output_schema",
+    "upstream_schemas",
+    "goals",
+)
 
 
 def review_of(approval: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
@@ -66,6 +75,7 @@ def _tool(data: dict[str, Any]) -> Iterable[str]:
     yield f"Permissions gained: {', '.join(data['permissions_gained']) or 'none'}"
     if data["permissions_lost"]:
         yield f"Permissions given up: {', '.join(data['permissions_lost'])}"
+    yield from commands_text(data["details"]["manifest"])
     replaces = data["replaces"]
     yield f"\nThe code, against v{replaces} in service:" if replaces else "\nThe code, all of it new:"
     yield from data["code_diff"] or ["(equal)"]
@@ -78,6 +88,17 @@ def _tool(data: dict[str, Any]) -> Iterable[str]:
     yield from _dry_run(data["dry_run"])
 
 
+def commands_text(manifest: dict[str, Any]) -> Iterable[str]:
+    """The commands a tool can run, with the rule that covers each and what takes it back."""
+    commands: list[dict[str, Any]] = manifest.get("commands") or []
+    if commands:
+        yield "\nCommands it runs (approving it allows these, with these values only):"
+    for row in commands:
+        yield f"  line {row['line']}: {row['command']}"
+        yield f"    a rule that covers it outside of the tool: {row['rule'] or 'none, ' + row.get('no_rule', '')}"
+        yield f"    taken back by hand with: {row['undo'] or 'nothing known'}"
+
+
 def _dry_run(dry: dict[str, Any] | None) -> Iterable[str]:
     if not dry:
         return
@@ -86,6 +107,8 @@ def _dry_run(dry: dict[str, Any] | None) -> Iterable[str]:
     for call in dry["calls"]:
         shown = ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in call["arguments"].items())
         yield f"  {call['tool']}({shown})"
+        if call.get("undo"):
+            yield f"    taken back by hand with: {call['undo']}"
     if dry["ended"] != "ok":
         yield f"  and ends: {dry['ended']}"
 

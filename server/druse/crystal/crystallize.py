@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from druse.crystal.candidates import Candidate, family_of, find_candidate, runs_of
+from druse.crystal.commands import problems_of
 from druse.crystal.manifest import manifest_for, permissions_of, style_problems
 from druse.crystal.parts import Recurring, find_part
 from druse.crystal.upkeep import TWIN, nearest
@@ -63,7 +64,7 @@ class Report:
                     "approval_id": self.approval_id,
                     **{
                         key: manifest.get(key)
-                        for key in ("parameters", "permissions", "economics", "reasons", "ambiguities")
+                        for key in ("parameters", "permissions", "commands", "economics", "reasons", "ambiguities")
                     },
                 }
             )
@@ -245,6 +246,7 @@ class Crystallizer:
             permissions_of(source)
         except ValueError as error:
             problems.append(str(error))
+        problems += problems_of(source)
         if any(isinstance(node, ast.Constant) and _is_secret(node.value) for node in ast.walk(tree)):
             problems.append("the handle of a secret stands in the code; a secret must be an input")
         return ("lint", "; ".join(problems)) if problems else None

@@ -8,6 +8,7 @@ from math import ceil
 from statistics import median
 from typing import cast
 
+from druse.crystal.commands import commands_of
 from druse.crystal.verification import Verification
 from druse.induction import Induction
 from druse.model import Json, JsonObject, Run, ToolSpec, canonical, digest_text
@@ -32,6 +33,7 @@ def manifest_for(
         "input_schema": induction.input_schema,
         "output_schema": induction.output_schema,
         "permissions": list[Json](permissions_of(induction.source)),
+        "commands": [template.as_dict() for template in commands_of(induction.source).templates],
         "steps": list[Json](call_sites(induction.source)),
         "parameters": [_parameter(part) for part in induction.parameters],
         "goals": list[Json](induction.goal_patterns),

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol, cast
 
+from druse.crystal.commands import TOOL, commands_of
 from druse.crystal.manifest import remaining_after
 from druse.crystal.shelf import Shelf
 from druse.governance import Action
@@ -135,6 +137,9 @@ class _Run:
             depth=caller.depth + 1,
             cause=context.cause,
         )
+        # A grant of Bash is one of the commands that stand in the code.
+        self._commands = commands_of(version.source)
+        self._ungranted = replace(self._caller, grants=tuple(name for name in self._caller.grants if name != TOOL))
         self._router = router
         self.done: list[JsonObject] = []
         self._failed: JsonObject | None = None
@@ -145,7 +150,7 @@ class _Run:
         if tool not in self._permissions:
             text = f"{tool} is not among the permissions approved with {self._version.name}"
             raise EndRun(Outcome(OutcomeStatus.DENIED, message=text, kind="not_allowed"))
-        outcome = await self._router.call(tool, arguments, self._caller)
+        outcome = await self._router.call(tool, arguments, self._caller_of(tool, arguments))
         if outcome.ok:
             self.done.append({"tool": tool, "arguments": arguments, "result": outcome.data})
             return outcome.data
@@ -156,6 +161,20 @@ class _Run:
             details: JsonObject = {"result": outcome.data}
             raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error", details=details)
         raise EndRun(outcome)
+
+    def _caller_of(self, tool: str, arguments: JsonObject) -> Caller:
+        """Who calls: with the tool's grants where they cover the call."""
+        if tool != TOOL or self._commands.covers(arguments.get("command")):
+            return self._caller
+        if self._commands.free:
+            return self._ungranted  # approved before commands were written as words: the rules decide
+        text = (
+            f"{TOOL}({str(arguments.get('command'))[:200]!r}) is not among the commands approved with "
+            f"{self._version.name}; see druse tools show {self._version.name}"
+        )
+        self._failed = {"tool": tool, "arguments": arguments}
+        self._why = text
+        raise EndRun(Outcome(OutcomeStatus.DENIED, message=text, kind="not_allowed"))
 
     def outcome(self, result: SandboxResult) -> Outcome:
         """The result of the run, or where it stopped and what remains."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from druse.crystal.commands import TOOL, undo_of_command
 from druse.induction import Induction, Replay, Unrecorded, bind, induce, macro_of
 from druse.model import Json, JsonObject, Outcome, OutcomeStatus, Run, ToolSpec
 from druse.runtime import EndRun, SandboxHost, SandboxResult
@@ -102,7 +103,9 @@ async def dry_run(host: SandboxHost, source: str, arguments: Mapping[str, Json],
     replay, calls = Replay(macro_of(run)), list[Json]()
 
     async def call(tool: str, given: JsonObject) -> Json:
-        calls.append({"tool": tool, "arguments": given})
+        made: JsonObject = {"tool": tool, "arguments": given}
+        undo = undo_of_command(given.get("command")) if tool == TOOL else ""
+        calls.append(made | ({"undo": undo} if undo else {}))
         try:
             return replay.call(tool, given)
         except Unrecorded as error:

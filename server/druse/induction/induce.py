@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from druse.induction.commands import worded
 from druse.induction.elements import is_read
 from druse.induction.matching import bind_steps
 from druse.induction.naming import identifier, result_name
@@ -117,7 +118,7 @@ def macro_of(run: Run) -> list[Step]:
 
     Failed calls are dropped, and so is reading the same thing again with the same answer before anything was written.
     """
-    steps = _without_rereading([step for step in run.steps if not step.failed])
+    steps = _without_rereading(worded([step for step in run.steps if not step.failed]))
     turns = sorted(turn for turn, _ in run.user_turns)
     stretches: list[list[Step]] = [[]]
     for index, step in enumerate(steps):
@@ -156,9 +157,12 @@ def _said(run: Run) -> str:
 
 
 def _info(declared: Declared, specs: Mapping[str, ToolSpec]) -> ParameterInfo:
-    origin = f"given by the caller; first used as `{'.'.join(declared.leaf)}` of {declared.tool}"
+    used = f"`{'.'.join(declared.leaf)}` of {declared.tool}"
+    if declared.command:
+        used = f"a word ({declared.kind}) of `{declared.command}`"
+    origin = f"given by the caller; first used as {used}"
     if declared.hole:
-        origin = f"to be chosen by the caller ({declared.hole}); `{'.'.join(declared.leaf)}` of {declared.tool}"
+        origin = f"to be chosen by the caller ({declared.hole}); {used}"
     examples: list[Json] = []
     for value in declared.values:
         if len(examples) < 3 and not any(typed_equal(value, other) for other in examples):
@@ -192,11 +196,20 @@ def _schema(declared: Declared, specs: Mapping[str, ToolSpec]) -> JsonObject:
         schema.pop("default", None)
     elif declared.default is not MISSING:
         schema["default"] = declared.default
+    if declared.command:
+        schema["description"] = f"{_KINDS.get(declared.kind, 'Text')}, one word of `{declared.command}`."
     if declared.hole and "description" not in schema:
         schema["description"] = f"To be chosen: {declared.hole}."
     return schema
 
 
+_KINDS = {
+    "number": "Number",
+    "name": "Name",
+    "branch": "Name of a branch or tag",
+    "path": "Path in the workspace",
+    "test": "Test or test file",
+}
 _SCHEMA_KEYS = frozenset(
     (
         *("type", "enum", "description", "format", "pattern", "minimum", "maximum", "items", "minLength", "maxLength"),
@@ -242,8 +255,8 @@ def _name_of(patterns: Sequence[str], procedure: Procedure) -> str:
     if len(words) < 2:
         calls = calls_of(procedure.nodes)
         last = next((call for call in reversed(calls) if call.writes), calls[-1])
-        words = identifier(last.tool.rpartition("__")[2]).split("_")
-        first = result_name(calls[0].tool).split("_")
+        words = identifier(last.noun.rpartition("__")[2]).split("_")
+        first = result_name(calls[0].noun).split("_")
         if len(calls) > 1:
             words = [*words, "for", *[word for word in first if word not in words][:2]]
     return "_".join(words)[:40].strip("_") or "tool"
@@ -252,7 +265,7 @@ def _name_of(patterns: Sequence[str], procedure: Procedure) -> str:
 def _description(patterns: Sequence[str], procedure: Procedure) -> str:
     if patterns:
         return re.sub(r"\{(\w+)\}", r"<\1>", patterns[0]).strip()[:300]
-    tools = [call.tool.rpartition("__")[2] for call in calls_of(procedure.nodes)]
+    tools = [call.noun.rpartition("__")[2] for call in calls_of(procedure.nodes)]
     return "Runs " + ", ".join(dict.fromkeys(tools))
 
 

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from druse.induction.conditions import evaluate
 from druse.induction.elements import symbol_of
-from druse.induction.procedure import Block, Call, FromPlace, Given, Loop, Parameter, Procedure, Repeat, calls_of
+from druse.induction.procedure import (
+    Block,
+    Call,
+    FromPlace,
+    Given,
+    Loop,
+    Parameter,
+    Procedure,
+    Repeat,
+    Template,
+    calls_of,
+)
 from druse.induction.shapes import repeats
-from druse.induction.values import MISSING, Env, Path, Root, leaves, look, same
+from druse.induction.values import MISSING, Env, Path, Place, Root, leaves, look, same
 from druse.model import Json, Step
 
 
@@ -121,6 +132,8 @@ class _Match:
                 if binding.name in self.parameters and not same(value, self.parameters[binding.name]):
                     return False
                 self.parameters.setdefault(binding.name, value)
+            elif isinstance(binding, Template) and not self._solved(binding, _leaf(step, path)):
+                return False
             elif isinstance(binding, Given):
                 # A value that the program works out by itself is left out.
                 value = _leaf(step, path)
@@ -130,6 +143,22 @@ class _Match:
                 self._item.append((binding.place.path, _leaf(step, path)))
         env[Root("result", call.id)] = step.result
         self.made += 1
+        return True
+
+    def _solved(self, template: Template, value: Json) -> bool:
+        """Whether a text can have been made by the template; a parameter that is first seen in it gets its value."""
+        names = [part.root.name for part in template.parts if isinstance(part, Place) and part.root.kind == "parameter"]
+        new = [name for name in names if name not in self.parameters]
+        if not new:
+            return True
+        if len(template.parts) > 3 or len(names) != 1 or not isinstance(value, str):
+            return False
+        place = next(index for index, part in enumerate(template.parts) if isinstance(part, Place))
+        left, right = "".join(map(str, template.parts[:place])), "".join(map(str, template.parts[place + 1 :]))
+        inner = value[len(left) : len(value) - len(right)]
+        if not inner or left + inner + right != value:
+            return False
+        self.parameters[new[0]] = inner
         return True
 
 

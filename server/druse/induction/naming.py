@@ -16,7 +16,7 @@ _VERBS = frozenset(
 _TAKEN = frozenset(
     (
         *("call", "call_all", "expect", "require", "one", "progress", "print", "run", "item", "list", "dict", "str"),
-        *("int", "float", "bool", "len", "sum", "object", "round"),
+        *("int", "float", "bool", "len", "sum", "object", "round", "command", "word", "error", "ToolError"),
     )
 )
 

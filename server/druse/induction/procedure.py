@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from druse.induction.commands import noun_of, tool_of
 from druse.induction.values import MISSING, Path, Place, Root
 from druse.model import Json
 
@@ -126,11 +127,17 @@ class Call:
     bindings: dict[Path, Binding]
     examples: list[Json] = field(default_factory=list[Json])  # results seen, for guards
     writes: bool = True
+    kinds: dict[Path, str] = field(default_factory=dict[Path, str])  # of the words of a command that vary
 
     @property
     def tool(self) -> str:
         """The tool's name."""
-        return self.symbol[0]
+        return tool_of(self.symbol[0])
+
+    @property
+    def noun(self) -> str:
+        """What it is called in names: the tool, or the command with what it does."""
+        return noun_of(self.symbol[0])
 
 
 @dataclass(slots=True)
@@ -183,6 +190,8 @@ class Declared:
     hole: str = ""  # why its value is a choice the runs do not explain; empty for a plain input
     leaf: Path = ()
     default: Json = MISSING  # what it is where the caller says nothing; MISSING: the caller must give it
+    kind: str = ""  # what it is as a word of a command, see druse_sandbox.commands
+    command: str = ""  # the command in which it was first used
     derived: bool = False  # where the caller says nothing, it is worked out; the default is None
 
     @property

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from druse.induction.commands import is_command
 from druse.induction.guards import places, shape_literal, state_guards, used_paths
 from druse.induction.naming import Names, plural, result_name, singular
 from druse.induction.procedure import (
@@ -86,7 +87,7 @@ class _Writer:
     def _name_results(self, block: Block) -> None:
         for node in block:
             if isinstance(node, Call):
-                noun = result_name(node.tool)
+                noun = result_name(node.noun)
                 name = self.names.take(noun, f"{noun}_result")
                 self.variables[Root("result", node.id)] = name
             elif isinstance(node, Loop):
@@ -235,7 +236,31 @@ class _Writer:
     def _arguments(self, call: Call) -> Iterator[tuple[str, str]]:
         for argument in call.symbol[1]:
             own = {path[1:]: binding for path, binding in call.bindings.items() if path[0] == argument}
-            yield argument, self._nested(own)
+            words = argument == "command" and is_command(call.symbol[0])
+            yield argument, self._command(call, own) if words else self._nested(own)
+
+    def _command(self, call: Call, words: dict[Path, Binding]) -> str:
+        """A command in which every value is exactly one word."""
+        return "command(" + ", ".join(self._word(call, path, binding) for path, binding in words.items()) + ")"
+
+    def _word(self, call: Call, path: Path, binding: Binding) -> str:
+        option = path[1] if len(path) > 1 else ""
+        if isinstance(binding, Constant):
+            return _text(option + str(binding.value))
+        if isinstance(binding, Template) and not option:
+            kinds = [self._kind_of(part) for part in binding.parts if isinstance(part, Place)]
+            if all(kinds) and not str(binding.parts[0]).startswith("-"):
+                return self._template(binding, worded=True)
+        kind = _text(call.kinds.get(("command", *path), "text"))
+        value = f"word({self.binding(binding)}, {kind})"
+        if not option:
+            return value
+        return f"{_text(option)} + {value}"
+
+    def _kind_of(self, place: Place) -> str:
+        """The kind of a parameter as a word of a command; empty for any other place."""
+        declared = self.procedure.parameters.get(place.root.name) if place.root.kind == "parameter" else None
+        return declared.kind if declared is not None and not place.path else ""
 
     def _nested(self, parts: dict[Path, Binding]) -> str:
         if () in parts:
@@ -281,11 +306,12 @@ class _Writer:
             text = f"{text}.split({_text(binding.right)}, 1)[0]"
         return f"int({text})" if binding.number else text
 
-    def _template(self, binding: Template) -> str:
+    def _template(self, binding: Template, *, worded: bool = False) -> str:
         pieces: list[str] = []
         for part in binding.parts:
             if isinstance(part, Place):
                 inner = self.place(part).replace('"', "'")
+                inner = f"word({inner}, '{self._kind_of(part)}')" if worded else inner
                 pieces.append("{" + inner + "}")
             else:
                 pieces.append(json.dumps(part, ensure_ascii=False)[1:-1].replace("{", "{{").replace("}", "}}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from druse.induction.commands import command_of, is_command
 from druse.induction.elements import is_read
 from druse.model import Json, Step, typed_equal
 
@@ -54,6 +55,8 @@ class Replay:
     def call(self, tool: str, arguments: Mapping[str, Json]) -> Json:
         """The recorded result of this call. Raises Unrecorded with the first difference."""
         self.calls += 1
+        if any(is_command(step.tool) for step in self._steps):
+            tool, arguments = command_of(tool, dict(arguments))
         blocked = False
         nearest: tuple[int, Step] | None = None
         for index, step in enumerate(self._steps):

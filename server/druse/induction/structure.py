@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from druse.induction.commands import common_ends, is_command, kind_of, may_vary, named_kind, noun_of, reason_of, shown
 from druse.induction.conditions import MAX_RIVALS, condition_for
 from druse.induction.elements import Driver, Source, Turn, drivers, elements_of, inner_lists, is_read, symbol_of, turns
 from druse.induction.explain import explain
@@ -24,12 +25,15 @@ from druse.induction.procedure import (
     Call,
     Choice,
     Condition,
+    Constant,
     Declared,
+    FromPlace,
     Loop,
     Node,
     Parameter,
     Repeat,
     Symbol,
+    Template,
 )
 from druse.induction.repeats import repeat_of
 from druse.induction.values import Env, Path, Place, Root, distinct, leaves, look, places_of, same
@@ -133,11 +137,14 @@ class Builder:
         symbol = symbol_of(tracks[0].steps[0])
         if len({track.run for track in tracks}) < _MIN_RUNS:
             raise Unexplained(f"{symbol[0]} is called in one run only, which shows nothing about what varies")
+        if reason_of(symbol[0]):
+            raise Unexplained(reason_of(symbol[0]))
         steps = [track.steps.pop(0) for track in tracks]
         call = Call(self._fresh("step"), symbol, {}, writes=not all(map(is_read, steps)))
         for argument in symbol[1]:
             values = [step.arguments[argument] for step in steps]
-            for path, binding in self._bind(call, argument, values, tracks):
+            words = argument == "command" and is_command(symbol[0])
+            for path, binding in (self._bind_words if words else self._bind)(call, argument, values, tracks):
                 call.bindings[path] = binding
         root = Root("result", call.id)
         for track, step in zip(tracks, steps, strict=True):
@@ -162,6 +169,51 @@ class Builder:
             return
         yield (argument,), self._declare(call, argument, values, tracks, (argument,))
 
+    def _bind_words(
+        self, call: Call, argument: str, values: Sequence[Json], tracks: Sequence[Track]
+    ) -> Iterator[tuple[Path, Binding]]:
+        """A command word by word; like commands have their options in the same places."""
+        first = values[0]
+        assert isinstance(first, list)
+        for path, _ in leaves(first):
+            parts = [_part(value, path) for value in values]
+            if distinct(parts) == 1:
+                yield (argument, *path), Constant(parts[0])
+                continue
+            texts = [part for part in parts if isinstance(part, str)]
+            if not may_vary(first, int(path[0])) or len(texts) < len(parts):
+                raise Unexplained(f"`{shown(call.symbol[0])}`: what it is to run differs between the runs")
+            name, kind = named_kind(first, path, texts, noun_of(call.symbol[0]))
+            call.kinds[(argument, *path)] = kind
+            found = self._explain(name, parts, tracks)
+            yield (argument, *path), found or self._part(call, name, kind, texts, tracks, (argument, *path))
+
+    def _part(
+        self, call: Call, name: str, kind: str, texts: Sequence[str], tracks: Sequence[Track], leaf: Path
+    ) -> Binding:
+        """A word that the caller gives: the whole of it where that was said, else the part of it that differs."""
+        left, right = common_ends(texts) if kind in ("path", "test", "name", "branch") else ("", "")
+        said = [self._texts[track.run] for track in tracks]
+        if all(words and text in words for text, words in zip(texts, said, strict=True)):
+            left, right = "", ""
+        inner: list[Json] = [text[len(left) : len(text) - len(right)] for text in texts]
+        whole = not left and not right
+        own = kind if whole else kind_of([str(value) for value in inner], "name")
+        found = None if whole else self._explain("name", inner, tracks)
+        if isinstance(found, FromPlace):
+            return Template((*([left] if left else []), found.place, *([right] if right else [])))
+        if isinstance(found, Parameter):
+            binding = found
+        else:
+            binding = self._declare(call, name if whole else "name", inner, tracks, leaf)
+            assert isinstance(binding, Parameter)
+            declared = self._state.parameters[binding.name]
+            declared.kind, declared.command = own, shown(call.symbol[0])
+        if whole:
+            return binding
+        place = Place(Root("parameter", binding.name))
+        return Template((*([left] if left else []), place, *([right] if right else [])))
+
     def _explain(self, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> Binding | None:
         instances = [
             Instance(value, {**track.env, **self._state.values[track.run]}, track.run)
@@ -182,7 +234,7 @@ class Builder:
                 f"{call.tool}, `{'.'.join(leaf)}`: the step happens in some runs only and its value has no source"
             )
         names = Names(frozenset(self._state.parameters) | Names().reserved)
-        noun = result_name(call.tool)
+        noun = result_name(call.noun)
         parameter = names.take(identifier(name), f"{noun}_{identifier(name)}")
         hole = self._hole(by_run, tracks)
         self._state.parameters[parameter] = Declared(parameter, name, call.tool, by_run, hole, leaf)
@@ -381,7 +433,7 @@ class Builder:
             following = {track.head for track in others}
             if all(track.last is not None and _same_call(track.steps[0], track.last) for track in taking):
                 raise Unexplained(
-                    f"{symbol[0]} is called again until something changes; the runs do not show until what"
+                    f"{shown(symbol[0])} is called again until something changes; the runs do not show until what"
                 )
             if any(symbol_of(step) == symbol for track in others for step in track.steps):
                 continue
@@ -389,14 +441,14 @@ class Builder:
             if found is None:
                 continue
             if self._asked_for({track.run for track in taking}, {track.run for track in others}):
-                raise Unexplained(f"the runs part ways at {symbol[0]}, as the users asked for different things")
+                raise Unexplained(f"the runs part ways at {shown(symbol[0])}, as the users asked for different things")
             if len(found[1]) > MAX_RIVALS:
                 raise Unexplained(
-                    f"the runs part ways at {symbol[0]}, and too many things in earlier results tell them apart"
+                    f"the runs part ways at {shown(symbol[0])}, and too many things in earlier results tell them apart"
                 )
             return self._chosen(taking, following, found, depth)
-        shown = " or ".join(sorted({head[0] if head else "the end" for head in heads}))
-        raise Unexplained(f"the runs part ways at {shown}, and nothing in earlier results tells them apart")
+        several = " or ".join(sorted({shown(head[0]) if head else "the end" for head in heads}))
+        raise Unexplained(f"the runs part ways at {several}, and nothing in earlier results tells them apart")
 
     def _chosen(
         self,

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from druse.commandline import Command, Word
 from druse.permissions.expansion import may_be
 from druse.permissions.operands import Line, Operand, folders_of, redirect_operands
 from druse.permissions.paths import (
@@ -38,7 +39,6 @@ from druse.permissions.programs import (
 from druse.permissions.rulebook import RuleBook
 from druse.permissions.rules import Rule
 from druse.permissions.shell import program_of
-from druse.permissions.words import Command, Word
 
 _PLAIN_WRAPPERS = frozenset(("nohup", "time", "command"))
 _READING_RULES = frozenset(("Read", "Grep", "Glob", "LS", "NotebookRead"))

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from druse.commandline import Command, Redirect, Word
 from druse.permissions import git
 from druse.permissions.expansion import expanded
 from druse.permissions.paths import Place, inside, place_of
 from druse.permissions.policy import Policy
 from druse.permissions.programs import program_name, texts_among
 from druse.permissions.shell import Script, read_command
-from druse.permissions.words import Command, Redirect, Word
 
 _MAX_WORDS = 200  # of one command whose paths are looked up; more are unknown
 _MAX_PARTS = 8

@@ -16,7 +16,7 @@ from functools import lru_cache
 from string import ascii_letters
 from typing import TYPE_CHECKING
 
-from druse.permissions.words import Command, NotPlain, Redirect, Word, has_order, plain_commands
+from druse.commandline import Command, NotPlain, Redirect, Word, has_order, plain_commands
 
 if TYPE_CHECKING:
     from tree_sitter import Node, Parser

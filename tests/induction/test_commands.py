@@ -1,0 +1,159 @@
+"""Commands are compared word by word, and what is no value never becomes one."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import pytest
+
+from druse.commandline import plain_commands
+from druse.crystal.commands import commands_of, undo_of_command
+from druse.induction import Induction, Replay, Unrecorded, bind, induce, workflow_key
+from druse.induction.induce import macro_of
+from druse.model import Run, RunStatus, Step
+from workflows import Diverged, execute
+
+NAMES = ["parser", "lexer", "writer", "reader", "printer"]
+DONE = {"stdout": "", "stderr": "", "exit_code": 0}
+
+
+def runs_of(commands: list[list[str]], goals: list[str] | None = None) -> list[Run]:
+    """One run for each list of commands; every call has a description of its own, as clients write them."""
+    return [
+        Run(
+            f"r{number}",
+            goals[number] if goals else " ".join(own),
+            RunStatus.SUCCESS,
+            tuple(
+                Step("Bash", {"command": text, "description": f"{number} {place}"}, dict(DONE), turn=place + 1)
+                for place, text in enumerate(own)
+            ),
+        )
+        for number, own in enumerate(commands)
+    ]
+
+
+def taught(*templates: str) -> Induction:
+    commands = [[text.replace("@", name) for text in templates] for name in NAMES]
+    return induce(runs_of(commands, [f"work on {name}" for name in NAMES]))
+
+
+def called(induction: Induction, **values: Any) -> list[str]:
+    return [str(step.arguments["command"]) for step in execute(induction, lambda tool, arguments: dict(DONE), values)]
+
+
+@pytest.mark.requirement("H-10", "H-13")
+def test_a_word_that_varies_is_an_input_and_the_command_is_built_of_words() -> None:
+    found = taught("git checkout -q -b fix-@", "mkdir @")
+    assert found.status == "induced", found.reasons
+    assert [template.shown for template in commands_of(found.source).templates] == [
+        "git checkout -q -b fix-<name>",
+        "mkdir <name>",
+    ]
+    assert called(found, name="scanner") == ["git checkout -q -b fix-scanner", "mkdir scanner"]
+
+
+@pytest.mark.requirement("H-13")
+@pytest.mark.parametrize(
+    "value", ["x; rm -rf y", "$(id)", "`id`", "a 'b' \"c\"", "a\nb", "a && b", "*", "~root", "{a,b}", "é|ü", "#x", "!!"]
+)
+def test_every_value_stays_one_word_of_its_command(value: str) -> None:
+    found = induce(runs_of([[f"git commit -m {shlex.quote(name + ' is fixed')}"] for name in NAMES]))
+    (text,) = called(found, message=value)
+    (command,) = plain_commands(text)
+    assert command.texts == ("git", "commit", "-m", value)
+    assert all(word.literal and not word.glob for word in command.words)
+    assert shlex.split(text) == ["git", "commit", "-m", value]
+
+
+@pytest.mark.requirement("H-13")
+@pytest.mark.parametrize(
+    "value", ["--amend", "-rf", "", "a\0b", "../x", "/etc/passwd", "~/x", "a b/../../c", 1.5, None, ["a"]]
+)
+def test_a_value_that_could_be_an_option_or_leave_the_workspace_is_refused(value: Any) -> None:
+    found = induce(runs_of([[f"rm src/{a}/{b}.py"] for a, b in zip(NAMES, reversed(NAMES), strict=True)]))
+    with pytest.raises(Diverged):
+        called(found, name=value)
+
+
+@pytest.mark.parametrize(
+    ("commands", "reason"),
+    [
+        (["python3 -c @"], "what it is to run differs"),
+        (["bash -c 'echo @'"], "what it is to run differs"),
+        (["bash @"], "what it is to run differs"),
+        (["sudo rm @"], "what it is to run differs"),
+        (["python3 @"], "what it is to run differs"),
+        (["git -c core.pager=@ log"], "part ways"),
+        (["git @ origin"], "part ways"),
+        (["@ --version"], "part ways"),
+        (["cat @ | wc -l"], "a pipe"),
+        (["echo @ > out.txt"], "redirects"),
+        (["make @; make clean"], "whatever the first"),
+        (["test -f @ || make"], "only where the first command failed"),
+        (["cd @ && make"], "inside of a shell only"),
+        (["X=@ make"], "sets variables"),
+        (["cat $HOME/@"], "a variable or a wildcard"),
+        (["cat @/*.py"], "a variable or a wildcard"),
+        (["echo $(cat @)"], "substitution"),
+        (["git add @", "cat @ | wc -l"], "a pipe"),
+    ],
+)
+@pytest.mark.requirement("H-10")
+def test_what_a_value_may_not_be_and_what_a_tool_cannot_run_is_refused_with_the_reason(
+    commands: list[str], reason: str
+) -> None:
+    found = taught(*commands)
+    assert found.status == "refused" and reason in "; ".join(found.reasons), (found.reasons, found.source)
+
+
+def test_commands_joined_by_and_become_calls_of_their_own_and_replay_equal() -> None:
+    runs = runs_of([[f"git add src/{name}.py && git commit -m {name}"] for name in NAMES])
+    found = induce(runs)
+    for run in runs:
+        values = bind(found, run) or {}
+        replay = Replay(macro_of(run))
+        execute(found, replay.call, values)
+        assert replay.complete
+    with pytest.raises(Unrecorded):
+        Replay(macro_of(runs[0])).call("Bash", {"command": "git add src/lexer.py"})
+
+
+def test_a_pipeline_in_which_nothing_varies_is_learned_from_three_runs_as_it_is() -> None:
+    found = induce(runs_of([["ruff check . && python3 -m unittest -q && git status --short"]] * 3, ["check"] * 3))
+    assert called(found) == ["ruff check .", "python3 -m unittest -q", "git status --short"]
+    assert commands_of(found.source).templates[0].rule[0] == "Bash(ruff check .)"
+
+
+def test_only_like_commands_are_of_one_workflow() -> None:
+    keys = {
+        workflow_key(run) for run in runs_of([["git add a"], ["git add b"], ["git add -A"], ["git push a"], ["ls b"]])
+    }
+    assert keys == {"git add _(command)", "git add -A(command)", "git push _(command)", "ls _(command)"}
+
+
+def test_an_option_with_its_value_in_one_word_varies_in_the_value_only() -> None:
+    found = induce(runs_of([[f"git log --author={shlex.quote(n)} --oneline"] for n in ("Ann Lee", "Bo", "Cy", "Di")]))
+    assert called(found, author="x --all") == ["git log '--author=x --all' --oneline"]
+    with pytest.raises(Diverged):
+        called(found, author="--all")
+
+
+def test_a_command_that_fits_no_template_is_not_covered() -> None:
+    commands = commands_of(taught("git checkout -b fix-@").source)
+    assert commands.covers("git checkout -b fix-new") and commands.covers("git 'checkout' -b \"fix-new\"")
+    for text in (
+        *("git checkout -b", "git checkout -b fix-new main", "git checkout -b other", "git checkout -b 'fix-a b'"),
+        *("git checkout -b fix-a && id", "git checkout -b fix-$(id)", "git checkout -b fix-*", "git checkout -B fix-a"),
+        *("X=1 git checkout -b fix-a", "git checkout -b fix-a > x", "git checkout -b fix-a # b", 3, None),
+    ):
+        assert not commands.covers(text) or text == "git checkout -b fix-a # b", text
+
+
+def test_what_takes_a_command_back_is_told_where_it_is_known() -> None:
+    assert undo_of_command("git checkout -q -b a") == "git switch - && git branch -D a"
+    assert undo_of_command("mkdir 'a b'") == "rmdir 'a b'"
+    assert undo_of_command("git tag v1") == "git tag -d v1"
+    for text in ("git push origin main", "rm a", "git branch -D a", "mkdir -p a/b", "git tag -d v1", "a | b"):
+        assert undo_of_command(text) == ""
