@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,6 +94,7 @@ def test_a_value_that_could_be_an_option_or_leave_the_workspace_is_refused(value
         (["make @; make clean"], "whatever the first"),
         (["test -f @ || make"], "only where the first command failed"),
         (["cd @ && make"], "inside of a shell only"),
+        (["! grep -q @ a && make"], "a condition"),
         (["X=@ make"], "sets variables"),
         (["cat $HOME/@"], "a variable or a wildcard"),
         (["cat @/*.py"], "a variable or a wildcard"),
@@ -124,6 +126,14 @@ def test_a_pipeline_in_which_nothing_varies_is_learned_from_three_runs_as_it_is(
     found = induce(runs_of([["ruff check . && python3 -m unittest -q && git status --short"]] * 3, ["check"] * 3))
     assert called(found) == ["ruff check .", "python3 -m unittest -q", "git status --short"]
     assert commands_of(found.source).templates[0].rule[0] == "Bash(ruff check .)"
+
+
+def test_a_command_that_failed_in_every_run_is_left_out_and_named() -> None:
+    runs = runs_of([["grep -q x a", f"git tag {name}"] for name in NAMES])
+    runs = [replace(run, steps=(replace(run.steps[0], failed=True), run.steps[1])) for run in runs]
+    found = induce(runs)
+    assert called(found, tag="v1") == ["git tag v1"]
+    assert found.reasons == ("`grep -q _ _` failed in every run, and the runs went on: the tool leaves it out",)
 
 
 def test_only_like_commands_are_of_one_workflow() -> None:

@@ -48,6 +48,7 @@ class Command:
     assignments: tuple[str, ...] = ()
     redirects: tuple[Redirect, ...] = ()
     joined: str = ""  # the operator before it: "", "&&", "||", ";", "|"
+    ordered: bool = False  # `!`, `if` or their like stands before it: whether it is run, or what its end means, differs
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -145,7 +146,9 @@ class _Reader:
         """The command ends here; `joined` is what stands between it and the next."""
         if self._words or self._redirects:
             words = tuple(self._words)
-            self._commands.append(Command(words, tuple(self._assignments), tuple(self._redirects), self._joined))
+            self._commands.append(
+                Command(words, tuple(self._assignments), tuple(self._redirects), self._joined, self._ordered)
+            )
             self._words, self._assignments, self._redirects = [], [], []
             self._joined, self._ordered = joined, False
         elif self._assignments:

@@ -182,7 +182,7 @@ def _words_of(command: Json) -> tuple[str, ...] | None:
         commands = plain_commands(command)
     except NotPlain:
         return None
-    if len(commands) != 1 or commands[0].redirects or commands[0].assignments:
+    if len(commands) != 1 or commands[0].redirects or commands[0].assignments or commands[0].ordered:
         return None
     if not all(word.literal and not word.glob for word in commands[0].words):
         return None

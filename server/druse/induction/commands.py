@@ -154,6 +154,8 @@ def _unfit(command: Command) -> str:
         return {"|": "it holds a pipe", ";": "it goes on whatever the first command did"}.get(
             command.joined, "it goes on only where the first command failed"
         )
+    if command.ordered:
+        return "it holds `!` or a condition"
     if command.assignments:
         return "it sets variables"
     if command.redirects:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from druse.induction.commands import worded
+from druse.induction.commands import is_command, shown, worded
 from druse.induction.elements import is_read
 from druse.induction.matching import bind_steps
 from druse.induction.naming import identifier, result_name
@@ -85,6 +85,7 @@ def induce(
         return Induction("refused", reasons=tuple(reasons))
     procedure = Procedure(nodes, builder.parameters, tuple(run.id for run, _ in kept))
     holes = [declared for declared in builder.parameters.values() if declared.hole]
+    reasons += _always_failed([run for run, _ in kept])
     reasons += [f"{hole.tool}, `{'.'.join(hole.leaf)}`: {hole.hole}" for hole in holes]
     patterns = _goal_patterns([run for run, _ in kept], procedure)
     chosen = name or _name_of(patterns, procedure)
@@ -103,6 +104,17 @@ def induce(
         input_schema=_input_schema(builder.parameters, specs or {}),
         left_out=left_out,
     )
+
+
+def _always_failed(runs: Sequence[Run]) -> list[str]:
+    """Commands that ended with another exit code than 0 in every run, which then went on: a person should know."""
+    never: list[set[str]] = []
+    for run in runs:
+        well = {step.tool for step in worded([step for step in run.steps if not step.failed])}
+        ill = worded([step for step in run.steps if step.failed])
+        never.append({step.tool for step in ill if is_command(step.tool)} - well)
+    common = sorted(set[str].intersection(*never)) if never else []
+    return [f"`{shown(tool)}` failed in every run, and the runs went on: the tool leaves it out" for tool in common]
 
 
 def bind(induction: Induction, run: Run) -> dict[str, Json] | None:
