@@ -16,21 +16,44 @@ from druse_sandbox.guards import Facade, Record
 class StringIO(Record):
     """A text that grows. Reading takes it from the start, once."""
 
-    def __init__(self, initial: str = "") -> None:
-        self.__held__ = io.StringIO(initial, newline="")  # a name that tool code cannot write
+    def __init__(self, initial_value: str = "", newline: Any = "\n") -> None:
+        self.__held__ = io.StringIO(initial_value, newline=newline)  # a name that tool code cannot write
 
     def write(self, text: str) -> int:
-        """Append a text."""
-        self.__held__.seek(0, 2)
+        """Write a text where the last reading or writing ended."""
         return self.__held__.write(text)
+
+    def writelines(self, lines: Any) -> None:
+        """Write several texts."""
+        self.__held__.writelines(lines)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        """Go to a place; from 0: the start, 1: here, 2: the end."""
+        if whence not in (0, 2) or (whence == 0 and not 0 <= place <= len(self.__held__.getvalue())):
+            raise ValueError("seek goes to a place in the text, or to its end")
+        return self.__held__.seek(place, whence)
+
+    def tell(self) -> int:
+        """The place of the next reading or writing."""
+        return self.__held__.tell()
+
+    def truncate(self, size: Any = None) -> int:
+        """Cut the text off."""
+        return self.__held__.truncate(size)
+
+    def __enter__(self) -> StringIO:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
 
     def getvalue(self) -> str:
         """The whole text."""
         return self.__held__.getvalue()
 
-    def read(self) -> str:
-        """What was not read yet."""
-        return self.__held__.read()
+    def read(self, size: Any = None) -> str:
+        """What was not read yet, or so many characters of it."""
+        return self.__held__.read(size)
 
     def readline(self) -> str:
         """The next line, with its end."""
@@ -57,9 +80,17 @@ def dict_rows(text: str, delimiter: str = ",") -> list[dict[str, str]]:
     return [dict(row) for row in csv.DictReader(io.StringIO(text), delimiter=delimiter)]
 
 
-def reader(lines: Any, delimiter: str = ",", quotechar: str = '"') -> Iterator[list[str]]:
+def reader(
+    lines: Any,
+    delimiter: str = ",",
+    quotechar: str = '"',
+    quoting: int = csv.QUOTE_MINIMAL,
+    *,
+    skipinitialspace: bool = False,
+) -> Iterator[list[Any]]:
     """The rows of an iterable of lines."""
-    return iter(list(csv.reader(lines, delimiter=delimiter, quotechar=quotechar)))
+    how: Any = {"delimiter": delimiter, "quotechar": quotechar, "quoting": quoting}
+    return iter(list(csv.reader(lines, skipinitialspace=skipinitialspace, **how)))
 
 
 class DictReader(Record):
@@ -74,9 +105,16 @@ class DictReader(Record):
         return iter(self.__rows__)
 
 
-def writer(buffer: Any, delimiter: str = ",", quotechar: str = '"', lineterminator: str = "\r\n") -> Facade:
+def writer(
+    buffer: Any,
+    delimiter: str = ",",
+    quotechar: str = '"',
+    lineterminator: str = "\r\n",
+    quoting: int = csv.QUOTE_MINIMAL,
+) -> Facade:
     """What appends rows to a StringIO."""
-    made = csv.writer(_target(buffer), delimiter=delimiter, quotechar=quotechar, lineterminator=lineterminator)
+    how: Any = {"delimiter": delimiter, "quotechar": quotechar, "quoting": quoting}
+    made = csv.writer(_target(buffer), lineterminator=lineterminator, **how)
     return Facade("csv.writer", {"writerow": made.writerow, "writerows": made.writerows})
 
 
@@ -87,10 +125,13 @@ def dict_writer(
     extrasaction: str = "raise",
     delimiter: str = ",",
     lineterminator: str = "\r\n",
+    quotechar: str = '"',
+    quoting: int = csv.QUOTE_MINIMAL,
 ) -> Facade:
     """What appends dictionaries to a StringIO."""
     target = _target(buffer)
-    made = csv.writer(target, delimiter=delimiter, lineterminator=lineterminator)
+    how: Any = {"delimiter": delimiter, "quotechar": quotechar, "quoting": quoting}
+    made = csv.writer(target, lineterminator=lineterminator, **how)
     names = list(fieldnames)
 
     def writerow(row: Any) -> Any:

@@ -17,7 +17,6 @@ from druse_sandbox.facades import build
 from druse_sandbox.guards import (
     DATA_TYPES,
     Listed,
-    NamedRow,
     Record,
     get_attribute,
     is_private,
@@ -26,6 +25,7 @@ from druse_sandbox.guards import (
     write_to,
 )
 from druse_sandbox.plain import sendable
+from druse_sandbox.rows import NamedRow
 
 _PLAIN = (
     "abs all any ascii bin bool bytes callable chr complex dict divmod enumerate filter float frozenset hash hex int "
@@ -33,7 +33,8 @@ _PLAIN = (
     "tuple zip True False None ArithmeticError AssertionError AttributeError Exception IndexError KeyError LookupError "
     "NameError NotImplementedError OverflowError RuntimeError StopIteration TypeError UnicodeDecodeError "
     "UnicodeEncodeError UnicodeError ValueError ZeroDivisionError FloatingPointError "
-    "RecursionError property staticmethod classmethod"
+    "RecursionError OSError IOError FileNotFoundError FileExistsError PermissionError TimeoutError ConnectionError "
+    "EOFError property staticmethod classmethod"
 )
 
 
@@ -67,9 +68,13 @@ class ToolError(Exception):
 
 def names_for(call: Callable[..., Any], call_all: Callable[..., Any], report: Callable[..., Any]) -> dict[str, Any]:
     """The globals of tool code."""
-    facades = build()
+    facades = build(_check_limits)
 
     def importer(name: str, _g: Any = None, _l: Any = None, fromlist: Any = (), level: int = 0) -> Any:
+        if type(fromlist) is list:
+            # No statement says a list: the interpreter itself asks so, for `time` in `strftime`, and takes the module
+            # from those that are loaded. Nothing of it reaches tool code.
+            return None
         if level or name not in facades:
             available = ", ".join(sorted(facades))
             raise ImportError(f"{str(name)[:60]} is not available here; there are {available}")

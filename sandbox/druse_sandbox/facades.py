@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import bisect
 import collections
+import csv
 import datetime
 import decimal
 import fractions
@@ -31,16 +32,30 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from druse_sandbox import bounds, buffers, records
-from druse_sandbox.guards import Facade, Listed, NamedRow, TypedDict, get_attribute
+from druse_sandbox import bounds, buffers, contexts, records
+from druse_sandbox.guards import (
+    ABC,
+    Facade,
+    FrozenInstanceError,
+    Generic,
+    Listed,
+    Record,
+    TypedDict,
+    abstractmethod,
+    get_attribute,
+)
+from druse_sandbox.rows import NamedRow, NamedTuple, namedtuple
 
 _RE_FUNCTIONS = ("compile", "search", "match", "fullmatch", "split", "findall", "finditer", "sub", "subn")
 _MAX_PATTERN = 2000
+_HASHES = ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")
 _FUNCTION = type(lambda: None)
 # Names of annotations, which are never evaluated: importing them is all they are for.
 _TYPING = (
     "Any Optional Union List Dict Tuple Set FrozenSet Iterable Iterator Sequence Mapping MutableMapping Callable "
-    "Literal Generator Type TypeAlias Final ClassVar NoReturn Self Hashable"
+    "Literal Generator Type TypeAlias Final ClassVar NoReturn Self Hashable Annotated Required NotRequired Collection "
+    "Container Sized Reversible MutableSequence MutableSet Deque DefaultDict Counter Pattern Match Never LiteralString "
+    "TypeGuard Text AnyStr SupportsInt SupportsFloat"
 )
 
 
@@ -70,8 +85,18 @@ def _json_dumps(
     )
 
 
-def _json_loads(text: Any, /) -> Any:
-    return json.loads(text)
+def _json_loads(
+    text: Any,
+    /,
+    *,
+    object_hook: Any = None,
+    object_pairs_hook: Any = None,
+    parse_float: Any = None,
+    parse_int: Any = None,
+) -> Any:
+    return json.loads(
+        text, object_hook=object_hook, object_pairs_hook=object_pairs_hook, parse_float=parse_float, parse_int=parse_int
+    )
 
 
 def _pattern(pattern: Any) -> Any:
@@ -100,15 +125,35 @@ def _product(values: Any, *, start: Any = 1) -> Any:
 def _hash(name: str) -> Callable[..., Facade]:
     def digest(data: bytes = b"") -> Facade:
         made = hashlib.new(name, data)
-        return Facade(name, {"hexdigest": made.hexdigest, "digest": made.digest, "update": made.update})
+        shown = {"name": made.name, "digest_size": made.digest_size, "block_size": made.block_size}
+        return Facade(name, {"hexdigest": made.hexdigest, "digest": made.digest, "update": made.update, **shown})
 
     return digest
+
+
+def _new_hash(name: str, data: bytes = b"") -> Facade:
+    if name not in _HASHES:
+        raise ValueError(f"unsupported hash type {str(name)[:40]}; there are {', '.join(_HASHES)}")
+    return _hash(name)(data)
 
 
 def _random(seed: int = 0) -> Facade:
     generator = random.Random(seed)
     names = "random randint choice choices sample shuffle uniform randrange gauss"
     return Facade("random", {**_members(generator, names), "seed": generator.seed, "Random": _random})
+
+
+_REPLACING: dict[str, Callable[[Any], Any]] = {
+    "_replace": lambda row: lambda **new: type(row)(_filled(row, new)),
+    "_asdict": lambda row: lambda: dict(zip(row.row_fields, row, strict=True)),
+}
+
+
+def _filled(row: NamedRow, new: dict[str, Any]) -> list[Any]:
+    unknown = set(new) - set(row.row_fields)
+    if unknown:
+        raise ValueError(f"Got unexpected field names: {sorted(unknown)}")
+    return [new.get(name, value) for name, value in zip(row.row_fields, row, strict=True)]
 
 
 class _Url(NamedRow):
@@ -122,6 +167,7 @@ class _Url(NamedRow):
             for name in ("hostname", "port", "username", "password")
         },
         "geturl": lambda row: lambda: urllib.parse.urlunparse(row),
+        **_REPLACING,
     }
 
 
@@ -134,6 +180,7 @@ class _SplitUrl(_Url):
             for name in ("hostname", "port", "username", "password")
         },
         "geturl": lambda row: lambda: urllib.parse.urlunsplit(row),
+        **_REPLACING,
     }
 
 
@@ -145,8 +192,11 @@ def _urlsplit(url: str, scheme: str = "") -> _Url:
     return _SplitUrl(urllib.parse.urlsplit(url, scheme))
 
 
-def build() -> dict[str, Facade]:
-    """All façades by the name that `import` takes, made anew for each worker."""
+def build(check_limits: Callable[[], None] = lambda: None) -> dict[str, Facade]:
+    """All façades by the name that `import` takes, made anew for each worker.
+
+    `check_limits` is what ends the run before code goes on after an error that was a limit.
+    """
     flags = _members(re, "IGNORECASE MULTILINE DOTALL VERBOSE ASCII I M S X A")
     regular = {name: _bounded(getattr(re, name)) for name in _RE_FUNCTIONS}
     parse = Facade(
@@ -178,19 +228,19 @@ def build() -> dict[str, Facade]:
         "statistics": _members(
             statistics,
             "mean fmean median median_low median_high mode multimode pstdev pvariance stdev variance quantiles "
-            "geometric_mean harmonic_mean correlation",
+            "geometric_mean harmonic_mean correlation covariance linear_regression",
         ),
         "itertools": _members(
             itertools,
             "accumulate batched chain combinations combinations_with_replacement compress count cycle dropwhile "
-            "filterfalse groupby islice pairwise permutations product repeat starmap takewhile zip_longest"
+            "filterfalse groupby islice pairwise permutations product repeat starmap takewhile tee zip_longest"
             if hasattr(itertools, "batched")
             else "accumulate chain combinations combinations_with_replacement compress count cycle dropwhile "
-            "filterfalse groupby islice pairwise permutations product repeat starmap takewhile zip_longest",
+            "filterfalse groupby islice pairwise permutations product repeat starmap takewhile tee zip_longest",
         ),
         "collections": {
-            **_members(collections, "Counter OrderedDict defaultdict deque"),
-            "namedtuple": records.namedtuple,
+            **_members(collections, "ChainMap Counter OrderedDict defaultdict deque"),
+            "namedtuple": namedtuple,
         },
         "functools": {
             "reduce": functools.reduce,
@@ -198,15 +248,18 @@ def build() -> dict[str, Facade]:
             "cmp_to_key": functools.cmp_to_key,
             "lru_cache": _lru_cache,
             "cache": _cached,
-            "wraps": lambda function: lambda wrapper: wrapper,
+            "cached_property": _CachedProperty,
+            "total_ordering": _total_ordering,
+            "wraps": _wraps,
         },
         "textwrap": _members(textwrap, "dedent fill indent shorten wrap"),
         "string": _members(
             string,
-            "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits octdigits punctuation whitespace capwords",
+            "ascii_letters ascii_lowercase ascii_uppercase digits hexdigits octdigits punctuation whitespace capwords "
+            "Template",
         ),
         "base64": _members(base64, "b64decode b64encode urlsafe_b64decode urlsafe_b64encode b32encode b32decode"),
-        "hashlib": {name: _hash(name) for name in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512")},
+        "hashlib": {**{name: _hash(name) for name in _HASHES}, "new": _new_hash},
         "random": _random().members,
         "decimal": _members(
             decimal,
@@ -224,6 +277,8 @@ def build() -> dict[str, Facade]:
             "writer": buffers.writer,
             "DictReader": buffers.DictReader,
             "DictWriter": buffers.dict_writer,
+            "Error": csv.Error,
+            **_members(csv, "QUOTE_ALL QUOTE_MINIMAL QUOTE_NONE QUOTE_NONNUMERIC"),
         },
         "io": {"StringIO": buffers.StringIO},
         "unicodedata": _members(unicodedata, "category name normalize numeric combining"),
@@ -234,6 +289,9 @@ def build() -> dict[str, Facade]:
                 "add sub truediv floordiv neg pos eq ne lt le gt ge and_ or_ xor not_ truth is_ is_not contains "
                 "countOf indexOf getitem",
             ),
+            "lshift": bounds.shift,
+            "rshift": operator.rshift,
+            "invert": operator.invert,
             "mul": bounds.times,
             "mod": bounds.modulo,
             "pow": bounds.power,
@@ -247,12 +305,30 @@ def build() -> dict[str, Facade]:
             "asdict": records.asdict,
             "astuple": records.astuple,
             "replace": records.replace,
+            "fields": records.fields,
+            "is_dataclass": records.is_dataclass,
+            "FrozenInstanceError": FrozenInstanceError,
         },
+        "contextlib": {
+            "contextmanager": contexts.contextmanager,
+            "suppress": contexts.suppressing(check_limits),
+            "nullcontext": contexts.NullContext,
+        },
+        "copy": {"copy": contexts.copy, "deepcopy": contexts.deepcopy},
+        "abc": {"ABC": ABC, "abstractmethod": abstractmethod},
         "urllib": {"parse": parse},
         "typing": {
             **dict.fromkeys(_TYPING.split(), list),
             "TypedDict": TypedDict,
+            "NamedTuple": NamedTuple,
+            "Generic": Generic,
+            "Protocol": Generic,
+            "TypeVar": lambda name, *bounds, **named: Generic,
+            "NewType": lambda name, kind: lambda value: value,
             "cast": lambda kind, value: value,
+            "overload": lambda function: function,
+            "runtime_checkable": lambda cls: cls,
+            "TYPE_CHECKING": False,
         },
     }
     for members in made.values():
@@ -291,6 +367,45 @@ def _cached(function: Callable[..., Any], /) -> Callable[..., Any]:
 def _lru_cache(maxsize: Any = 128, typed: bool = False) -> Any:
     """Keeps everything: a run is short. With brackets or without."""
     return _cached(maxsize) if callable(maxsize) else _cached
+
+
+class _CachedProperty:
+    """`functools.cached_property`: computed once, then kept with the object."""
+
+    __slots__ = ("_function", "_name")
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+        self._name = ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        if not isinstance(instance, Record) or not self._name:
+            raise TypeError("cached_property stands in a class")
+        value = vars(instance)[self._name] = self._function(instance)
+        return value
+
+
+def _total_ordering(cls: Any, /) -> Any:
+    if type(cls) is not type or not issubclass(cls, Record):
+        raise TypeError("total_ordering decorates a class")
+    return functools.total_ordering(cls)
+
+
+def _wraps(function: Any, /) -> Callable[[Any], Any]:
+    """The wrapper takes the name of what it wraps."""
+
+    def named(wrapper: Any) -> Any:
+        name = getattr(function, "__name__", None)
+        if type(wrapper) is _FUNCTION and type(name) is str:
+            wrapper.__name__ = name
+        return wrapper
+
+    return named
 
 
 def _attrgetter(*names: Any) -> Callable[[Any], Any]:

@@ -10,19 +10,25 @@ functions here. No module, no host object, no type's internals are ever reachabl
 
 from __future__ import annotations
 
+import abc
 import collections
 import datetime
 import decimal
 import fractions
 import itertools
 import re
+import statistics
+import string
+import time
 import uuid
 import weakref
 from collections.abc import Callable
+from functools import partial
 from json import JSONDecodeError
 from typing import Any, cast
 
 from druse_sandbox.formats import SafeFormat
+from druse_sandbox.rows import NamedRow, NamedTuple, declared_row, of_row, of_row_class
 
 
 def names(text: str) -> frozenset[str]:
@@ -57,19 +63,21 @@ METHODS_BY_TYPE: dict[type, frozenset[str]] = {
     range: names("start stop step count index"),
     slice: names("start stop step indices"),
     datetime.date: names(
-        "year month day weekday isoweekday isocalendar isoformat strftime replace toordinal "
+        "year month day weekday isoweekday isocalendar isoformat strftime replace toordinal timetuple "
         "today fromisoformat fromordinal fromisocalendar min max"
     ),
     datetime.datetime: names(
         "year month day hour minute second microsecond tzinfo fold weekday isoweekday isocalendar "
-        "isoformat strftime replace toordinal date time timetz timestamp astimezone utcoffset tzname dst "
+        "isoformat strftime replace toordinal timetuple date time timetz timestamp astimezone utcoffset tzname dst "
         "combine fromisoformat fromtimestamp strptime fromordinal min max"
     ),
     datetime.time: names("hour minute second microsecond tzinfo fold isoformat strftime replace fromisoformat min max"),
     datetime.timedelta: names("days seconds microseconds total_seconds min max"),
     datetime.timezone: names("utc utcoffset tzname"),
     decimal.Decimal: names(
-        "quantize normalize to_integral_value as_tuple is_nan is_zero is_signed sqrt copy_abs compare as_integer_ratio"
+        "quantize normalize to_integral_value to_integral_exact as_tuple is_nan is_zero is_signed is_finite "
+        "is_infinite sqrt copy_abs copy_negate copy_sign adjusted compare max min fma remainder_near number_class "
+        "as_integer_ratio"
     ),
     fractions.Fraction: names("numerator denominator limit_denominator as_integer_ratio"),
     uuid.UUID: names("hex int version urn"),
@@ -86,10 +94,20 @@ METHODS_BY_TYPE: dict[type, frozenset[str]] = {
     itertools.chain: frozenset(("from_iterable",)),
     type(datetime.date(2000, 1, 1).isocalendar()): names("year week weekday"),
     type(decimal.Decimal(1).as_tuple()): names("sign digits exponent"),
+    time.struct_time: names("tm_year tm_mon tm_mday tm_hour tm_min tm_sec tm_wday tm_yday tm_isdst count index"),
+    type(statistics.linear_regression((0, 1), (0, 1))): names("slope intercept"),
+    string.Template: names("substitute safe_substitute template"),
+    collections.ChainMap: names(
+        "get keys values items maps parents new_child pop popitem clear copy setdefault update"
+    ),
+    type(_ for _ in ()): names("send close"),
     type({}.keys()): frozenset(("isdisjoint",)),
     type({}.items()): frozenset(("isdisjoint",)),
 }
-_WRITABLE = (list, dict, set, collections.Counter, collections.OrderedDict, collections.defaultdict, collections.deque)
+_WRITABLE = (
+    *(list, dict, set, collections.Counter, collections.OrderedDict, collections.defaultdict, collections.deque),
+    collections.ChainMap,
+)
 
 
 DATA_TYPES = frozenset(METHODS_BY_TYPE)
@@ -121,18 +139,6 @@ class Listed:
 
     def __repr__(self) -> str:
         return f"<function {self._name}>"
-
-
-class NamedRow(tuple[Any, ...]):
-    """The base of what `namedtuple` and `urlparse` make: a tuple whose elements have names as well."""
-
-    __slots__ = ()
-    row_fields: tuple[str, ...] = ()
-    row_extras: dict[str, Callable[[Any], Any]] = {}  # noqa: RUF012 (each class of rows has its own, never changed)
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self.row_fields, self, strict=True))
-        return f"{type(self).__name__}({shown})"
 
 
 class Facade:
@@ -172,7 +178,7 @@ def get_attribute(value: Any, name: str) -> Any:
     if kind is type:
         return _of_type(cast("type", value), name)
     if isinstance(value, NamedRow):
-        return _of_row(value, name)
+        return of_row(value, name)
     if isinstance(value, Exception):
         return _of_exception(value, name)
     if isinstance(value, Record):
@@ -185,18 +191,20 @@ def get_attribute(value: Any, name: str) -> Any:
 def _private(value: Any, name: str) -> Any:
     """`self._x` of an object or class that tool code made, `x.__name__`, and `Base.__init__`; nothing else."""
     if is_private(name):
-        if isinstance(value, NamedRow):
-            return _of_row(value, name)
         if isinstance(value, Record) and _is_own(type(value), name, value):
             return getattr(value, name)
+        if isinstance(value, NamedRow):
+            return of_row(value, name)
         if type(value) is type and issubclass(value, Record) and _is_own(value, name):
             return getattr(value, name)
+        if type(value) is type and issubclass(value, NamedRow):
+            return of_row_class(value, name)
     elif name == "__name__" and type(value) is Listed:
         return repr(value)[10:-1]
     elif name == "__name__" and (type(value) is type or type(value) in _FUNCTIONS):
         return str(value.__name__)
     elif name == "__init__" and type(value) is type and issubclass(value, Record | Exception):
-        return lambda self, *args, **named: initialise(value, self, args, named)
+        return Listed("__init__", lambda self, *args, **named: initialise(value, self, args, named))
     raise AttributeError(f"the name {name[:40]!r} is not available here")
 
 
@@ -234,27 +242,40 @@ def super_attribute(cls: Any, instance: Any, name: str) -> Any:
     if not issubclass(kind, cls):
         raise TypeError("super() needs an object of the class")
     if name == "__init__":
-        return lambda *args, **named: initialise(cls, instance, args, named, after=cls)
+        return Listed("__init__", lambda *args, **named: initialise(cls, instance, args, named, after=cls))
     order = kind.__mro__
     for base in order[order.index(cls) + 1 :]:
         if issubclass(base, Record) and base is not Record and name in vars(base):
             member = vars(base)[name]
             bind = getattr(type(member), "__get__", None)
             return member if bind is None else bind(member, None if kind is instance else instance, kind)
-    if name in ("__str__", "__repr__") and isinstance(instance, Exception):
-        return lambda: Exception.__str__(instance) if name == "__str__" else Exception.__repr__(instance)
+    if name in _INHERITED:
+        return Listed(name, partial(_INHERITED[name], instance))
     raise AttributeError(f"no base of {cls.__name__} has {name}")
 
 
-def _of_row(value: NamedRow, name: str) -> Any:
-    kind = type(value)
-    if name in kind.row_fields:
-        return value[kind.row_fields.index(name)]
-    if name in kind.row_extras:
-        return kind.row_extras[name](value)
-    if name in ("count", "index"):
-        return getattr(value, name)
-    raise AttributeError(f"{kind.__name__} has no {name} here; it has {', '.join(kind.row_fields)}")
+def _text_of(instance: Any) -> str:
+    return Exception.__str__(instance) if isinstance(instance, Exception) else repr(instance)
+
+
+def _shown(instance: Any) -> str:
+    base: Any = next(base for base in (Exception, NamedRow, Record) if isinstance(instance, base))
+    return str(base.__repr__(instance))
+
+
+# What every object has without a class of tool code saying so, for `super()`.
+_INHERITED: dict[str, Callable[..., Any]] = {
+    "__str__": _text_of,
+    "__repr__": _shown,
+    "__eq__": lambda instance, other: True if instance is other else NotImplemented,
+    "__ne__": lambda instance, other: False if instance is other else NotImplemented,
+    "__hash__": object.__hash__,
+    "__init_subclass__": lambda _, **named: None if not named else _no_arguments(named),
+}
+
+
+def _no_arguments(named: dict[str, Any]) -> None:
+    raise TypeError(f"__init_subclass__() takes no arguments, and got {', '.join(named)}")
 
 
 def _of_exception(value: Exception, name: str) -> Any:
@@ -302,13 +323,30 @@ def write_to(value: Any) -> Any:
     """The object of an assignment to `value.x` or `value[x]`, if tool code may change it."""
     if type(value) in _WRITABLE:
         return value
+    if isinstance(value, NamedRow):
+        raise AttributeError(f"{type(value).__name__} cannot be changed: make another with _replace")
     if isinstance(value, Record):
         if not FROZEN.isdisjoint(type(value).__mro__):
-            raise AttributeError(f"{type(value).__name__} is frozen")
+            raise FrozenInstanceError(f"{type(value).__name__} is frozen")
         return value
     if type(value) is type and issubclass(value, Record) and value is not Record:
         return value
     raise TypeError(f"{type(value).__name__} cannot be changed here")
+
+
+class FrozenInstanceError(AttributeError):
+    """What a write to an object of a frozen dataclass raises."""
+
+
+class ABC(Record):
+    """The base of a class whose objects need every method that is marked as abstract."""
+
+
+class Generic:
+    """`Generic[T]` and `Protocol` as bases, and what `TypeVar` makes: they say nothing at run time."""
+
+    def __class_getitem__(cls, _names: Any) -> Any:
+        return cls
 
 
 class TypedDict:
@@ -319,18 +357,47 @@ def make_class(name: str, bases: tuple[Any, ...], members: dict[str, Any]) -> An
     """The metaclass of tool code: a class over Record, over another such class, or over an exception."""
     if any(base is TypedDict or base is _typed_row for base in bases):
         return _typed_row
+    if any(base is NamedTuple for base in bases):
+        if len(bases) != 1:
+            raise TypeError("a class is based on NamedTuple alone")
+        row, members = declared_row(name, members)
+        if not any(key for key in members if key not in ("__module__", "__qualname__", "__doc__")):
+            return row
+        bases = (row,)
     for base in bases:
-        if base is object or (type(base) is type and issubclass(base, Record | Exception)):
+        if _says_nothing(base) or (type(base) is type and issubclass(base, Record | Exception | NamedRow)):
             continue
         raise TypeError(f"a class cannot be based on {getattr(base, '__name__', 'this')} here")
-    real = tuple(base for base in bases if base is not object)
+    real = tuple(base for base in bases if not _says_nothing(base))
     if not any(issubclass(base, Record | Exception) for base in real) or all(
-        issubclass(base, Exception) for base in real
+        issubclass(base, Exception | NamedRow) and not issubclass(base, Record) for base in real
     ):
         real = (*real, Record)
     clean = {key: member for key, member in members.items() if key not in ("__slots__", "__class__", "__dict__")}
     clean["__module__"] = "tool"
-    return type(name, real, clean)
+    made = type(name, real, clean)
+    if issubclass(made, ABC):
+        # The interpreter itself refuses to make an object of a class with such names.
+        missing = {name for base in made.__mro__ for name, member in vars(base).items() if _is_abstract(member)}
+        cast("Any", made).__abstractmethods__ = frozenset(n for n in missing if _is_abstract(getattr(made, n)))
+    return made
+
+
+def _says_nothing(base: Any) -> bool:
+    return base is object or base is Generic
+
+
+def abstractmethod(function: Any, /) -> Any:
+    """The mark of a method that a class over ABC must have."""
+    if type(function) not in _FUNCTIONS:
+        raise TypeError("abstractmethod marks a function; write it under @property")
+    return abc.abstractmethod(function)
+
+
+def _is_abstract(member: Any) -> bool:
+    return type(member) in (*_FUNCTIONS, property, classmethod, staticmethod) and bool(
+        getattr(member, "__isabstractmethod__", False)
+    )
 
 
 def _typed_row(*given: Any, **named: Any) -> dict[Any, Any]:

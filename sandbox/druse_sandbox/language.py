@@ -12,6 +12,7 @@ The language layer is lint and capability discipline; the wall is the operating 
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType
 from typing import Any
@@ -19,12 +20,13 @@ from typing import Any
 from RestrictedPython.compile import compile_restricted_exec
 from RestrictedPython.transformer import INSPECT_ATTRIBUTES, RestrictingNodeTransformer, copy_locations
 
+from druse_sandbox.desugared import Desugar
 from druse_sandbox.guards import is_private
 
 MAX_SOURCE = 128 * 1024
 MAX_NESTING = 80
 MAX_LITERAL = 64 * 1024
-POLICY_VERSION = 3  # part of the key of cached code: raise it with every change of the dialect
+POLICY_VERSION = 4  # part of the key of cached code: raise it with every change of the dialect
 
 # Statements that are refused, and what to write instead.
 INSTEAD = {
@@ -82,7 +84,7 @@ def compile_source(source: str, *, script: bool) -> Compiled:
         if script:
             _keep_last(tree)
         tools, dynamic = _calls(tree)
-        tree = ast.fix_missing_locations(_Desugar().visit(tree))
+        tree = ast.fix_missing_locations(Desugar().visit(tree))
         made = compile_restricted_exec(tree, "tool.py", policy=_Policy)
     except (RecursionError, MemoryError):
         return _refused(0, 0, "it is nested too deeply")
@@ -112,6 +114,10 @@ METHODS = frozenset(
             "__delitem__",
         ),
         *("__truediv__", "__floordiv__", "__mod__", "__neg__", "__abs__", "__and__", "__or__", "__xor__"),
+        *("__matmul__", "__rmatmul__", "__invert__", "__format__", "__round__", "__lshift__", "__rshift__", "__pow__"),
+        *("__rpow__", "__divmod__", "__rfloordiv__", "__rmod__", "__rand__", "__ror__", "__rxor__", "__isub__"),
+        *("__imul__", "__itruediv__", "__iand__", "__ior__", "__ixor__", "__floor__", "__ceil__", "__trunc__"),
+        *("__index__", "__bytes__", "__init_subclass__"),
     )
 )
 # Operators that are calls of a guard, which bounds their result before computing it.
@@ -139,17 +145,21 @@ class _Policy(RestrictingNodeTransformer):
         # `print` is a function like others here; it may not be bound to something else.
         if node.id == "print" and isinstance(node.ctx, ast.Load):
             return node
+        if self._in_class and node.id in METHODS:  # `__radd__ = __add__` in a class body
+            return node
         self.check_name(node, node.id)
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
         name = node.attr
         special = name in ("__name__", "__init__") and isinstance(node.ctx, ast.Load)
+        if name in METHODS and _is_super(node.value):
+            special = isinstance(node.ctx, ast.Load)
         if name in INSPECT_ATTRIBUTES or (name.startswith("_") and not special and not is_private(name)):
             self.error(node, f"the attribute `{name}` is not available here")
             return node
         called = node.value
-        if isinstance(called, ast.Call) and isinstance(called.func, ast.Name) and called.func.id == "super":
+        if isinstance(called, ast.Call) and _is_super(called):
             return self._super(node, called)
         if name == "__name__" and (typed := _typed(called)) is not None:
             # The name of any value's type, though most types themselves are not handed out.
@@ -314,7 +324,7 @@ class _Policy(RestrictingNodeTransformer):
         self.check_function_argument_names(node)
         positional = [*node.args.posonlyargs, *node.args.args]
         self._first.append(positional[0].arg if positional else "")
-        visited: Any = self.node_contents_visit(node)
+        visited: Any = self._outside_class(lambda: self.node_contents_visit(node))
         self._first.pop()
         if node.name == "__exit__":
             visited.body.insert(0, _limit_check(visited.body[0]))
@@ -322,17 +332,36 @@ class _Policy(RestrictingNodeTransformer):
 
     def visit_Lambda(self, node: ast.Lambda) -> Any:
         self._first.append("")
-        visited = super().visit_Lambda(node)
+        visited = self._outside_class(lambda: super(_Policy, self).visit_Lambda(node))
         self._first.pop()
+        return visited
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        before, self._in_class = self._in_class, True
+        visited = super().visit_ClassDef(node)
+        self._in_class = before
+        return visited
+
+    def _outside_class(self, visit: Callable[[], Any]) -> Any:
+        before, self._in_class = self._in_class, False
+        visited = visit()
+        self._in_class = before
         return visited
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._first: list[str] = []  # the first argument of each function around
+        self._in_class = False  # whether a name stands in the body of a class itself
+
+
+def _is_super(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "super"
 
 
 def _typed(node: ast.expr) -> ast.expr | None:
-    """The `x` of `type(x)`."""
+    """The `x` of `type(x)` and of `x.__class__`."""
+    if isinstance(node, ast.Attribute) and node.attr == "__class__":
+        return node.value
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or node.func.id != "type":
         return None
     return node.args[0] if len(node.args) == 1 and not node.keywords else None
@@ -344,80 +373,6 @@ def _limit_check(near: ast.stmt) -> ast.stmt:
     ast.copy_location(check, near)
     ast.fix_missing_locations(check)
     return check
-
-
-class _Desugar(ast.NodeTransformer):
-    """`d[k] += v`, `o.a += v` and `x: T = v` in terms of what the policy knows. Targets are evaluated once."""
-
-    def __init__(self) -> None:
-        self._number = 0
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        self.generic_visit(node)
-        if node.value is None:
-            return ast.copy_location(ast.Pass(), node)
-        return ast.copy_location(ast.Assign(targets=[node.target], value=node.value), node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
-        """The annotated names of a class body, in order, as `desugared_fields`: what `@dataclass` reads."""
-        fields = [
-            part.target.id
-            for part in node.body
-            if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
-        ]
-        self.generic_visit(node)
-        if fields:
-            listed = ast.Tuple([ast.Constant(name) for name in fields], ast.Load())
-            node.body.insert(0, ast.copy_location(_assign("desugared_fields", listed, node), node.body[0]))
-        return node
-
-    def visit_Import(self, node: ast.Import) -> Any:
-        """`import a.b as c` as `from a import b as c`, which finds `b` without an attribute."""
-        made: list[ast.stmt] = []
-        for alias in node.names:
-            holder, dot, last = alias.name.rpartition(".")
-            if dot and alias.asname:
-                made.append(ast.ImportFrom(holder, [ast.alias(last, alias.asname)], 0))
-            else:
-                made.append(ast.Import([alias]))
-        return [ast.copy_location(ast.fix_missing_locations(ast.copy_location(part, node)), node) for part in made]
-
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> Any:
-        """`from __future__ import annotations` changes nothing here: annotations are never evaluated."""
-        if node.module == "__future__" and all(alias.name == "annotations" for alias in node.names):
-            return ast.copy_location(ast.Pass(), node)
-        return node
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> Any:
-        self.generic_visit(node)
-        target = node.target
-        if isinstance(target, ast.Name):
-            return node
-        holder = self._fresh()
-        before: list[ast.stmt] = [_assign(holder, target.value, node)]
-        base = ast.Name(holder, ast.Load())
-        if isinstance(target, ast.Attribute):
-            read: ast.expr = ast.Attribute(base, target.attr, ast.Load())
-            write: ast.expr = ast.Attribute(ast.Name(holder, ast.Load()), target.attr, ast.Store())
-        else:
-            key = self._fresh()
-            before.append(_assign(key, target.slice, node))
-            read = ast.Subscript(base, ast.Name(key, ast.Load()), ast.Load())
-            write = ast.Subscript(ast.Name(holder, ast.Load()), ast.Name(key, ast.Load()), ast.Store())
-        changed = self._fresh()
-        # Through a plain name, so that `+=` keeps its in-place meaning.
-        before.append(_assign(changed, read, node))
-        before.append(ast.copy_location(ast.AugAssign(ast.Name(changed, ast.Store()), node.op, node.value), node))
-        before.append(ast.copy_location(ast.Assign([write], ast.Name(changed, ast.Load())), node))
-        return before
-
-    def _fresh(self) -> str:
-        self._number += 1
-        return f"desugared_{self._number}"
-
-
-def _assign(name: str, value: ast.expr, near: ast.stmt) -> ast.stmt:
-    return ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), near)
 
 
 def _nesting(source: str) -> Problem | None:

@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 from druse_sandbox import frames
-from druse_sandbox.guards import NamedRow
+from druse_sandbox.rows import NamedRow
 
 _LARGEST = 10**frames.MAX_DIGITS
 _KEYS = (str, int, float, bool, type(None))

@@ -6,10 +6,17 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import gc
 import platform
 from importlib import import_module
+
+# Encodings that data is met in; each is a module of its own.
+_ENCODINGS = (
+    "utf-8 utf-8-sig utf-16 utf-16-le utf-16-be utf-32 ascii latin-1 iso8859-2 iso8859-15 cp1250 cp1251 cp1252 cp437 "
+    "cp850 mac-roman koi8-r unicode-escape"
+).split()
 
 
 def preload() -> None:
@@ -31,7 +38,8 @@ def preload() -> None:
     compiled = compile_source(warm.replace("one([], 'a', 1)", "int('x')"), script=True)
     assert compiled.code is not None, compiled.problems
     exec(compiled.code, names)
-    "é".encode().decode("utf-8").encode("idna" if False else "ascii", "replace")
+    for name in _ENCODINGS:  # looked up once, an encoding is known for good
+        codecs.lookup(name)
     datetime_text = names["__builtins__"]["__import__"]("datetime").members["datetime"]
     datetime_text.strptime("2026-01-01", "%Y-%m-%d")
     assert plain({"a": (1, 2)}) == {"a": [1, 2]}

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from keyword import iskeyword
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from druse_sandbox.guards import FROZEN, NamedRow, Record
+from druse_sandbox.guards import FROZEN, Facade, Record, is_private
+from druse_sandbox.rows import is_name
 
 _MISSING = object()
 
@@ -25,11 +25,19 @@ _MISSING = object()
 class Field:
     """What `field(...)` says of one name."""
 
-    __slots__ = ("compare", "default", "factory", "init", "shown")
+    __slots__ = ("compare", "default", "factory", "init", "named_only", "shown")
 
     def __init__(
-        self, default: Any, factory: Any, *, init: bool = True, shown: bool = True, compare: bool = True
+        self,
+        default: Any,
+        factory: Any,
+        *,
+        init: bool = True,
+        shown: bool = True,
+        compare: bool = True,
+        named_only: bool | None = None,
     ) -> None:
+        self.named_only = named_only
         self.default = default
         self.factory = factory
         self.init = init
@@ -46,29 +54,47 @@ _FIELDS: WeakKeyDictionary[type, dict[str, Field]] = WeakKeyDictionary()
 
 
 def field(
-    *, default: Any = _MISSING, default_factory: Any = None, init: bool = True, repr: bool = True, compare: bool = True
+    *,
+    default: Any = _MISSING,
+    default_factory: Any = None,
+    init: bool = True,
+    repr: bool = True,
+    compare: bool = True,
+    kw_only: bool | None = None,
+    metadata: Any = None,
 ) -> Any:
     """A default that is made anew for each object, or a field left out of constructor, text or comparison."""
     if default is not _MISSING and default_factory is not None:
         raise ValueError("give a default or a default_factory, not both")
-    return Field(default, default_factory, init=bool(init), shown=bool(repr), compare=bool(compare))
+    del metadata  # accepted; nothing here reads it
+    return Field(default, default_factory, init=bool(init), shown=bool(repr), compare=bool(compare), named_only=kw_only)
 
 
 def dataclass(
-    cls: Any = None, /, *, frozen: bool = False, order: bool = False, eq: bool = True, slots: bool = False
+    cls: Any = None,
+    /,
+    *,
+    frozen: bool = False,
+    order: bool = False,
+    eq: bool = True,
+    repr: bool = True,
+    kw_only: bool = False,
+    slots: bool = False,
 ) -> Any:
     """The decorator, with or without brackets. Raises TypeError and ValueError as the standard library does.
 
     `slots` is accepted and changes nothing that tool code could see.
     """
     if cls is None:
-        return lambda later: dataclass(later, frozen=frozen, order=order, eq=eq)
+        return lambda later: dataclass(later, frozen=frozen, order=order, eq=eq, repr=repr, kw_only=kw_only)
     if type(cls) is not type or not issubclass(cls, Record):
         raise TypeError("dataclass decorates a class")
-    fields = _declared(cls)
+    fields = _declared(cls, named_only=kw_only)
     own = vars(cls)
     compared = [name for name, part in fields.items() if part.compare]
-    made: dict[str, Any] = {"__init__": _initialiser(cls, fields), "__repr__": _representation(fields)}
+    made: dict[str, Any] = {"__init__": _initialiser(cls, fields)}
+    if repr:
+        made["__repr__"] = _representation(fields)
     if eq:
         made["__eq__"] = _comparison(compared, operator.eq)
         # As in the standard library: equal objects that can change have no hash.
@@ -96,6 +122,21 @@ def dataclass(
     return cls
 
 
+def fields(value: Any, /) -> tuple[Facade, ...]:
+    """The fields of a dataclass or of an object of one, each with its `name`."""
+    cls = value if type(value) is type else type(value)
+    known = next((_FIELDS[base] for base in cls.__mro__ if base in _FIELDS), None)
+    if known is None:
+        raise TypeError("must be called with a dataclass type or instance")
+    return tuple(Facade("field", {"name": name, "init": part.init}) for name, part in known.items())
+
+
+def is_dataclass(value: Any, /) -> bool:
+    """Whether it is a dataclass or an object of one."""
+    cls = value if type(value) is type else type(value)
+    return any(base in _FIELDS for base in cls.__mro__)
+
+
 def asdict(value: Any) -> dict[str, Any]:
     """The fields as a dictionary, records inside included."""
     return {name: _plain(item, asdict) for name, item in _items(value)}
@@ -111,39 +152,6 @@ def replace(value: Any, /, **changes: Any) -> Any:
     known = _fields_of(value)
     kept = {name: item for name, item in _items(value) if known[name].init}
     return type(value)(**{**kept, **changes})
-
-
-def namedtuple(title: str, names: Any, *, defaults: Any = ()) -> type:
-    """A class of tuples whose elements have names. Raises ValueError for names that are none."""
-    if type(title) is not str or not _is_name(title):
-        raise ValueError("the name of a named tuple is a plain name")
-    listed = names.replace(",", " ").split() if type(names) is str else list(names)
-    if not all(type(name) is str and _is_name(name) for name in listed) or len(set(listed)) != len(listed):
-        raise ValueError("the fields of a named tuple are plain names, each once, without an underscore before them")
-    known = tuple(listed)
-    preset = dict(zip(known[len(known) - len(defaults) :], defaults, strict=True))
-
-    def make(cls: Any, *values: Any, **named: Any) -> Any:
-        given = {**dict(zip(known, values, strict=False)), **named}
-        filled = {**preset, **given}
-        if len(values) > len(known) or len(given) != len(values) + len(named) or set(filled) != set(known):
-            raise TypeError(f"{title}() takes the fields {', '.join(known)}")
-        return tuple.__new__(cls, [filled[name] for name in known])
-
-    extras: dict[str, Callable[[Any], Any]] = {
-        "_asdict": lambda row: lambda: dict(zip(known, row, strict=True)),
-        "_replace": lambda row: lambda **changes: type(row)(**{**dict(zip(known, row, strict=True)), **changes}),
-        "_fields": lambda _: known,
-    }
-    return type(
-        title,
-        (NamedRow,),
-        {"__slots__": (), "__new__": make, "row_fields": known, "row_extras": extras, "__module__": "tool"},
-    )
-
-
-def _is_name(name: str) -> bool:
-    return name.isidentifier() and not name.startswith("_") and not iskeyword(name)
 
 
 def _fields_of(value: Any) -> dict[str, Field]:
@@ -178,22 +186,26 @@ def _plain(value: Any, how: Callable[[Any], Any]) -> Any:
     return value
 
 
-def _declared(cls: type) -> dict[str, Field]:
+def _declared(cls: type, *, named_only: bool) -> dict[str, Field]:
     """Every field, those of the bases first."""
     fields: dict[str, Field] = {}
     for base in reversed(cls.__mro__[1:]):
         fields.update(_FIELDS.get(base, {}))
     own = vars(cls)
     for name in own.get("desugared_fields", ()):
-        if type(name) is not str or not _is_name(name):
-            raise TypeError("a field is a plain name without an underscore before it")
+        if type(name) is not str or not (is_name(name) or (is_private(name) and name.isidentifier())):
+            raise TypeError("a field is a plain name, or one with one underscore before it")
         given = own.get(name, _MISSING)
         if type(given) in (list, dict, set):
             kind = type(given).__name__
             raise ValueError(f"mutable default {kind} for field {name}: write field(default_factory={kind})")
         fields[name] = given if isinstance(given, Field) else Field(given, None)
+        if fields[name].named_only is None:
+            fields[name].named_only = named_only
     optional = ""
     for name, part in fields.items():
+        if part.named_only:
+            continue
         if part.init and part.has_default:
             optional = name
         elif part.init and optional:
@@ -203,7 +215,8 @@ def _declared(cls: type) -> dict[str, Field]:
 
 def _initialiser(cls: type, fields: dict[str, Field]) -> Callable[..., None]:
     title = cls.__name__
-    accepted = [name for name, part in fields.items() if part.init]
+    accepted = [name for name, part in fields.items() if part.init and not part.named_only]
+    by_name = {name for name, part in fields.items() if part.init}
 
     def initialise(self: Any, *values: Any, **named: Any) -> None:
         if not isinstance(self, cls):
@@ -212,7 +225,7 @@ def _initialiser(cls: type, fields: dict[str, Field]) -> Callable[..., None]:
             raise TypeError(f"{title}() takes {len(accepted)} values but {len(values)} were given")
         given = dict(zip(accepted, values, strict=False))
         for name, value in named.items():
-            if name not in accepted or name in given:
+            if name not in by_name or name in given:
                 raise TypeError(f"{title}() got an unexpected value for {name!r}")
             given[name] = value
         held = vars(self)

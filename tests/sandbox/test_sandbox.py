@@ -152,7 +152,7 @@ HOSTILE = [
     "_getattr_ = getattr",
     "__builtins__",
     "_print_",
-    "class X:\n    __slots__ = ()",
+    "class X:\n    pass\nX.__slots__",
     "class X(str):\n    pass",
     "class X(type):\n    pass",
     "class X(dict):\n    pass",

@@ -12,6 +12,8 @@ import click
 from druse.cli.output import emit, fail, finish, json_option, workspace_here
 from druse.model import Invalid
 
+_MAX_READ = 1024 * 1024
+
 
 @click.group()
 def sandbox() -> None:
@@ -28,8 +30,9 @@ def run(file: Path, args_json: str, rules: tuple[str, ...], os_only: bool, as_js
     """Run a FILE that defines run(...) through compiler, jail and broker. Exits with 0 whenever Druse itself held."""
     try:
         arguments = json.loads(args_json)
-        source = file.read_text(encoding="utf-8")
-    except (ValueError, OSError) as error:
+        with file.open(encoding="utf-8") as opened:
+            source = opened.read(_MAX_READ)  # the compiler refuses what is longer, and a device never ends
+    except (ValueError, OSError, RecursionError) as error:
         fail(Invalid(f"Cannot start: {error}.", where=str(file)), as_json=as_json)
     if not isinstance(arguments, dict):
         fail(Invalid("Cannot use --args-json: it is no JSON object.", where="--args-json"), as_json=as_json)

@@ -26,6 +26,7 @@ _MAX_IN_PARALLEL = 32
 _MAX_REPORT = 8 * 1024
 _MAX_PRINTS = 256 * 1024
 _MAX_TEXT = 4000
+_MAX_LINE = 1_000_000
 _STATUSES = ("ok", "rejected", "error", "diverged")
 
 
@@ -197,7 +198,7 @@ def _error(part: Any) -> SandboxError:
     return SandboxError(
         str(made.get("kind", "refused"))[:100],
         str(made.get("message", ""))[:_MAX_TEXT],
-        line if isinstance(line, int) else 0,
+        line if type(line) is int and 0 <= line <= _MAX_LINE else 0,
     )
 
 
