@@ -12,23 +12,22 @@ from dataclasses import dataclass, field, replace
 
 from druse.crystal.candidates import Candidate, family_of, find_candidate, runs_of
 from druse.crystal.commands import problems_of
+from druse.crystal.makers import Aligned, AlignedPart, Draft, HandedIn, Refused, Synthesizer
 from druse.crystal.manifest import manifest_for, permissions_of, style_problems
-from druse.crystal.parts import Recurring, find_part
+from druse.crystal.parts import find_part
 from druse.crystal.upkeep import TWIN, nearest
-from druse.crystal.verification import ReplayResult, Verification, dry_run, replay_source, verify
+from druse.crystal.verification import Verification, dry_run
 from druse.governance import Approvals
-from druse.induction import Induction, bind, induce
+from druse.induction import Induction
 from druse.model import (
     Caller,
     Invalid,
     Json,
     JsonObject,
     NotFound,
-    Run,
     ToolSpec,
     ToolVersion,
     VersionStatus,
-    digest_text,
 )
 from druse.runtime import SandboxHost
 from druse.store import RunRecord, Store, VersionRecord
@@ -101,47 +100,16 @@ class Crystallizer:
     async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
         """Make a tool of a workflow and ask for its approval."""
         candidate = await find_candidate(self._store, signature)
-        if candidate is None:
-            recurring = await find_part(self._store, signature)
-            if recurring is not None:
-                return await self._crystallize_part(recurring, caller, name)
-            raise NotFound(
-                f'Cannot crystallize {signature!r}: no recorded workflow has that signature. List them with "druse '
-                'candidates --min-usage 1".'
-            )
-        records = await runs_of(self._store, candidate)
-        if len(records) < 2:
-            return Report("refused", "retrieve", "one successful run shows nothing about what varies; two are needed")
-        runs = [record.run for record in records]
-        tools = sorted({step.tool for run in runs for step in run.steps})
-        specs = await self._specs(tools)
-        induction = induce(runs, specs=specs, name=name)
-        if not induction.source:
-            return Report("refused", "induce", "; ".join(induction.reasons), induction)
-        induction = replace(induction, name=await self._free_name(induction.name, candidate))
-        problem = await self._stage_problem(induction.source)
-        if problem:
-            return Report("failed", problem[0], problem[1], induction)
-        verification = await verify(self._host, runs, induction, specs)
-        if not verification.passed:
-            return Report("refused", "replay", verification.failure, induction, verification)
-        inputs = bind(induction, runs[-1]) or {}
-        return await self._propose(candidate, records, induction, verification, specs, inputs, caller)
-
-    async def _crystallize_part(self, recurring: Recurring, caller: Caller, name: str | None) -> Report:
-        """A tool of steps that recur inside longer runs, through the same gate."""
-        part, candidate = recurring.part, recurring.candidate
-        specs = await self._specs(sorted(part.induction.calls))
-        chosen = name or await self._free_name(part.induction.name, candidate)
-        induction = replace(part.induction, name=chosen)
-        problem = await self._stage_problem(induction.source)
-        if problem:
-            return Report("failed", problem[0], problem[1], induction)
-        verification = await verify(self._host, recurring.runs, induction, specs, teach=part.taught_by)
-        if not verification.passed:
-            return Report("refused", "replay", verification.failure, induction, verification)
-        inputs = bind(induction, recurring.records[-1].run) or {}
-        return await self._propose(candidate, recurring.records, induction, verification, specs, inputs, caller)
+        if candidate is not None:
+            records = await runs_of(self._store, candidate)
+            return await self._through_gate(Aligned(candidate, records, name), caller)
+        recurring = await find_part(self._store, signature)
+        if recurring is not None:
+            return await self._through_gate(AlignedPart(recurring, name), caller)
+        raise NotFound(
+            f'Cannot crystallize {signature!r}: no recorded workflow has that signature. List them with "druse '
+            'candidates --min-usage 1".'
+        )
 
     async def improve(self, name: str, caller: Caller, *, propose: bool = True) -> Report:
         """The next version of a tool in service, made of its runs and of those it did not fit. Raises NotFound.
@@ -152,56 +120,40 @@ class Crystallizer:
         if not serving:
             raise NotFound(f'Cannot improve {name!r}: no such tool is in service. See "druse tools list".')
         family = await family_of(self._store, serving[0].workflow)
-        records = await runs_of(self._store, family)
-        runs = [record.run for record in records]
-        specs = await self._specs(sorted({step.tool for run in runs for step in run.steps}))
-        induction = replace(induce(runs, specs=specs, name=name), name=name)
-        if not induction.source:
-            return Report("refused", "induce", "; ".join(induction.reasons), induction)
-        problem = await self._stage_problem(induction.source)
-        if problem:
-            return Report("failed", problem[0], problem[1], induction)
-        verification = await verify(self._host, runs, induction, specs)
-        if not verification.passed:
-            return Report("refused", "replay", verification.failure, induction, verification)
-        if not propose:
-            return Report("suggested", "replay", f"{len(runs)} runs are reproduced", induction, verification)
-        inputs = bind(induction, runs[-1]) or {}
-        return await self._propose(family, records, induction, verification, specs, inputs, caller)
+        maker = Aligned(family, await runs_of(self._store, family), name, next_version=True)
+        return await self._through_gate(maker, caller, propose=propose)
 
     async def propose_source(
         self, name: str, source: str, description: str, records: Sequence[RunRecord], caller: Caller
     ) -> Report:
         """A tool handed in by an agent, through the same gate: its runs must replay equal (X-03)."""
-        problem = await self._stage_problem(source)
+        return await self._through_gate(HandedIn(name, source, description, records), caller)
+
+    async def _through_gate(self, maker: Synthesizer, caller: Caller, *, propose: bool = True) -> Report:
+        """The one way from a draft to a proposal, whoever made the draft (seed id H-10)."""
+        draft = await maker.draft(self._specs)
+        if isinstance(draft, Refused):
+            return Report("refused", draft.stage, draft.message, draft.induction)
+        if draft.may_rename:
+            free = await self._free_name(draft.induction.name, draft.candidate)
+            draft = replace(draft, induction=replace(draft.induction, name=free))
+        problem = await self._stage_problem(draft.induction.source)
         if problem:
-            return Report("failed", problem[0], problem[1])
-        if len(records) < 2:
+            return Report("failed", problem[0], problem[1], draft.induction)
+        if len(draft.records) < 2:
             return Report(
                 "refused",
                 "replay",
                 "no evidence: name at least two successful recorded runs in run_ids that the tool must reproduce",
+                draft.induction,
             )
-        results: list[ReplayResult] = []
-        for record in records:
-            inputs = _inputs_for(source, record.run)
-            results.append(await replay_source(self._host, source, inputs, record.run))
-        verification = Verification(tuple(results), ())
-        tools = permissions_of(source)
-        specs = await self._specs(tools)
-        induction = Induction(
-            "induced",
-            name=name,
-            description=description or (ast.get_docstring(ast.parse(source)) or name).splitlines()[0],
-            source=source,
-            calls=tuple(tools),
-            input_schema=_schema_of(source),
-        )
+        verification = await draft.prove(self._host, draft.induction)
         if not verification.passed:
-            return Report("refused", "replay", verification.failure, induction, verification)
-        candidate = Candidate(digest_text(source)[7:19], (records[0].workflow,), records[0].run.goal, 0, 0, None)
-        inputs = _inputs_for(source, records[-1].run)
-        return await self._propose(candidate, records, induction, verification, specs, inputs, caller)
+            return Report("refused", "replay", verification.failure, draft.induction, verification)
+        if not propose:
+            message = f"{len(draft.records)} runs are reproduced"
+            return Report("suggested", "replay", message, draft.induction, verification)
+        return await self._propose(draft, verification, caller)
 
     async def propose_import(self, version: ToolVersion, origin: JsonObject, caller: Caller) -> Report:
         """A tool from another project: checked like any source, then put before a person. Nothing is in service."""
@@ -251,20 +203,12 @@ class Crystallizer:
             problems.append("the handle of a secret stands in the code; a secret must be an input")
         return ("lint", "; ".join(problems)) if problems else None
 
-    async def _propose(
-        self,
-        candidate: Candidate,
-        records: Sequence[RunRecord],
-        induction: Induction,
-        verification: Verification,
-        specs: Mapping[str, ToolSpec],
-        inputs: Mapping[str, Json],
-        caller: Caller,
-    ) -> Report:
+    async def _propose(self, draft: Draft, verification: Verification, caller: Caller) -> Report:
+        candidate, records, induction = draft.candidate, draft.records, draft.induction
         number = await self._store.tools.next_version(induction.name)
         held = await self._held(induction.name, induction.source)
         number = held or number
-        manifest = manifest_for(induction, number, records, specs, verification)
+        manifest = manifest_for(induction, number, records, draft.specs, verification, made_by=draft.made_by)
         version = ToolVersion(induction.name, number, induction.source, manifest)
         twin, alike = nearest(version, self._serving())
         if twin is not None and alike >= TWIN:
@@ -279,7 +223,7 @@ class Crystallizer:
             "workflow": candidate.workflows[0],
             "source": version.source,
             "manifest": manifest,
-            "dry_run": await dry_run(self._host, version.source, inputs, records[-1].run),
+            "dry_run": await dry_run(self._host, version.source, draft.inputs, records[-1].run),
             "most_alike": {"tool": twin.name, "likeness": round(alike, 2)} if twin is not None else None,
         }
         title = f"New tool {version.name} v{number}: {induction.description}"
@@ -337,40 +281,6 @@ class Crystallizer:
 
 def _is_secret(value: object) -> bool:
     return isinstance(value, str) and HANDLE.search(value) is not None
-
-
-def _inputs_for(source: str, run: Run) -> dict[str, Json]:
-    """Inputs of a handed-in tool for a recorded run: what the caller gave by name, else arguments of that name."""
-    wanted = _parameters(source)
-    known: dict[str, Json] = {}
-    for step in run.steps:
-        for name, value in step.arguments.items():
-            known.setdefault(name, value)
-    known.update(run.inputs)
-    return {name: known[name] for name in wanted if name in known}
-
-
-def _parameters(source: str) -> list[str]:
-    run = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
-    return [part.arg for part in (*run.args.args[1:], *run.args.kwonlyargs)]
-
-
-def _schema_of(source: str) -> JsonObject:
-    """The input schema that the annotations of `run` say."""
-    run = next(n for n in ast.parse(source).body if isinstance(n, ast.FunctionDef) and n.name == "run")
-    kinds = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
-    properties: JsonObject = {}
-    for part in (*run.args.args[1:], *run.args.kwonlyargs):
-        annotation = ast.unparse(part.annotation).split("[")[0] if part.annotation else ""
-        properties[part.arg] = {"type": kinds[annotation]} if annotation in kinds else {}
-    optional = {part.arg for part, value in zip(run.args.kwonlyargs, run.args.kw_defaults, strict=True) if value}
-    required = [name for name in properties if name not in optional]
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list[Json](required),
-        "additionalProperties": False,
-    }
 
 
 def publishable(details: JsonObject) -> ToolVersion:

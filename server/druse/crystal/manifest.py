@@ -23,8 +23,10 @@ def manifest_for(
     records: Sequence[RunRecord],
     specs: Mapping[str, ToolSpec],
     verification: Verification,
+    *,
+    made_by: str,
 ) -> JsonObject:
-    """The manifest of an induced tool; `permissions` and `steps` are read off the code."""
+    """The manifest of a tool; `permissions` and `steps` are read off the code, `made_from` are its source traces."""
     return {
         "format": FORMAT,
         "name": induction.name,
@@ -38,7 +40,7 @@ def manifest_for(
         "parameters": [_parameter(part) for part in induction.parameters],
         "goals": list[Json](induction.goal_patterns),
         "made_from": [record.run.id for record in records],
-        "made_by": "induction",
+        "made_by": made_by,
         "status": induction.status,
         "reasons": list[Json](induction.reasons),
         "ambiguities": list[Json](induction.ambiguities),

@@ -1,0 +1,191 @@
+"""Who makes drafts of tools: two kinds of maker behind one interface, whose drafts pass the same gate (seed id H-10).
+
+*Deterministic*: `Aligned` and `AlignedPart` induce a program from aligned recorded runs, without a model. *Backed by a
+model*: `HandedIn` carries what the host agent wrote. Neither writes anything or makes anything callable.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from druse.crystal.candidates import Candidate
+from druse.crystal.manifest import permissions_of
+from druse.crystal.parts import Recurring
+from druse.crystal.verification import Verification, replay_source, verify
+from druse.induction import Induction, bind, induce
+from druse.model import Json, JsonObject, Run, ToolSpec, digest_text
+from druse.runtime import SandboxHost
+from druse.store import RunRecord
+
+SpecsOf = Callable[[Sequence[str]], Awaitable[Mapping[str, ToolSpec]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What every maker hands in. `inputs` are those of the last run; `prove` replays the runs in the sandbox."""
+
+    candidate: Candidate
+    records: Sequence[RunRecord]
+    induction: Induction
+    specs: Mapping[str, ToolSpec]
+    inputs: Mapping[str, Json]
+    prove: Callable[[SandboxHost, Induction], Awaitable[Verification]]
+    made_by: str  # induction or agent, as the manifest tells it
+    may_rename: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a maker has no draft, and at which stage it stopped."""
+
+    stage: str
+    message: str
+    induction: Induction | None = None
+
+
+class Synthesizer(Protocol):
+    """A maker of drafts."""
+
+    async def draft(self, specs_of: SpecsOf) -> Draft | Refused:
+        """A draft of a tool; `specs_of` answers with the tools known now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Induces a program from all runs of a workflow; `next_version` of the tool `name` keeps its name."""
+
+    candidate: Candidate
+    records: Sequence[RunRecord]
+    name: str | None = None
+    next_version: bool = False
+
+    async def draft(self, specs_of: SpecsOf) -> Draft | Refused:
+        """A program that reproduces the runs."""
+        runs = [record.run for record in self.records]
+        if len(runs) < 2:
+            return Refused("retrieve", "one successful run shows nothing about what varies; two are needed")
+        specs = await specs_of(sorted({step.tool for run in runs for step in run.steps}))
+        induction = induce(runs, specs=specs, name=self.name)
+        if not induction.source:
+            return Refused("induce", "; ".join(induction.reasons), induction)
+        if self.next_version and self.name:
+            induction = replace(induction, name=self.name)
+
+        async def prove(host: SandboxHost, named: Induction) -> Verification:
+            return await verify(host, runs, named, specs)
+
+        inputs = bind(induction, runs[-1]) or {}
+        rename = not self.next_version
+        return Draft(self.candidate, self.records, induction, specs, inputs, prove, "induction", rename)
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPart:
+    """Steps that recur inside longer runs, induced already when they were found."""
+
+    recurring: Recurring
+    name: str | None = None
+
+    async def draft(self, specs_of: SpecsOf) -> Draft | Refused:
+        """The program of the part."""
+        part, records = self.recurring.part, self.recurring.records
+        specs = await specs_of(sorted(part.induction.calls))
+        induction = replace(part.induction, name=self.name or part.induction.name)
+
+        async def prove(host: SandboxHost, named: Induction) -> Verification:
+            return await verify(host, self.recurring.runs, named, specs, teach=part.taught_by)
+
+        inputs = bind(induction, records[-1].run) or {}
+        rename = self.name is None
+        return Draft(self.recurring.candidate, records, induction, specs, inputs, prove, "induction", rename)
+
+
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """A source the host agent wrote, with the runs it says the tool reproduces."""
+
+    name: str
+    source: str
+    description: str
+    records: Sequence[RunRecord]
+
+    async def draft(self, specs_of: SpecsOf) -> Draft | Refused:
+        """The source as it was handed in; what is wrong with it the gate says."""
+        run = _run_of(self.source)
+        tools = _tools_of(self.source) if run else []
+        text = self.description or _first_line(self.source) or self.name
+        schema: JsonObject = _schema_of(run) if run else {}
+        induction = Induction(
+            "induced", name=self.name, description=text, source=self.source, calls=tuple(tools), input_schema=schema
+        )
+        workflows = tuple(record.workflow for record in self.records[:1])
+        goal = self.records[0].run.goal if self.records else ""
+        candidate = Candidate(digest_text(self.source)[7:19], workflows, goal, 0, 0, None)
+
+        async def prove(host: SandboxHost, named: Induction) -> Verification:
+            replays = [
+                await replay_source(host, named.source, _inputs_for(run, record.run), record.run)
+                for record in self.records
+            ]
+            return Verification(tuple(replays), ())
+
+        inputs = _inputs_for(run, self.records[-1].run) if self.records else {}
+        return Draft(candidate, self.records, induction, await specs_of(tools), inputs, prove, "agent")
+
+
+def _run_of(source: str) -> ast.FunctionDef | None:
+    """The function `run` of a source; None where there is none or it is no Python."""
+    try:
+        body = ast.parse(source).body
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    return next((node for node in body if isinstance(node, ast.FunctionDef) and node.name == "run"), None)
+
+
+def _tools_of(source: str) -> list[str]:
+    try:
+        return permissions_of(source)
+    except ValueError:
+        return []
+
+
+def _first_line(source: str) -> str:
+    try:
+        return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0]
+    except (SyntaxError, ValueError, RecursionError):
+        return ""
+
+
+def _inputs_for(run: ast.FunctionDef | None, recorded: Run) -> dict[str, Json]:
+    """Inputs of a handed-in tool for a recorded run: what the caller gave by name, else arguments of that name."""
+    known: dict[str, Json] = {}
+    for step in recorded.steps:
+        for name, value in step.arguments.items():
+            known.setdefault(name, value)
+    known.update(recorded.inputs)
+    return {part.arg: known[part.arg] for part in _parameters(run) if part.arg in known}
+
+
+def _parameters(run: ast.FunctionDef | None) -> list[ast.arg]:
+    return [*run.args.args[1:], *run.args.kwonlyargs] if run else []
+
+
+def _schema_of(run: ast.FunctionDef) -> JsonObject:
+    """The input schema that the annotations of `run` say."""
+    kinds = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "list": "array", "dict": "object"}
+    properties: JsonObject = {}
+    for part in _parameters(run):
+        annotation = ast.unparse(part.annotation).split("[")[0] if part.annotation else ""
+        properties[part.arg] = {"type": kinds[annotation]} if annotation in kinds else {}
+    optional = {part.arg for part, value in zip(run.args.kwonlyargs, run.args.kw_defaults, strict=True) if value}
+    required = [name for name in properties if name not in optional]
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list[Json](required),
+        "additionalProperties": False,
+    }
