@@ -20,6 +20,7 @@ from druse.model import Invalid
 
 MAX_READ = 8 * 1024 * 1024
 MAX_WRITE = 8 * 1024 * 1024
+_MAX_PATH = 4095
 
 
 def resolve(text: str, workspace: Path) -> Path:
@@ -56,6 +57,8 @@ def write_text(path: Path, text: str) -> bool:
     data = text.encode("utf-8", "surrogatepass")
     if len(data) > MAX_WRITE:
         raise Invalid(f"Cannot write {path}: {len(data):,} bytes are over the limit of {MAX_WRITE:,}.")
+    if len(os.fsencode(path)) > _MAX_PATH:  # folder by folder a path could be made that nothing can name at once
+        raise Invalid(f"Cannot write {str(path)[:200]}…: its path is longer than {_MAX_PATH:,} bytes. Shorten it.")
     with _opened_folder(path, make=True) as folder:
         mode, new = 0o644, True
         try:
@@ -68,7 +71,7 @@ def write_text(path: Path, text: str) -> bool:
             mode, new = stat.S_IMODE(found.st_mode), False
         except FileNotFoundError:
             pass
-        waiting = f".{path.name[:80]}.{secrets.token_hex(6)}"
+        waiting = f".{path.name[:40]}.{secrets.token_hex(6)}"
         try:
             descriptor = os.open(waiting, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder)
             with os.fdopen(descriptor, "wb") as file:

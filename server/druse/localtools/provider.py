@@ -145,6 +145,9 @@ class LocalTools:
             return Outcome(OutcomeStatus.DENIED, message=str(error), kind=error.kind)
         except Invalid as error:
             return Outcome(OutcomeStatus.ERROR, message=str(error), kind="tool_error", data=str(error))
+        except OSError as error:  # names that are too long, files that vanish: whatever the system says of a path
+            told = f"Cannot do {spec.name} as asked: {error.strerror or type(error).__name__}. Check the path."
+            return Outcome(OutcomeStatus.ERROR, message=told, kind="tool_error", data=told)
 
     async def _bash(self, arguments: JsonObject, context: CallContext) -> Outcome:
         timeout = arguments.get("timeout", DEFAULT_TIMEOUT)
