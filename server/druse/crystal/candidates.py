@@ -13,6 +13,7 @@ from druse.store import RunRecord, Store, WorkflowCount
 MIN_USAGE = 5
 ALIKE = 0.6  # share of words that two goals of one kind of work have in common; names in them differ
 MIN_SUCCESS = 0.95
+_NONE: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,13 +139,19 @@ def _families(counts: Sequence[WorkflowCount]) -> list[list[WorkflowCount]]:
     """Workflows with those that leave optional steps out: the same kind of goal, and one contained in the other."""
     ordered = sorted(counts, key=lambda count: (-count.workflow.count(" > "), -count.runs, count.workflow))
     families: list[list[WorkflowCount]] = []
+    # Who contains a workflow begins with its first step and has each of its steps: only such heads are compared, in
+    # their order, found under the step that the fewest of them have.
+    holding: dict[tuple[str, str], list[int]] = {}
     for count in ordered:
-        for family in families:
-            head = family[0]
+        steps = count.workflow.split(" > ")
+        for at in min((holding.get((steps[0], step), _NONE) for step in steps), key=len):
+            head = families[at][0]
             if contains(head.workflow, count.workflow) and _alike(head.shapes, count.shapes):
-                family.append(count)
+                families[at].append(count)
                 break
         else:
+            for step in set(steps):
+                holding.setdefault((steps[0], step), []).append(len(families))
             families.append([count])
     return families
 

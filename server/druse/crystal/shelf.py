@@ -26,6 +26,7 @@ class Shelf:
         self._clock = clock
         self._loaded: dict[str, ToolVersion] = {}
         self._unasked: set[str] = set()  # tools in service by the trust level alone
+        self.swaps = 0  # moves whenever what is in service changed: what is derived from it is kept until then
         self.problems: dict[str, str] = {}  # tool -> why a version on disk is not in service
         self.retired: dict[str, str] = {}  # tool -> what became of it
 
@@ -33,6 +34,10 @@ class Shelf:
     def active(self) -> dict[str, ToolVersion]:
         """The version in service of each tool."""
         return dict(self._loaded)
+
+    def get(self, name: str) -> ToolVersion | None:
+        """The version in service of one tool."""
+        return self._loaded.get(name)
 
     def approved_by_person(self, name: str) -> bool:
         """Whether a person approved the version in service."""
@@ -98,9 +103,20 @@ class Shelf:
 
     async def reload(self) -> bool:
         """Bring what is in service up to date with store and disk; whether anything changed. Load, check, then swap."""
+        before = self._hashes()
+        try:
+            await self._load()
+        finally:
+            changed = self._hashes() != before
+            self.swaps += changed
+        return changed
+
+    def _hashes(self) -> dict[str, str]:
+        return {name: version.approval_hash for name, version in self._loaded.items()}
+
+    async def _load(self) -> None:
         records = await self._store.tools.all()
         on_disk = self.files.numbers()
-        before = dict(self._loaded)
         problems: dict[str, str] = {}
         wanted: dict[str, VersionRecord] = {r.name: r for r in records if r.status is VersionStatus.ACTIVE}
         for name, record in wanted.items():
@@ -125,7 +141,6 @@ class Shelf:
         problems |= self._unapproved(on_disk, {(record.name, record.version) for record in records})
         self.problems = problems
         self.retired = _retired(await self._store.tools.all(), set(self._loaded))
-        return {n: v.approval_hash for n, v in before.items()} != {n: v.approval_hash for n, v in self._loaded.items()}
 
     async def retire(self, name: str, caller: Caller, reason: str) -> None:
         """Take a tool out of service; its files stay. Raises NotFound."""

@@ -8,16 +8,17 @@ from typing import Protocol
 
 from druse.crystal import Shelf
 from druse.dispatch.modes import CRYSTALLIZED_FROM, Mode, mode_for
-from druse.dispatch.recognition import Recognition, Recognizer, taught_by
+from druse.dispatch.recognition import Recognition, Recognizer
 from druse.induction import Induction, bind, calls_of, induce
 from druse.model import Caller, CallerKind, Json, JsonObject, Outcome, OutcomeStatus, Progress, ToolVersion
 from druse.retrieval import Match, Taught, match_goal
 from druse.runtime import EndRun, SandboxHost, ToolCallFailed
-from druse.store import RunRecord, Store
+from druse.store import RunRecord, Store, WorkflowCount
 from druse.traces import Recorder, shape_of
 
 _GUIDE_STEPS = 30
-_WORKFLOWS_TRIED = 30
+_TAUGHT_BY = 100  # the newest runs that a workflow is learned from; more of them change a program no more
+_LEARNED = 500  # workflows whose program is kept
 
 
 class Calls(Protocol):
@@ -36,6 +37,17 @@ class Known:
     tool: ToolVersion | None = None
     induction: Induction | None = None
     records: tuple[RunRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """What a workflow's runs teach; good until the counter of its runs moves."""
+
+    made_at: int
+    count: WorkflowCount
+    induction: Induction
+    records: tuple[RunRecord, ...]
+    taught: Taught
 
 
 class Dispatcher:
@@ -60,7 +72,7 @@ class Dispatcher:
         self._find = find
         self._follow_runs = follow_runs  # successes before recorded work is replayed
         self._recognizer = Recognizer(store, shelf)
-        self._inductions: dict[str, tuple[tuple[str, ...], Induction]] = {}
+        self._learned: dict[str, _Learned] = {}
 
     async def dispatch(
         self,
@@ -137,28 +149,36 @@ class Dispatcher:
         if same:
             return await self._recorded(goal, given, same)
         best = Known(Match(0.0, exact=False))
-        counts = [count for count in await self._store.runs.workflows() if count.successes >= 2]
-        for count in sorted(counts, key=lambda count: -count.last_at)[:_WORKFLOWS_TRIED]:
-            induction, records = await self._learned(count.workflow)
-            if not induction.source:
+        near = [await self._learn(workflow) for workflow in recognized.workflows]
+        for learned in sorted(near, key=lambda learned: (-learned.count.last_at, learned.count.workflow)):
+            count, induction = learned.count, learned.induction
+            if count.successes < 2 or not induction.source:
                 continue
             label = self._recognizer.label_of(count.workflow, count.tool)
-            taught = replace(_taught_by(induction, records), worded=recognized.goals_of(label))
+            taught = replace(learned.taught, worded=recognized.goals_of(label))
             match = match_goal(goal, taught, given, probability=recognized.probability_of(label))
             match = self._if_proven(match, count.runs)
             if match.confidence > best.match.confidence:
                 followed = induction if induction.status == "induced" else None
-                best = Known(match, None, followed, tuple(records))
+                best = Known(match, None, followed, learned.records)
         return best
 
-    async def _learned(self, workflow: str) -> tuple[Induction, list[RunRecord]]:
-        """The program of a workflow; made again only when it has other runs."""
-        records = [record for record in await self._store.runs.of_workflow(workflow) if record.run.goal]
-        key = (workflow, *(record.run.id for record in records))
-        held = self._inductions.get(workflow)
-        if held is None or held[0] != key:
-            self._inductions[workflow] = (key, induce([record.run for record in records]))
-        return self._inductions[workflow][1], records
+    async def _learn(self, workflow: str) -> _Learned:
+        """The program of a workflow; made again only when its runs changed."""
+        made_at = await self._store.runs.changes(workflow)
+        held = self._learned.pop(workflow, None)
+        if held is None or held.made_at != made_at:
+            newest = await self._store.runs.of_workflow(workflow, newest=max(_TAUGHT_BY, self._follow_runs))
+            records = tuple(record for record in newest if record.run.goal)
+            induction = induce([record.run for record in records])
+            count = await self._store.runs.count_of(workflow) or WorkflowCount(
+                workflow, 0, 0, "", None, 0.0, None, None
+            )
+            held = _Learned(made_at, count, induction, records, _taught_by(induction, records))
+        self._learned[workflow] = held  # the one used last stands last
+        if len(self._learned) > _LEARNED:
+            self._learned.pop(next(iter(self._learned)), None)
+        return held
 
     def _if_proven(self, match: Match, outcomes: int) -> Match:
         """Other words than recorded ones start a replay only where enough outcomes are known."""
@@ -169,8 +189,11 @@ class Dispatcher:
     def _best_tool(self, goal: str, given: Mapping[str, Json], recognized: Recognition) -> Known:
         """The approved tool that fits; none where two fit equally well, for then nobody knows which is meant."""
         matches: list[tuple[Match, ToolVersion]] = []
-        for version in self._shelf.active.values():
-            taught = replace(taught_by(version), worded=recognized.goals_of(version.name))
+        for name in recognized.tools:
+            version = self._shelf.get(name)
+            if version is None:
+                continue
+            taught = self._recognizer.taught(version, recognized)
             match = match_goal(goal, taught, given, probability=recognized.probability_of(version.name))
             matches.append((self._if_proven(match, recognized.outcomes_of(version)), version))
         ranked = sorted(matches, key=lambda item: (bool(item[0].missing), -item[0].confidence, item[1].name))
@@ -186,14 +209,15 @@ class Dispatcher:
         """What runs with the very same shape of goal say: one workflow, or none if they differ."""
         workflows = {record.workflow for record in records if record.workflow}
         latest = records[0].workflow
-        induction, full = await self._learned(latest)
+        learned = await self._learn(latest)
+        induction, full = learned.induction, learned.records
         if len(workflows) != 1:
             # The same words led to different work: that is a guide, no program.
-            return Known(Match(0.8, exact=False, why="runs of this goal differ"), records=tuple(full))
+            return Known(Match(0.8, exact=False, why="runs of this goal differ"), records=full)
         if not induction.source or induction.status != "induced":
-            return Known(Match(0.9, exact=True, why="; ".join(induction.reasons)), records=tuple(full))
-        match = match_goal(goal, _taught_by(induction, full), given)
-        return Known(replace(match, confidence=max(match.confidence, 0.9)), None, induction, tuple(full))
+            return Known(Match(0.9, exact=True, why="; ".join(induction.reasons)), records=full)
+        match = match_goal(goal, learned.taught, given)
+        return Known(replace(match, confidence=max(match.confidence, 0.9)), None, induction, full)
 
     async def _crystallized(
         self, answer: JsonObject, tool: ToolVersion, match: Match, caller: Caller, progress: Progress | None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from druse.crystal import Shelf
 from druse.model import Json, ToolVersion
 from druse.retrieval import Taught
 from druse.retrieval.judge import GoalJudge, Judgement
+from druse.retrieval.shortlist import Patterns, Wordings
 from druse.store import RunRecord, Store
 
 _RUNS = 2000  # the newest successful runs whose goals are compared
 _EACH = 50  # goals of one workflow: more of the same say nothing new
+_NEAR = 8  # tools, and workflows, with the most telling words in common that are looked at besides the judged one
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Recognition:
     judgement: Judgement
     goals: Mapping[str, tuple[str, ...]]
     runs: Mapping[str, int]
+    tools: tuple[str, ...] = ()  # active tools that come into question
+    workflows: tuple[str, ...] = ()  # recorded workflows that come into question
 
     def probability_of(self, label: str) -> float:
         """The calibrated probability that the goal means this label."""
@@ -37,6 +41,21 @@ class Recognition:
         return max(len(made_from) if isinstance(made_from, list) else 0, self.runs.get(version.name, 0))
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is derived from runs and tools; good until the counters in `made_at` move."""
+
+    made_at: tuple[int, int]
+    goals: Mapping[str, tuple[str, ...]]
+    runs: Mapping[str, int]
+    labelled: tuple[tuple[str, str], ...]
+    taught: Mapping[str, Taught]
+    patterns: Patterns
+    tools: Wordings
+    workflows: Wordings
+    called: Mapping[str, tuple[str, ...]]  # the workflows of a label, newest first
+
+
 class Recognizer:
     """Judges goals; what it derives from the known ones is kept until they change."""
 
@@ -44,36 +63,77 @@ class Recognizer:
         self._store = store
         self._shelf = shelf
         self._judge: GoalJudge | None = None
+        self._held: _Known | None = None
 
     async def recognize(self, goal: str) -> Recognition:
         """Judge a goal against active tools and successful runs; a label is a tool's name, or a workflow."""
-        goals: dict[str, list[str]] = {name: [] for name in self._shelf.active}
+        known = await self._known()
+        if self._judge is None:
+            self._judge = GoalJudge()
+        judgement = self._judge.judge(goal, known.labelled)
+        tools = {judgement.label, *known.patterns.fitting(goal), *known.tools.nearest(goal, _NEAR)}
+        workflows = {*known.called.get(judgement.label, ())[:_NEAR], *known.workflows.nearest(goal, _NEAR)}
+        return Recognition(
+            judgement,
+            known.goals,
+            known.runs,
+            tuple(sorted(tools & known.taught.keys())),
+            tuple(sorted(workflows)),
+        )
+
+    def taught(self, version: ToolVersion, recognition: Recognition) -> Taught:
+        """What is known of an active tool, with the goals that it did."""
+        return replace(taught_by(version), worded=recognition.goals_of(version.name))
+
+    async def _known(self) -> _Known:
+        made_at = (await self._store.runs.changes(), self._shelf.swaps)
+        if self._held is None or self._held.made_at != made_at:
+            self._held = await self._derived(made_at)
+        return self._held
+
+    async def _derived(self, made_at: tuple[int, int]) -> _Known:
+        active = self._shelf.active
+        goals: dict[str, dict[str, None]] = {name: {} for name in active}
         runs: dict[str, int] = {}
+        said: dict[str, set[str]] = {}
+        called: dict[str, dict[str, None]] = {}
         for record in await self._store.runs.list(status="success", limit=_RUNS):
             if not record.workflow or not record.run.goal:
                 continue
-            label = self._label(record)
+            label = _label(record, active)
             runs[label] = runs.get(label, 0) + 1
-            held = goals.setdefault(label, [])
-            if len(held) < _EACH and record.run.goal not in held:
-                held.append(record.run.goal)
-        known = [(text, label) for label, texts in goals.items() for text in texts]
-        known += [
-            (text, version.name) for version in self._shelf.active.values() for text in taught_by(version).patterns
-        ]
-
-        if self._judge is None:
-            self._judge = GoalJudge()
-        judgement = self._judge.judge(goal, sorted(set(known)))
-        return Recognition(judgement, {label: tuple(texts) for label, texts in goals.items()}, runs)
+            called.setdefault(label, {})[record.workflow] = None
+            held = goals.setdefault(label, {})
+            if len(held) < _EACH:
+                held[record.run.goal] = None
+                said.setdefault(record.workflow, set()).add(record.run.goal)
+        taught = {name: taught_by(version) for name, version in active.items()}
+        labelled = {(text, label) for label, texts in goals.items() for text in texts}
+        labelled |= {(text, name) for name, known in taught.items() for text in known.patterns}
+        return _Known(
+            made_at,
+            {label: tuple(texts) for label, texts in goals.items()},
+            runs,
+            tuple(sorted(labelled)),
+            taught,
+            Patterns({name: known.patterns for name, known in taught.items()}),
+            Wordings({name: (*known.patterns, *goals[name]) for name, known in taught.items()}),
+            Wordings(said),
+            {label: tuple(workflows) for label, workflows in called.items()},
+        )
 
     def label_of(self, workflow: str, tool: str | None) -> str:
         """What a workflow is called here: by the active tool made of it, or the tool that it consists of."""
-        return next((name for name in (tool, workflow) if name and name in self._shelf.active), workflow)
+        return next((name for name in (tool, workflow) if name and self._shelf.get(name)), workflow)
 
-    def _label(self, record: RunRecord) -> str:
-        made = record.run.crystallized_into
-        return self.label_of(record.workflow, made[0] if made else None)
+
+def _label(record: RunRecord, active: Mapping[str, ToolVersion]) -> str:
+    made = record.run.crystallized_into
+    return _called(record.workflow, made[0] if made else None, active)
+
+
+def _called(workflow: str, tool: str | None, active: Mapping[str, ToolVersion]) -> str:
+    return next((name for name in (tool, workflow) if name and name in active), workflow)
 
 
 def taught_by(version: ToolVersion) -> Taught:

@@ -71,7 +71,7 @@ class KnownGoals:
         self, goals: Sequence[tuple[str, str]], embedder: Embedder, *, others: Sequence[tuple[str, str]] = ()
     ) -> None:
         """`others`: labelled goals of elsewhere. They are rivals, so that a lone workflow does not win by default."""
-        own = {label for _, label in goals}
+        own = self._own = {label for _, label in goals}
         goals = [*goals, *(self._unlike(others, [text for text, _ in goals], embedder) if others else ())]
         self.labels = sorted({label for _, label in goals})
         number = {label: at for at, label in enumerate(self.labels)}
@@ -83,14 +83,18 @@ class KnownGoals:
         self._starts = np.searchsorted(self.of, np.arange(len(self.labels)))
         self._vectors = embedder.embed(self.texts).rows
         self._sums: Matrix = np.add.reduceat(self._vectors, self._starts, axis=0)
+        self._middles = unit(self._sums)
         self._grams = _Grams(self.texts)
-        self._places: dict[str, int] = {}
-        for text in self.texts:
+        # Most words are said by few labels: a full table of words and labels grows with both.
+        self._used: dict[str, Counter[int]] = {}
+        for text, label in zip(self.texts, self.of.tolist(), strict=True):
             for word in _words(text):
-                self._places.setdefault(word, len(self._places))
-        self._used = np.zeros((len(self._places), len(self.labels)), np.int32)
-        for text, label in zip(self.texts, self.of, strict=True):
-            self._used[[self._places[word] for word in _words(text)], label] += 1
+                self._used.setdefault(word, Counter())[label] += 1
+        self._said = {word: counts.total() for word, counts in self._used.items()}
+
+    def knows(self, label: str) -> bool:
+        """Whether a label is one of the goals given, none of elsewhere."""
+        return label in self._own
 
     @staticmethod
     def _unlike(others: Sequence[tuple[str, str]], texts: Sequence[str], embedder: Embedder) -> list[tuple[str, str]]:
@@ -120,7 +124,7 @@ class KnownGoals:
         asked = self._embedder.embed(texts).rows
         by_vector = asked @ self._vectors.T
         by_words = self._grams.similarity(texts)
-        centre = asked @ unit(self._sums).T
+        centre = asked @ self._middles.T
         if own is not None:
             hidden = (self.of[own][:, None] == self.of[None, :]) if leave is Leave.ITS_LABEL else None
             for matrix in (by_vector, by_words):
@@ -149,6 +153,10 @@ class KnownGoals:
         )
         return Evidence(chosen, np.stack(columns, axis=1).astype(np.float32))
 
+    def _uses(self, word: str, label: int) -> int:
+        counts = self._used.get(word)
+        return counts[label] if counts else 0
+
     def _votes(self, similarity: Matrix) -> Matrix:
         """For every label the share of the nearest goals that carry it, nearer ones counting more."""
         count = min(_NEIGHBOURS, similarity.shape[1])
@@ -165,18 +173,20 @@ class KnownGoals:
         said, heard = np.zeros(len(texts), np.float32), np.zeros(len(texts), np.float32)
         for row, text in enumerate(texts):
             words = _words(text)
-            used = np.zeros((len(words), len(self.labels)), np.int32)
-            known = [(at, self._places[word]) for at, word in enumerate(words) if word in self._places]
-            if known:
-                used[[at for at, _ in known]] = self._used[[place for _, place in known]]
-            rarity = np.log1p(len(self.texts) / (used.sum(axis=1) + 1.0))
+            label = int(chosen[row])
+            by_any = np.array([self._said.get(word, 0) for word in words], np.int64)
+            by_label = np.array([self._uses(word, label) for word in words], np.int64)
+            rarity = np.log1p(len(self.texts) / (by_any + 1.0))
             if own is not None:
-                column = self.of[own[row]]
-                used[:, column] = 0 if leave is Leave.ITS_LABEL else used[:, column] - 1
+                mine = int(self.of[own[row]])
+                by_mine = np.array([self._uses(word, mine) for word in words], np.int64)
+                out = by_mine if leave is Leave.ITS_LABEL else np.ones_like(by_mine)
+                by_any = by_any - out
+                by_label = by_label - out if label == mine else by_label
             weight = rarity * [self._embedder.salience(word) for word in words]
             whole = float(weight.sum()) or 1.0
-            said[row] = weight[used[:, chosen[row]] > 0].sum() / whole
-            heard[row] = weight[used.sum(axis=1) > 0].sum() / whole
+            said[row] = weight[by_label > 0].sum() / whole
+            heard[row] = weight[by_any > 0].sum() / whole
         return said, heard
 
 

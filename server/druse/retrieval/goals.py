@@ -13,6 +13,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from druse.model import Json, JsonObject
 
@@ -88,7 +89,7 @@ def match_goal(goal: str, taught: Taught, given: Mapping[str, Json], *, probabil
     if probability is None:
         probability = _judged_alone(goal, taught)
     judged = replace(fitted, confidence=probability, probability=probability)
-    new = _new_words(goal, taught)
+    new = _new_words(goal, taught) if probability > HELD else ""  # below, there is nothing to hold back
     return judged.held(f"no goal of this workflow was worded like that: {new}") if new else judged
 
 
@@ -103,8 +104,9 @@ def _new_words(goal: str, taught: Taught) -> str:
 
     "List the pending orders" is very like "cancel the pending orders": one other word is another piece of work.
     """
-    heard = _telling(goal, taught)
-    said = [_telling(re.sub(r"\{\w+\}", " ", known), taught) for known in (*taught.patterns, *taught.worded)]
+    values = _Values.of(taught)
+    heard = _telling(goal, values)
+    said = [_telling(re.sub(r"\{\w+\}", " ", known), values) for known in (*taught.patterns, *taught.worded)]
     new = heard - frozenset[str]().union(*said)
     if new:
         return f"{', '.join(sorted(new))} is new"
@@ -113,8 +115,8 @@ def _new_words(goal: str, taught: Taught) -> str:
     return f"{', '.join(sorted(left_out))} is missing" if left_out else ""
 
 
-def _telling(text: str, taught: Taught) -> frozenset[str]:
-    values = {value for _, value in _value_tokens(text, taught)}
+def _telling(text: str, known: _Values) -> frozenset[str]:
+    values = {value for _, value in _value_tokens(text, known)}
     return _words(" ".join(token for token in re.findall(r"[\w'’#@.-]+", text) if token.strip(".") not in values))
 
 
@@ -211,6 +213,7 @@ def _stem(word: str) -> str:
     return word
 
 
+@lru_cache(maxsize=4096)
 def _kind_of(text: str) -> str:
     """The form of a value: a parameter takes only values of the form it had."""
     if re.fullmatch(r"\d+", text):
@@ -225,23 +228,34 @@ def _kind_of(text: str) -> str:
     return "id:" + re.sub(r"[a-z]+", "a", re.sub(r"[A-Z]+", "A", re.sub(r"\d+", "0", text)))
 
 
-def _value_tokens(goal: str, taught: Taught) -> list[tuple[int, str]]:
+@dataclass(frozen=True, slots=True)
+class _Values:
+    """How values of a tool look, and the words that are none."""
+
+    forms: frozenset[str]
+    words: frozenset[str]
+
+    @classmethod
+    def of(cls, taught: Taught) -> _Values:
+        forms = {_kind_of(str(example)) for examples in taught.examples.values() for example in examples}
+        return cls(frozenset(forms), frozenset(re.findall(r"\w+", " ".join(taught.patterns).lower())))
+
+
+def _value_tokens(goal: str, values: _Values) -> list[tuple[int, str]]:
     """Words of the goal that have the form of some parameter's values and are no words of the patterns."""
-    forms = {_kind_of(str(example)) for examples in taught.examples.values() for example in examples}
-    literal = {word for pattern in taught.patterns for word in re.findall(r"\w+", pattern.lower())}
     found: list[tuple[int, str]] = []
     for match in re.finditer(r"[^\s,;:()\"“”]+", goal):
         text = match[0].rstrip(".!?").removesuffix("'s").removesuffix("’s")
         starts = not goal[: match.start()].strip() or goal[: match.start()].rstrip().endswith((".", "!", "?", ":"))
-        plain = text.lower() in literal or text.lower() in _EMPTY or text.lower() in _LIMITING
-        if text and _kind_of(text) in forms and not plain and not (starts and _kind_of(text) == "name"):
+        plain = text.lower() in values.words or text.lower() in _EMPTY or text.lower() in _LIMITING
+        if text and _kind_of(text) in values.forms and not plain and not (starts and _kind_of(text) == "name"):
             found.append((match.start(), text))
     return found
 
 
 def _by_kind(goal: str, taught: Taught, given: Mapping[str, Json]) -> dict[str, Json]:
     """Values by their form, where every form has as many values as parameters, in the order people say them."""
-    tokens = [(start, text) for start, text in _value_tokens(goal, taught)]
+    tokens = [(start, text) for start, text in _value_tokens(goal, _Values.of(taught))]
     values: dict[str, Json] = {}
     by_form: dict[str, list[str]] = {}
     for name in taught.parameters:

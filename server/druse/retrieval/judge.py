@@ -9,6 +9,8 @@ from druse.retrieval.calibration import ENOUGH_GOALS, ENOUGH_WORKFLOWS, Calibrat
 from druse.retrieval.embedding import default_embedder
 from druse.retrieval.evidence import KnownGoals
 
+_REFIT = 0.1  # share by which the known goals change in number before coefficients, which depend little, are refitted
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -36,19 +38,21 @@ class GoalJudge:
         """Judge a goal against `known` goals with labels; no label where it reads like goals of elsewhere."""
         if not known:
             return Judgement("", 0.0)
-        held = self._prepared(tuple(known))
+        held = self._prepared(known if isinstance(known, tuple) else tuple(known))
         evidence = held.judge([goal])
         label = held.labels[int(evidence.labels[0])]
-        if all(label != own for _, own in known):
+        if not held.knows(label):
             return Judgement("", 0.0, self._fitted_on)
         calibration = self._calibration or shipped()
         return Judgement(label, float(calibration.probability(evidence.features)[0]), self._fitted_on)
 
     def _prepared(self, goals: tuple[tuple[str, str], ...]) -> KnownGoals:
-        if self._known is None or goals != self._goals:
+        if self._known is None or (goals is not self._goals and goals != self._goals):
             self._known = KnownGoals(goals, default_embedder(), others=labelled())
-            self._goals, self._calibration, self._fitted_on = goals, None, 0
-            if len(goals) >= ENOUGH_GOALS and len(self._known.labels) >= ENOUGH_WORKFLOWS:
+            self._goals = goals
+            if len(goals) < ENOUGH_GOALS or len(self._known.labels) < ENOUGH_WORKFLOWS:
+                self._calibration, self._fitted_on = None, 0
+            elif abs(len(goals) - self._fitted_on) > _REFIT * self._fitted_on:
                 self._calibration = shipped().refitted(examples_of(self._known))
                 self._fitted_on = len(goals)
         return self._known

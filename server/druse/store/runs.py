@@ -191,12 +191,20 @@ class RunRepository:
         )
         return [_record_of(row, (), ()) for row in rows]
 
-    async def of_workflow(self, workflow: str, *, status: RunStatus = RunStatus.SUCCESS) -> list[RunRecord]:
-        """The runs of one workflow with their steps, oldest first."""
+    async def of_workflow(
+        self, workflow: str, *, status: RunStatus = RunStatus.SUCCESS, newest: int = -1
+    ) -> list[RunRecord]:
+        """The runs of one workflow with their steps, oldest first; only the `newest` so many, if it is given."""
         rows = await self._database.all(
-            f"SELECT {_RUN} FROM run WHERE workflow = ? AND status = ? ORDER BY opened_at, id", (workflow, str(status))
+            f"SELECT {_RUN} FROM run WHERE workflow = ? AND status = ? ORDER BY opened_at DESC, id DESC LIMIT ?",
+            (workflow, str(status), newest),
         )
-        return [await self._record(row) for row in rows]
+        return [await self._record(row) for row in reversed(rows)]
+
+    async def changes(self, workflow: str = "") -> int:
+        """A number that moves whenever a closed run of this workflow does, or of any; 0 where there never was one."""
+        row = await self._database.one("SELECT changes FROM run_change WHERE workflow = ?", (workflow,))
+        return int(row[0]) if row else 0
 
     async def of_shape(self, shape: str) -> list[RunRecord]:
         """Successful runs whose goal has this shape, newest first, without steps."""
@@ -223,15 +231,23 @@ class RunRepository:
         )
         return [await self._record(row) for row in rows]
 
-    async def workflows(self, *, beginning: str = "") -> list[WorkflowCount]:
-        """Every workflow that has closed runs, with its counts; only those that begin like this, if it is given."""
+    async def count_of(self, workflow: str) -> WorkflowCount | None:
+        """The counts of one workflow; None where it has no closed runs."""
+        counts = await self.workflows(beginning=workflow, alone=True)
+        return counts[0] if counts else None
+
+    async def workflows(self, *, beginning: str = "", alone: bool = False) -> list[WorkflowCount]:
+        """Every workflow that has closed runs, with its counts.
+
+        With `beginning` only those that begin like this; with `alone` only the one that is just this.
+        """
         rows = await self._database.all(
             "SELECT workflow, count(*), sum(status = 'success'), max(cost), max(closed_at),"
             " (SELECT goal FROM run AS r WHERE r.workflow = run.workflow ORDER BY opened_at DESC LIMIT 1),"
             " max(tool), max(tool_version), json_group_array(DISTINCT shape)"
-            " FROM run WHERE workflow >= ?1 AND workflow != '' AND (?1 = '' OR workflow < ?1 || char(1114111))"
+            " FROM run WHERE workflow >= ?1 AND workflow != '' AND (?1 = '' OR workflow <= ?1 || ?2)"
             " AND status IN ('success', 'failure') GROUP BY workflow ORDER BY workflow",
-            (beginning,),
+            (beginning, "" if alone else chr(0x10FFFF)),
         )
         return [
             WorkflowCount(
