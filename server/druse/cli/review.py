@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import json
-import unicodedata
 from collections.abc import Iterable
 from typing import Any
+
+from druse.model import visible
+
+__all__ = ["review_of", "text_of", "visible"]
 
 # What a person approves of a manifest beside the code; the rest is evidence, shown on its own or in --json.
 _MANIFEST = (
@@ -44,16 +47,6 @@ def text_of(data: dict[str, Any]) -> str:
         lines.append(f"Note: {data['note']}")
     body = {"tool": _tool, "call": _call}.get(data["kind"], _other)
     return visible("\n".join([*lines, *body(data)]))
-
-
-def visible(text: str) -> str:
-    """`text` with control and formatting characters written out."""
-    return "".join(
-        letter
-        if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf", "Zl", "Zp", "Cs")
-        else f"\\u{ord(letter):04x}"
-        for letter in text
-    )
 
 
 def _call(data: dict[str, Any]) -> Iterable[str]:

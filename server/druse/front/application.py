@@ -28,6 +28,7 @@ from druse.crystal import (
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.documents import Documents
+from druse.front.elicitation import Question
 from druse.front.skilltools import SkillTools
 from druse.front.surface import SURFACE
 from druse.governance import (
@@ -40,6 +41,8 @@ from druse.governance import (
     Rules,
     SigningKey,
     SteadyClock,
+    may_elicit,
+    question,
 )
 from druse.induction import workflow_key
 from druse.jobs import Job, Scheduler, Trigger, jobs_of
@@ -147,6 +150,7 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         quotas = Quotas(store, clock=steady)
         shelf = Shelf(store, VersionFiles(workspace.generated), audit, clock=time.time)
         approvals.trust = rules.trusts
+        approvals.elicits = lambda approval: may_elicit(approval, rules.fresh().knobs)
         adoption = Adoption(store, audit, approvals, rules, clock=time.time)
         approvals.on_decided("tool", shelf.decided)
         approvals.on_decided("retire", shelf.retirement_decided)
@@ -259,6 +263,18 @@ class Application:
             return await self._on_surface(name, checked, caller, progress)
         except DruseError as error:
             return Outcome(_status_of(error), message=str(error), kind=error.kind)
+
+    async def question(self, approval_id: str) -> Question | None:
+        """What the client is asked before this is decided; None where its answer may not decide it."""
+        approval = await self.base.approvals.get(approval_id)
+        if approval.status != "pending" or not self.base.approvals.elicits(approval):
+            return None
+        seconds = self.base.rules.config.knobs.elicit_seconds
+        return Question(approval.id, str(approval.details.get("tool")), question(approval), seconds)
+
+    async def answer(self, approval_id: str, caller: Caller, *, approve: bool) -> None:
+        """Take the client's answer for a decision. Raises NotAllowed, NotFound, Invalid."""
+        await self.base.approvals.answer(approval_id, caller, approve=approve)
 
     async def call(self, name: str, arguments: Json, caller: Caller, *, progress: Progress | None = None) -> Outcome:
         """One call through the router; the server that owns the tool is connected first where needed."""

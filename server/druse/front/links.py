@@ -15,6 +15,8 @@ from typing import Any, Protocol, cast
 
 from mcp.shared.exceptions import MCPError
 
+from druse.front.elicitation import Ask, Question, asks_forms, within
+from druse.governance import ELICITATION_SCHEMA
 from druse.model import Caller, CallerKind, Json, JsonObject, Outcome, Progress
 
 _SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
@@ -31,7 +33,9 @@ def current_link() -> Link | None:
 class Carrier(Protocol):
     """Carries out one `tools/call`."""
 
-    async def __call__(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
+    async def __call__(
+        self, name: str, arguments: Json, caller: Caller, progress: Progress | None, ask: Ask | None
+    ) -> Outcome:
         """The outcome; never raises for what a call can get wrong."""
         ...
 
@@ -45,8 +49,10 @@ class Link:
         self.sessions: set[str] = set()  # what its calls were recorded under
         self.context = contextvars.copy_context()
         self.context.run(_current.set, self)
+        self.asks = False  # it declared that it can put a question before its user
         self._open = False  # the handshake is complete
         self._calls: dict[str, asyncio.Task[None]] = {}  # by the id of the request, as JSON
+        self._questions: dict[str, asyncio.Future[JsonObject | None]] = {}  # by the id of our request
         self._writer: asyncio.StreamWriter | None = None
         self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
         self._carry: Carrier | None = None
@@ -81,12 +87,39 @@ class Link:
         if method == "notifications/cancelled":
             call = self._calls.get(json.dumps(given.get("requestId")))
             return call is not None and call.cancel()
+        if method is None:
+            return self._take_answer(received)
         if method == "initialize":
+            self.asks = asks_forms(given.get("capabilities"))
             info = given.get("clientInfo")
             self.client = f"{info.get('name', '')} {info.get('version', '')}".strip() if isinstance(info, dict) else ""
         elif method == "notifications/initialized":
             self._open = bool(self.client)
         return False
+
+    async def ask(self, question: Question) -> JsonObject | None:
+        """The client's answer to `elicitation/create`; None where none came in time. The session never sees it."""
+        number = f"druse-{uuid.uuid4().hex[:12]}"
+        answer = self._questions[number] = asyncio.get_running_loop().create_future()
+        params: JsonObject = {"mode": "form", "message": question.message, "requestedSchema": ELICITATION_SCHEMA}
+        try:
+            await self._send({"jsonrpc": "2.0", "id": number, "method": "elicitation/create", "params": params})
+            return await within(question.seconds, answer)
+        finally:
+            del self._questions[number]
+            if answer.cancelled():  # nobody waits any more: the client can close its dialog
+                gone: JsonObject = {"requestId": number, "reason": "nobody waits for the answer any more"}
+                await self._send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": gone})
+
+    def _take_answer(self, received: JsonObject) -> bool:
+        number = received.get("id")
+        if not isinstance(number, str) or not number.startswith("druse-"):
+            return False
+        waiting = self._questions.get(number)
+        if waiting is not None and not waiting.done():
+            result = received.get("result")
+            waiting.set_result(result if isinstance(result, dict) else None)
+        return True  # too late for the others
 
     def end(self) -> None:
         """The client left: nobody waits for its calls."""
@@ -116,7 +149,8 @@ class Link:
         progress = self._progress(token) if isinstance(token, str | int) else None
         answer: JsonObject = {"jsonrpc": "2.0", "id": number}
         try:
-            answer["result"] = self._wire(await self._carry(name, arguments, self.caller(meta), progress))
+            ask = self.ask if self.asks else None
+            answer["result"] = self._wire(await self._carry(name, arguments, self.caller(meta), progress, ask))
         except MCPError as error:
             answer["error"] = {"code": error.code, "message": error.message}
         finally:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import mcp_types as types
@@ -22,19 +24,25 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 from mcp.shared.exceptions import MCPError
+from pydantic import ValidationError
 
 from druse import __version__
 from druse.front.documents import EXTENSION, Documents
+from druse.front.elicitation import Ask, Decider, Elicitation, Question, asks_forms, called_tool, within
 from druse.front.links import Link, current_link
 from druse.front.results import result_of, wire_of
 from druse.front.surface import INSTRUCTIONS
-from druse.model import Caller, DruseError, Json, Outcome, OutcomeStatus, Progress, ToolSpec
+from druse.governance import ELICITATION_SCHEMA
+from druse.model import Caller, DruseError, Json, JsonObject, Outcome, OutcomeStatus, Progress, ToolSpec
 from druse.upstream.lines import LineReader, LineWriter, not_a_message
 
 log = logging.getLogger("druse.front")
 
+_INPUT_REQUIRED = "2026-07-28"  # since then a question is a result, not a request of the server
+_QUESTION = "approval"
 
-class Desk(Protocol):
+
+class Desk(Decider, Protocol):
     """What the server puts on the wire (see `druse.front.application`)."""
 
     def listing(self) -> Sequence[ToolSpec]:
@@ -81,6 +89,7 @@ class Front:
         self._desk = desk
         self._bus = InMemorySubscriptionBus()
         self._connections: dict[Any, str] = {}  # live handshake-era connections and the name we gave each
+        self._elicitation = Elicitation(time.monotonic)
         self._modern_name = f"c-{uuid.uuid4().hex[:12]}"
         self.server: Server[Any] = Server(
             "druse",
@@ -184,8 +193,34 @@ class Front:
     async def _directory_read(self, _ctx: Any, params: _At) -> dict[str, Any]:
         return await (await self._ready()).documents.directory(params.uri)
 
-    async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
-        return result_of(await self._carry_out(params.name, params.arguments or {}, self._caller(ctx), _progress(ctx)))
+    async def _call_tool(
+        self, ctx: Any, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
+        caller, arguments = self._caller(ctx), params.arguments or {}
+        declared = ctx.session.client_capabilities
+        able = declared is not None and asks_forms(declared.model_dump(mode="json", exclude_none=True))
+        if not able or ctx.protocol_version < _INPUT_REQUIRED:
+            ask = _asking(ctx) if able else None
+            return result_of(await self._carry_out(params.name, arguments, caller, _progress(ctx), ask))
+        call: JsonObject = {"name": params.name, "arguments": arguments}
+
+        async def again() -> Outcome:
+            return await self._carry_out(params.name, arguments, caller, _progress(ctx), None)
+
+        if params.request_state is not None:
+            response = (params.input_responses or {}).get(_QUESTION)
+            answer = response.model_dump(mode="json") if isinstance(response, types.ElicitResult) else None
+            ended = await self._elicitation.resume(
+                await self._ready(), params.request_state, answer, caller, call, again
+            )
+            if ended is not None:
+                return result_of(ended)
+        outcome = await again()
+        given = await self._elicitation.give(await self._ready(), outcome, caller, call)
+        if given is None:
+            return result_of(outcome)
+        request = types.ElicitRequest(params=_form(given[0]))
+        return types.InputRequiredResult(input_requests={_QUESTION: request}, request_state=given[1])
 
     async def _ready(self) -> Desk:
         try:
@@ -193,10 +228,17 @@ class Front:
         except DruseError as error:
             raise MCPError(types.INTERNAL_ERROR, str(error)) from error
 
-    async def _carry_out(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
+    async def _carry_out(
+        self, name: str, arguments: Json, caller: Caller, progress: Progress | None, ask: Ask | None
+    ) -> Outcome:
         try:
             desk = await self._desk.ready()
-            return await desk.serve_call(name, arguments, caller, progress)
+            outcome = await desk.serve_call(name, arguments, caller, progress)
+            if ask is None or outcome.status is not OutcomeStatus.PENDING:
+                return outcome
+            tool = called_tool(name, arguments)
+            again = partial(desk.serve_call, name, arguments, caller, progress)
+            return await self._elicitation.carry(desk, outcome, caller, tool, ask, again)
         except DruseError as error:
             return Outcome(OutcomeStatus.FAILED, message=str(error), kind=error.kind)
         except MCPError:
@@ -236,6 +278,24 @@ def _wire_tool(spec: ToolSpec) -> types.Tool:
         # A hint only where it is proven: clients run read-only tools without asking anyone.
         annotations=types.ToolAnnotations(read_only_hint=True) if spec.read_only_hint else None,
     )
+
+
+def _form(question: Question) -> types.ElicitRequestFormParams:
+    return types.ElicitRequestFormParams(message=question.message, requested_schema=ELICITATION_SCHEMA)
+
+
+def _asking(ctx: Any) -> Ask:
+    """The way of a question through a handshake-era session, where it has no link."""
+
+    async def ask(question: Question) -> JsonObject | None:
+        form = ctx.session.elicit_form(question.message, ELICITATION_SCHEMA, related_request_id=ctx.request_id)
+        try:
+            result = await within(question.seconds, form)
+        except (MCPError, ValidationError):  # it declared what it cannot do, or answered with nonsense
+            return None
+        return result.model_dump(mode="json") if result is not None else None
+
+    return ask
 
 
 def _progress(ctx: Any) -> Progress | None:

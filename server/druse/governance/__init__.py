@@ -5,6 +5,8 @@ from druse.governance.approvals import Approvals
 from druse.governance.audit import AuditChain
 from druse.governance.clock import SteadyClock
 from druse.governance.declarations import Declarations
+from druse.governance.elicitation import SCHEMA as ELICITATION_SCHEMA
+from druse.governance.elicitation import may_elicit, question
 from druse.governance.entries import root_as_dict, seq_of
 from druse.governance.exports import export_lines, verify_export
 from druse.governance.history import causes, why_tool
@@ -18,6 +20,7 @@ from druse.governance.trust import SECURITY, Action, allowed
 from druse.store.approvals import Approval
 
 __all__ = [
+    "ELICITATION_SCHEMA",
     "SECURITY",
     "Action",
     "Adoption",
@@ -38,8 +41,10 @@ __all__ = [
     "export_lines",
     "instance_of",
     "losses",
+    "may_elicit",
     "prove_entry",
     "prove_growth",
+    "question",
     "root_as_dict",
     "rules_of",
     "seq_of",

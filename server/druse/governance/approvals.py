@@ -51,6 +51,7 @@ class Approvals:
         self._new_id = new_id
         self._handlers: dict[str, Handler] = {}
         self.trust: Callable[[Action], Verdict] = lambda action: Verdict.ASK
+        self.elicits: Callable[[Approval], bool] = lambda approval: False  # see `elicitation.may_elicit`
 
     def on_decided(self, kind: str, handler: Handler) -> None:
         """Name what follows from decisions of a kind. It is told of both answers and may be told twice of one."""
@@ -167,6 +168,22 @@ class Approvals:
         await self._apply(approval, caller)
         return await self.get(approval_id)
 
+    async def answer(self, approval_id: str, caller: Caller, *, approve: bool) -> Approval:
+        """What a client answered when it was asked whether one call may be made; `caller` is the agent behind it.
+
+        It need not come from a person, so it decides only what `elicits` lets it: a pending request for a call, once.
+        A no to such a call can be turned into a yes by a person. Raises NotAllowed, NotFound, Invalid.
+        """
+        approval = await self.get(approval_id)
+        if not self.elicits(approval):
+            raise NotAllowed(
+                f"Approval {approval_id} cannot be decided by an answer of the client: the rules do not let it. "
+                f'Decide it with "druse approvals approve {approval_id}" in a terminal.'
+            )
+        if approval.status != "pending":
+            raise Invalid(f"Approval {approval_id} cannot be answered any more: it is {approval.status}. Call again.")
+        return await self._write(approval, caller, approve=approve, how="elicitation", note="", scope="once")
+
     async def withdraw(self, kind: str, *, keep: str) -> None:
         """Take back open requests of a kind for other subjects than `keep`: what they asked for is no longer wanted."""
         for held in await self._store.approvals.list(status="pending"):
@@ -223,7 +240,9 @@ class Approvals:
             entry = await self._audit.append(
                 transaction, f"approval.{status}", approval.id, caller, payload, cause=approval.requested_entry
             )
-            by = "the trust level" if how == "trust" else caller.client
+            by = {"trust": "the trust level", "elicitation": f"an answer of the client {caller.client}"}.get(
+                how, caller.client
+            )
             decided = Decided(status, by, how, note, scope, now + lasts, entry)
             if not await self._store.approvals.decide(
                 transaction, approval.id, decided, now=now, before=approval.status

@@ -13,9 +13,13 @@ from typing import Any, cast
 from druse.governance.trust import HIGHEST
 from druse.model import Invalid, Json, JsonObject, digest
 from druse.permissions import Layer, Policy
-from druse.settings import Config, SelfProgramming
+from druse.settings import Config, Knobs, SelfProgramming
 
 _KINDS = ("allow", "ask", "deny")
+_ELICITED = {
+    "elicit": "a client's answer approves calls that only read",
+    "elicit_writes": "a client's answer approves calls that change something, with elicit",
+}  # settings that a person has to approve, and what they permit
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +30,14 @@ class Content:
     ask: frozenset[str] = frozenset()
     deny: frozenset[str] = frozenset()
     self_programming: SelfProgramming = field(default_factory=SelfProgramming)
+    elicited: frozenset[str] = frozenset()  # which of the settings elicit and elicit_writes are on
 
     @classmethod
     def of(cls, config: Config) -> Content:
         """What the configuration files say."""
         rules = {kind: frozenset(text for text, _ in _placed(config.policy, kind)) for kind in _KINDS}
-        return cls(rules["allow"], rules["ask"], rules["deny"], config.self_programming)
+        elicited = frozenset(name for name in _ELICITED if getattr(config.knobs, name))
+        return cls(rules["allow"], rules["ask"], rules["deny"], config.self_programming, elicited)
 
     @classmethod
     def from_json(cls, data: JsonObject) -> Content:
@@ -40,13 +46,16 @@ class Content:
         try:
             rules = [frozenset(map(str, cast("list[Json]", data[kind]))) for kind in _KINDS]
             made = SelfProgramming(**cast("dict[str, Any]", block))
+            elicited = frozenset(map(str, cast("list[Json]", data.get("elicited", []))))
         except (KeyError, TypeError) as error:
             raise Invalid("Cannot read the approved rules: a part is missing. Approve the rules anew.") from error
-        return cls(rules[0], rules[1], rules[2], made)
+        return cls(rules[0], rules[1], rules[2], made, elicited & frozenset(_ELICITED))
 
     def as_json(self) -> JsonObject:
         """For the store; the hash is over this."""
         rules: JsonObject = {kind: list[Json](sorted(cast("frozenset[str]", getattr(self, kind)))) for kind in _KINDS}
+        if self.elicited:  # rules without it keep the hash under which they were approved
+            rules["elicited"] = list[Json](sorted(self.elicited))
         return {**rules, "self_programming": cast("JsonObject", asdict(self.self_programming))}
 
     @property
@@ -66,6 +75,7 @@ def gains(approved: Content, wanted: Content) -> list[str]:
     found += [f"no longer denied: {rule}" for rule in sorted(approved.deny - wanted.deny)]
     found += [f"no longer asked about: {rule}" for rule in sorted(approved.ask - wanted.ask)]
     found += [f"allowed: {rule}" for rule in sorted(wanted.allow - approved.allow)]
+    found += [_ELICITED[name] for name in sorted(wanted.elicited - approved.elicited)]
     for name in ("max_synthesis_per_session", "max_plan_depth"):
         if getattr(now, name) > getattr(was, name):
             found.append(f"{name} {getattr(was, name)} -> {getattr(now, name)}")
@@ -88,7 +98,9 @@ def first_content(config: Config, *, cloned: bool) -> Content:
     if not cloned:
         return replace(wanted, self_programming=block)
     own = {text for layer in config.policy.layers if layer.name != "project" for text, _ in layer.rules["allow"]}
-    return replace(wanted, allow=wanted.allow & own, self_programming=_narrower(block, plain))
+    return replace(
+        wanted, allow=wanted.allow & own, self_programming=_narrower(block, plain), elicited=frozenset[str]()
+    )
 
 
 def in_force(config: Config, approved: Content) -> Config:
@@ -111,15 +123,21 @@ def in_force(config: Config, approved: Content) -> Config:
     if any(kept.values()):
         layers.append(Layer.parse("approved", kept))
     policy = Policy(tuple(layers), config.policy.workspace, config.policy.home, config.policy.restricted)
+    block = _narrower(approved.self_programming, wanted.self_programming)
     return replace(
-        config, policy=policy, self_programming=_narrower(approved.self_programming, wanted.self_programming)
+        config, policy=policy, self_programming=block, knobs=_elicits(config, approved.elicited & wanted.elicited)
     )
 
 
 def restricted(config: Config, why: str) -> Config:
     """The configuration where the rules cannot be read: everything asks, nothing is trusted."""
     policy = Policy.most_restrictive(config.policy.workspace, config.policy.home, why)
-    return replace(config, policy=policy, self_programming=replace(config.self_programming, trust_level=0))
+    block = replace(config.self_programming, trust_level=0)
+    return replace(config, policy=policy, self_programming=block, knobs=_elicits(config, frozenset()))
+
+
+def _elicits(config: Config, names: frozenset[str]) -> Knobs:
+    return replace(config.knobs, elicit="elicit" in names, elicit_writes="elicit_writes" in names)
 
 
 def _narrower(one: SelfProgramming, other: SelfProgramming) -> SelfProgramming:

@@ -103,6 +103,11 @@ class Rules:
         why = f"at trust level {self.trust_level} a person is asked before Druse may {action}"
         return replace(decision, why=why)
 
+    def fresh(self) -> Config:
+        """The configuration in force at this moment."""
+        self.refresh()
+        return self.config
+
     def refresh(self) -> None:
         """Take up what changed in the files since the last look."""
         stamp = self._stamped()

@@ -1,6 +1,7 @@
 """The words everyone speaks: runs, steps, tools, decisions, outcomes, errors. Knows nothing else of Druse."""
 
 from druse.model.decisions import Caller, CallerKind, Decision, Outcome, OutcomeStatus, Verdict
+from druse.model.display import visible
 from druse.model.errors import (
     DruseError,
     Invalid,
@@ -50,4 +51,5 @@ __all__ = [
     "run_from_neutral",
     "run_to_neutral",
     "typed_equal",
+    "visible",
 ]

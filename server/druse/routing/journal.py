@@ -84,8 +84,10 @@ class CallConsent:
         approval = await self._approvals.request("call", subject_hash, handles.mask_text(title), masked, caller)
         if approval.status == "rejected":
             said = f": {approval.note}" if approval.note else ""
+            elicited = approval.decided_how == "elicitation"  # which need not have been a person
+            by = approval.decided_by if elicited else "a person"
             raise NotAllowed(
-                f"{title} is not allowed: a person rejected exactly this call{said}. Do not look for a way around it. "
+                f"{title} is not allowed: {by} rejected exactly this call{said}. Do not look for a way around it. "
                 f'If they changed their mind, they run "druse approvals approve {approval.id}".'
             )
         return approval.id

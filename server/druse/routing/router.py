@@ -160,6 +160,8 @@ class Router:
         details: JsonObject = {
             "tool": call.spec.name,
             "arguments": call.arguments,
+            "source": str(call.spec.source),
+            "effect": _recorded_effect(call),
             "why": decision.why,
             "how_to_allow": decision.how_to_allow,
         }

@@ -1,0 +1,172 @@
+"""Asking the person behind a client, where it can ask and the rules let it (D8).
+
+Handshake-era clients are sent `elicitation/create` while their call waits. Clients of 2026-07-28 get an input-required
+result and make the call again with the answer; what they send back counts only with a state that was given out for
+exactly this call of this connection, and once. Anything but a clear answer in time leaves the request as it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeAlias
+
+from druse.model import Caller, DruseError, Json, JsonObject, NotFound, Outcome, OutcomeStatus, digest
+
+_WAITING = 1000  # questions remembered at a time
+
+# Sends one question; the client's `ElicitResult` as JSON, None where none came in time.
+Ask: TypeAlias = "Callable[[Question], Awaitable[JsonObject | None]]"
+Again: TypeAlias = "Callable[[], Awaitable[Outcome]]"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a client is asked; `seconds` is how long its answer counts, `tool` what the approval is for."""
+
+    approval_id: str
+    tool: str
+    message: str
+    seconds: float
+
+
+class Decider(Protocol):
+    """Where answers go (see `druse.front.application`)."""
+
+    async def question(self, approval_id: str) -> Question | None:
+        """What to ask; None where the rules let no client's answer decide it."""
+        ...
+
+    async def answer(self, approval_id: str, caller: Caller, *, approve: bool) -> None:
+        """Take the answer for a decision. Raises NotAllowed, NotFound, Invalid."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A question that a client of 2026-07-28 took along, with the end of the call it was asked for."""
+
+    question: Question
+    outcome: Outcome
+    call: str
+    until: float
+
+
+class Elicitation:
+    """The questions of one front. `clock` counts seconds and never goes back."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._asked: dict[tuple[str, str], None] = {}  # approval and connection: nobody is asked the same twice
+        self._given: dict[str, _Given] = {}  # by the state the client has to send back
+
+    async def carry(self, desk: Decider, first: Outcome, caller: Caller, tool: str, ask: Ask, again: Again) -> Outcome:
+        """The end of a call after its client, if need be, was asked. `again` makes the call once more."""
+        question = await self._question(desk, first, caller)
+        if question is None:
+            return first
+        return await self._settle(desk, question, first, caller, tool, await ask(question), again)
+
+    async def give(
+        self, desk: Decider, first: Outcome, caller: Caller, call: JsonObject
+    ) -> tuple[Question, str] | None:
+        """A question for the client to take along, and the state that lets its answer count."""
+        question = await self._question(desk, first, caller)
+        if question is None:
+            return None
+        state = secrets.token_urlsafe(24)
+        self._given[state] = _Given(question, first, _bound(caller, call), self._clock() + question.seconds)
+        _trim(self._given)
+        return question, state
+
+    async def resume(
+        self, desk: Decider, state: str, answer: JsonObject | None, caller: Caller, call: JsonObject, again: Again
+    ) -> Outcome | None:
+        """The end of a call that comes with an answer; None where no such question was asked."""
+        given = self._given.pop(state, None)
+        if given is None or given.call != _bound(caller, call):
+            return None
+        known = answer if self._clock() <= given.until else None
+        tool = called_tool(str(call["name"]), call["arguments"])
+        return await self._settle(desk, given.question, given.outcome, caller, tool, known, again)
+
+    async def _question(self, desk: Decider, outcome: Outcome, caller: Caller) -> Question | None:
+        if outcome.status is not OutcomeStatus.PENDING or not outcome.approval_id:
+            return None
+        key = (outcome.approval_id, caller.connection)
+        if key in self._asked:
+            return None
+        try:
+            question = await desk.question(outcome.approval_id)
+        except NotFound:
+            return None
+        if question is not None:
+            self._asked[key] = None
+            _trim(self._asked)
+        return question
+
+    async def _settle(
+        self,
+        desk: Decider,
+        question: Question,
+        first: Outcome,
+        caller: Caller,
+        tool: str,
+        answer: JsonObject | None,
+        again: Again,
+    ) -> Outcome:
+        approve = decision_of(answer)
+        if approve is None:
+            told = "cancelled" if answer and answer.get("action") == "cancel" else "no answer"
+            return replace(first, details={**first.details, "elicitation": told})
+        try:
+            await desk.answer(question.approval_id, caller, approve=approve)
+        except DruseError as error:  # decided elsewhere meanwhile, or the rules changed while the client was asked
+            return replace(first, details={**first.details, "elicitation": f"not taken: {error}"})
+        if tool == question.tool:
+            return await again()
+        # What was called did part of its work before it came to this; it is not for us to do that part twice.
+        said = "approved; make the same call again" if approve else "declined"
+        return replace(first, details={**first.details, "elicitation": said})
+
+
+def decision_of(answer: JsonObject | None) -> bool | None:
+    """Yes, no, or None where the answer is neither: cancelled, malformed, none at all."""
+    if answer is None:
+        return None
+    if answer.get("action") == "decline":
+        return False
+    content = answer.get("content")
+    given = content.get("approve") if answer.get("action") == "accept" and isinstance(content, dict) else None
+    return given if isinstance(given, bool) else None
+
+
+def asks_forms(capabilities: Json) -> bool:
+    """Whether a client declared that it can put a form before its user."""
+    declared = capabilities.get("elicitation") if isinstance(capabilities, dict) else None
+    return isinstance(declared, dict) and ("form" in declared or "url" not in declared)
+
+
+def called_tool(name: str, arguments: Json) -> str:
+    """The tool a `tools/call` is for, seen through `run_tool`."""
+    return str(arguments.get("name")) if name == "run_tool" and isinstance(arguments, dict) else name
+
+
+async def within(seconds: float, answer: Awaitable[Any]) -> Any:
+    """The answer; None where it does not come in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await answer
+    except TimeoutError:
+        return None
+
+
+def _bound(caller: Caller, call: JsonObject) -> str:
+    return digest({"call": call, "connection": caller.connection, "client": caller.client, "session": caller.session})
+
+
+def _trim(held: dict[Any, Any]) -> None:
+    while len(held) > _WAITING:
+        del held[next(iter(held))]
