@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx2
 import mcp_types as types
 import pytest
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 
 from .conftest import Project  # type: ignore[import-not-found]
 
@@ -47,7 +50,7 @@ class User:
         self.asked: list[str] = []
         self.ready: asyncio.Event | None = None  # waited for before the answer
 
-    async def __call__(self, _context: Any, params: Any) -> types.ElicitResult:
+    async def __call__(self, context: Any, params: Any) -> types.ElicitResult:
         self.asked.append(params.message)
         if self.ready is not None:
             await self.ready.wait()
@@ -199,23 +202,15 @@ async def test_what_is_no_clear_answer_leaves_the_request_and_is_not_asked_for_a
 async def test_no_answer_in_time_leaves_the_request_and_a_late_yes_counts_for_nothing(project: Project) -> None:
     prepare(project, "elicit = true", "elicit_seconds = 1")
     user = User(None)
-    async with client_of(project, "legacy", user) as client:
-        answer = await run(client, READ)
-        assert (answer["status"], answer["elicitation"]) == ("pending", "no answer") and len(user.asked) == 1
-    (open_one,) = await approvals(project)
-    assert open_one["status"] == "pending"
-
-    async with client_of(project, "2026-07-28", User()) as client:
-        given = await client.session.call_tool("run_tool", READ, allow_input_required=True)
+    async with client_of(project, "2026-07-28", User()) as modern:
+        given = await modern.session.call_tool("run_tool", READ, allow_input_required=True)
         assert isinstance(given, types.InputRequiredResult) and given.input_requests
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(1.1)")
-        await process.wait()
-        late = await client.session.call_tool(
-            "run_tool",
-            READ,
-            input_responses=dict.fromkeys(given.input_requests, YES),
-            request_state=given.request_state,
-        )
+        async with client_of(project, "legacy", user) as client:
+            answer = await run(client, READ)
+        assert (answer["status"], answer["elicitation"]) == ("pending", "no answer") and len(user.asked) == 1
+        # That took the second which the answer of the other client had, too.
+        yes = dict.fromkeys(given.input_requests, YES)
+        late = await modern.session.call_tool("run_tool", READ, input_responses=yes, request_state=given.request_state)
         assert dict(late.structured_content or {})["status"] == "pending"
     assert [one["status"] for one in await approvals(project)] == ["pending"]
 
@@ -326,3 +321,37 @@ async def test_a_client_without_the_capability_and_the_command_line_work_as_befo
         assert waits["status"] == "pending"
         await project.druse("approvals", "approve", waits["approval_id"], "--yes")
         assert "the notes" in (await run(client, READ))["text"]
+
+
+@ERAS
+@pytest.mark.requirement("S-47")
+async def test_a_client_over_http_is_asked_like_one_over_stdio(project: Project, era: str) -> None:
+    prepare(project, "elicit = true")
+    await project.druse("policy", "show")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "druse", "serve", "--http", address),
+        cwd=project.root,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={**os.environ, "XDG_CONFIG_HOME": str(project.root / "none")},
+    )
+    try:
+        url, token, user = f"http://{address}/mcp", project.root / ".druse" / "keys" / "http.token", User()
+        async with httpx2.AsyncClient() as http, asyncio.timeout(30):
+            while True:
+                try:
+                    assert (await http.post(url, json={})).status_code == 401
+                    break
+                except httpx2.ConnectError:
+                    await asyncio.sleep(0.05)
+        headers = {"Authorization": f"Bearer {token.read_text()}"}
+        async with (
+            httpx2.AsyncClient(headers=headers) as http,
+            Client(streamable_http_client(url, http_client=http), mode=era, elicitation_callback=user) as client,
+        ):
+            assert "the notes" in (await run(client, READ))["text"] and len(user.asked) == 1
+    finally:
+        process.terminate()
+        await process.wait()
