@@ -209,7 +209,7 @@ async def test_no_answer_in_time_leaves_the_request_and_a_late_yes_counts_for_no
             answer = await run(client, READ)
         assert (answer["status"], answer["elicitation"]) == ("pending", "no answer") and len(user.asked) == 1
         # That took the second which the answer of the other client had, too.
-        yes = dict.fromkeys(given.input_requests, YES)
+        yes: Any = dict.fromkeys(given.input_requests, YES)
         late = await modern.session.call_tool("run_tool", READ, input_responses=yes, request_state=given.request_state)
         assert dict(late.structured_content or {})["status"] == "pending"
     assert [one["status"] for one in await approvals(project)] == ["pending"]
