@@ -32,6 +32,7 @@ ENTRIES: dict[str, bool] = {
             *("learning.suggest_improvement", "learning.apply_improvement", "learning.refine_schema"),
             *("learning.run_now", "introspect.capability_graph", "introspect.plan_trace", "introspect.type_analysis"),
             *("introspect.causal_chain", "introspect.debug_plan"),
+            *("planner.fork_successor", "planner.apply_successor"),
             *("orchestrator.claim", "orchestrator.finish", "orchestrator.graph"),
         ),
         False,

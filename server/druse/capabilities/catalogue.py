@@ -200,6 +200,28 @@ SPECS: tuple[ToolSpec, ...] = (
         ["plan"],
     ),
     _capability(
+        "planner.fork_successor",
+        Action.SYNTHESIZE,
+        "Try a change of a learned tool or of config.toml on a copy, by replay: APPROVE, REJECT or NEEDS_REVISION.",
+        {
+            "patch": {
+                "type": "object",
+                "description": "{tool, source}: the next version of a learned tool; or {config}: all of config.toml.",
+            },
+            "task": {"type": "string", "description": "What the change is for, in words; the person reads it."},
+            "seconds": {"type": "number", "exclusiveMinimum": 0, "maximum": 600},
+            "runs": {**_COUNT, "maximum": 1000},
+        },
+        ["patch"],
+    ),
+    _capability(
+        "planner.apply_successor",
+        Action.REGISTER,
+        "Whether a successor's change is applied; only a person's approval applies it, at every trust level.",
+        {"approval_id": _TEXT},
+        ["approval_id"],
+    ),
+    _capability(
         "orchestrator.claim",
         None,
         "Take the next free task of a task graph, for a time; no other client has it meanwhile.",

@@ -9,6 +9,7 @@ from druse.capabilities.catalogue import SPECS
 from druse.capabilities.inspecting import Inspecting
 from druse.capabilities.orchestrating import Orchestrating
 from druse.capabilities.planning import Planning
+from druse.capabilities.succeeding import Succeeding
 from druse.capabilities.teaching import Teaching
 from druse.capabilities.workbench import Handler, Workbench
 from druse.model import CallContext, JsonObject, Outcome, ToolSpec
@@ -27,6 +28,7 @@ class Capabilities:
         self.orchestrating = Orchestrating(bench)
         inspecting = Inspecting(bench, planning)
         self._handlers = {
+            **Succeeding(bench).handlers,
             **planning.handlers,
             **self.teaching.handlers,
             **self.orchestrating.handlers,

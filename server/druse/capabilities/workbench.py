@@ -14,6 +14,7 @@ from druse.routing import Registry, Router
 from druse.runtime import SandboxHost
 from druse.skills import SkillLibrary
 from druse.store import Store
+from druse.succession import Succession
 from druse.traces import Recorder
 
 
@@ -44,6 +45,10 @@ class Desk(Protocol):
         """Propose, or at level 3 register, the next version of a learned tool."""
         ...
 
+    async def spend_synthesis(self, caller: Caller) -> None:
+        """Count an attempt to change Druse. Raises NotAllowed where that is off or used up."""
+        ...
+
     async def register(self, approval_id: str) -> Approval | None:
         """Put a proposed tool in service where the trust level lets Druse; None where it does not."""
         ...
@@ -70,6 +75,7 @@ class Workbench:
     dispatcher: Dispatcher
     skills: SkillLibrary
     crystallizer: Crystallizer
+    succession: Succession
     clock: Callable[[], float]
     new_id: Callable[[], str]
 

@@ -30,6 +30,7 @@ _COMMANDS: dict[str, str] = {
     "skills": "druse.cli.skills:skills",
     "stats": "druse.cli.project:stats",
     "status": "druse.cli.project:status",
+    "successor": "druse.cli.successor:successor",
     "tools": "druse.cli.crystal:tools",
     "traces": "druse.cli.traces:traces",
     "volumes": "druse.cli.volumes:volumes",

@@ -49,7 +49,7 @@ async def _show(approval_id: str) -> dict[str, Any]:
     async with open_base(workspace_here()) as base:
         approval = await base.approvals.get(approval_id)
         data = asdict(approval)
-        if approval.kind == "tool":
+        if "manifest" in approval.details:
             serving = base.shelf.active.get(str(approval.details.get("name")))
             before = (
                 {"source": serving.source, "manifest": serving.manifest, "version": serving.version}

@@ -45,7 +45,7 @@ def text_of(data: dict[str, Any]) -> str:
     lines = [f"{data['id']} ({data['kind']}, {data['status']}): {data['title']}"]
     if data["note"]:
         lines.append(f"Note: {data['note']}")
-    body = {"tool": _tool, "call": _call}.get(data["kind"], _other)
+    body = _successor if data["kind"] == "successor" else {"tool": _tool, "call": _call}.get(data["kind"], _other)
     return visible("\n".join([*lines, *body(data)]))
 
 
@@ -90,6 +90,18 @@ def commands_text(manifest: dict[str, Any]) -> Iterable[str]:
         yield f"  line {row['line']}: {row['command']}"
         yield f"    a rule that covers it outside of the tool: {row['rule'] or 'none, ' + row.get('no_rule', '')}"
         yield f"    taken back by hand with: {row['undo'] or 'nothing known'}"
+
+
+def _successor(data: dict[str, Any]) -> Iterable[str]:
+    verdict: dict[str, Any] = data["details"]["verdict"]
+    if "manifest" in data["details"]:
+        yield from _tool(data)
+    else:
+        for key in ("gains", "losses", "settings", "candidates", "no_longer_asked"):
+            yield f"{key.replace('_', ' ')}: {json.dumps(verdict['changes'].get(key), ensure_ascii=False)}"
+        yield f"\n{verdict['changes']['diff']}"
+    cost: dict[str, Any] = verdict["cost"]
+    yield f"\nVerdict: {verdict['verdict']}, {cost['runs']} recorded runs, {cost['wall_seconds']} s in a child process"
 
 
 def _dry_run(dry: dict[str, Any] | None) -> Iterable[str]:

@@ -3,6 +3,8 @@
 from druse.crystal.candidates import MIN_SUCCESS, MIN_USAGE, Candidate, candidates, signature_of, wilson_lower
 from druse.crystal.crystallize import Crystallizer, Report
 from druse.crystal.exchange import exported, imported
+from druse.crystal.makers import schema_of
+from druse.crystal.manifest import permissions_of
 from druse.crystal.parts import parts
 from druse.crystal.provider import CrystalProvider
 from druse.crystal.reload import watch
@@ -26,8 +28,10 @@ __all__ = [
     "is_better",
     "median_cost",
     "parts",
+    "permissions_of",
     "propose_retirements",
     "savings",
+    "schema_of",
     "signature_of",
     "watch",
     "wilson_lower",

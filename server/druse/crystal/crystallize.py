@@ -137,7 +137,7 @@ class Crystallizer:
         if draft.may_rename:
             free = await self._free_name(draft.induction.name, draft.candidate)
             draft = replace(draft, induction=replace(draft.induction, name=free))
-        problem = await self._stage_problem(draft.induction.source)
+        problem = await source_problem(self._host, draft.induction.source)
         if problem:
             return Report("failed", problem[0], problem[1], draft.induction)
         if len(draft.records) < 2:
@@ -157,7 +157,7 @@ class Crystallizer:
 
     async def propose_import(self, version: ToolVersion, origin: JsonObject, caller: Caller) -> Report:
         """A tool from another project: checked like any source, then put before a person. Nothing is in service."""
-        problem = await self._stage_problem(version.source)
+        problem = await source_problem(self._host, version.source)
         if problem:
             return Report("failed", problem[0], problem[1])
         if version.manifest.get("permissions") != permissions_of(version.source):
@@ -183,25 +183,6 @@ class Crystallizer:
             await self._record(made, Candidate("", (workflow,), "", 0, 0, None), [])
         message = f'{made.name} v{number} waits for a person: "druse approvals show {approval.id}", then approve it.'
         return Report("proposed", "propose", message, version=made, approval_id=approval.id)
-
-    async def _stage_problem(self, source: str) -> tuple[str, str] | None:
-        """The first stage that the source does not pass, and why."""
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError, RecursionError) as error:
-            return "parse", str(error)
-        report = await self._host.check(source)
-        if not report.ok:
-            return "compile", "; ".join(f"line {part.line}: {part.message}" for part in report.problems)
-        problems = style_problems(source)
-        try:
-            permissions_of(source)
-        except ValueError as error:
-            problems.append(str(error))
-        problems += problems_of(source)
-        if any(isinstance(node, ast.Constant) and _is_secret(node.value) for node in ast.walk(tree)):
-            problems.append("the handle of a secret stands in the code; a secret must be an input")
-        return ("lint", "; ".join(problems)) if problems else None
 
     async def _propose(self, draft: Draft, verification: Verification, caller: Caller) -> Report:
         candidate, records, induction = draft.candidate, draft.records, draft.induction
@@ -277,6 +258,26 @@ class Crystallizer:
             return name
         number = next(number for number in range(2, 1000) if f"{name[:37]}_{number}" not in taken)
         return f"{name[:37]}_{number}"
+
+
+async def source_problem(host: SandboxHost, source: str) -> tuple[str, str] | None:
+    """The first stage that the source does not pass, and why."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return "parse", str(error)
+    report = await host.check(source)
+    if not report.ok:
+        return "compile", "; ".join(f"line {part.line}: {part.message}" for part in report.problems)
+    problems = style_problems(source)
+    try:
+        permissions_of(source)
+    except ValueError as error:
+        problems.append(str(error))
+    problems += problems_of(source)
+    if any(isinstance(node, ast.Constant) and _is_secret(node.value) for node in ast.walk(tree)):
+        problems.append("the handle of a secret stands in the code; a secret must be an input")
+    return ("lint", "; ".join(problems)) if problems else None
 
 
 def _is_secret(value: object) -> bool:

@@ -137,6 +137,22 @@ class HandedIn:
         return Draft(candidate, self.records, induction, await specs_of(tools), inputs, prove, "agent")
 
 
+def inputs_for(source: str, recorded: Run) -> dict[str, Json]:
+    """Inputs of a source for a recorded run: what the caller gave by name, else arguments of that name."""
+    return _inputs_for(_run_of(source), recorded)
+
+
+def parameters_of(source: str) -> list[str]:
+    """The names of the inputs of a source, in order."""
+    return [part.arg for part in _parameters(_run_of(source))]
+
+
+def schema_of(source: str) -> JsonObject:
+    """The input schema that the annotations of `run` say; empty where there is no `run`."""
+    run = _run_of(source)
+    return _schema_of(run) if run else {}
+
+
 def _run_of(source: str) -> ast.FunctionDef | None:
     """The function `run` of a source; None where there is none or it is no Python."""
     try:

@@ -72,6 +72,7 @@ from druse.runtime import EndRun, SandboxHost, ToolCallFailed
 from druse.settings import Config, Workspace, load_config
 from druse.skills import SkillDesk, SkillLibrary, Volumes, watch_skills
 from druse.store import Store
+from druse.succession import Succession
 from druse.traces import Recorder, SecretHandles
 from druse.upstream import Upstreams, read_servers
 
@@ -111,6 +112,7 @@ class Base:
     skills: SkillDesk
     declarations: Declarations
     notebook: Notebook
+    succession: Succession
 
     def jobs(self) -> list[Job]:
         """What is done in the background."""
@@ -160,6 +162,7 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         declarations = Declarations(store, audit, clock=time.time)
         await declarations.load()
         notebook = Notebook(store, project_hash(workspace.root), clock=steady)
+        succession = Succession(workspace, store, shelf, approvals, audit, rules, clock=time.time)
         await approvals.settle()
         await adoption.begin(person("first start"))
         await shelf.reload()
@@ -178,6 +181,7 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
                 skills,
                 declarations,
                 notebook,
+                succession,
             )
         finally:
             await audit.close()
@@ -238,7 +242,8 @@ class Application:
             Workbench(
                 self,
                 *(base.store, base.audit, base.approvals, base.recorder, base.shelf, base.rules, host, self.registry),
-                *(self.router, self.dispatcher, self.skills, self.crystallizer, time.time, _new_id),
+                *(self.router, self.dispatcher, self.skills, self.crystallizer),
+                *(base.succession, time.time, _new_id),
             )
         )
 
@@ -438,12 +443,12 @@ class Application:
 
     async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
         """Make a proposal of a workflow; where the trust level allows it, put the tool in service at once."""
-        await self._spend_synthesis(caller)
+        await self.spend_synthesis(caller)
         return await self._registered(await self.crystallizer.crystallize(signature, caller, name=name))
 
     async def improve(self, tool: str, caller: Caller) -> Report:
         """Propose the next version of a learned tool; where the trust level allows it, put it in service at once."""
-        await self._spend_synthesis(caller)
+        await self.spend_synthesis(caller)
         return await self._registered(await self.crystallizer.improve(tool, caller))
 
     async def tend(self, caller: Caller) -> JsonObject:
@@ -465,8 +470,8 @@ class Application:
             self.base.shelf.files.touch()
         return granted
 
-    async def _spend_synthesis(self, caller: Caller) -> None:
-        """Count an attempt to make a tool. Raises NotAllowed where self-programming is off or the quota is used up."""
+    async def spend_synthesis(self, caller: Caller) -> None:
+        """Count an attempt to make or change a tool. Raises NotAllowed where that is off or the quota used up."""
         block = self.base.rules.config.self_programming
         if not block.enabled:
             raise NotAllowed(
@@ -504,7 +509,7 @@ class Application:
         records = [await self.base.store.runs.get(str(i)) for i in (listed if isinstance(listed, list) else [])]
         known = [record for record in records if record is not None]
         description = arguments.get("description")
-        await self._spend_synthesis(caller)
+        await self.spend_synthesis(caller)
         report = await self._registered(
             await self.crystallizer.propose_source(
                 str(arguments["name"]),

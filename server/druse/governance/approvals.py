@@ -32,6 +32,7 @@ LIFETIME_SECONDS = {
     "skill": 30 * _DAY,
     "promotion": 30 * _DAY,
     "retirement": 30 * _DAY,
+    "successor": 30 * _DAY,
 }  # of a request, and again of a decision
 SESSION_SECONDS = 12 * _HOUR
 _OTHER_SECONDS = _DAY
