@@ -32,6 +32,15 @@ def state(desk: Desk) -> dict[str, str]:
     return found
 
 
+def forge(desk: Desk, approval_id: str) -> None:
+    """Let a test in a stored verdict fail, the verdict's word stay."""
+    with closing(sqlite3.connect(desk.root / ".druse" / "druse.db")) as database, database:
+        (text,) = database.execute("SELECT details FROM approval WHERE id = ?", (approval_id,)).fetchone()
+        details = json.loads(text)
+        details["verdict"]["tests"][0]["result"] = "wrong"
+        database.execute("UPDATE approval SET details = ? WHERE id = ?", (json.dumps(details), approval_id))
+
+
 async def learned(desk: Desk, client: Client) -> tuple[str, str]:
     """A tool in service made of five runs: its name and source."""
     for number in range(1, 6):
@@ -107,7 +116,7 @@ async def test_a_bad_version_is_rejected_and_what_it_tried_to_write_is_listed(de
         for bad, why in (
             (writing, "Write"),
             (source.replace("desk__add_note", "desk__close_order"), "desk__close_order"),
-            (source + "\nimport os\n", "import"),
+            (source + "\nimport os\n", "os is not available"),
             (source + "\ndef broken(:\n", "parse"),
         ):
             answer = await forked(desk, bad, tool)
@@ -177,7 +186,13 @@ async def test_a_change_of_rules_and_thresholds_is_tried_on_the_recorded_calls(d
         refused = await desk.druse("approvals", "approve", stale["approval_id"], "--yes")
         assert "was changed since" in refused["error"]["message"]
         assert await asyncio.to_thread(config.read_text) == SELF
-        assert len(await entries(desk, "successor.refused")) == 1
+        forged = await fork(wanted)
+        assert forged["verdict"] == "APPROVE"
+        await asyncio.to_thread(forge, desk, forged["approval_id"])
+        refused = await desk.druse("approvals", "approve", forged["approval_id"], "--yes")
+        assert "not every test of it passed" in refused["error"]["message"]
+        assert await asyncio.to_thread(config.read_text) == SELF
+        assert len(await entries(desk, "successor.refused")) == 2
 
 
 @pytest.mark.requirement("N-43")

@@ -119,7 +119,7 @@ def judged(patch: Patch, tests: Sequence[Test], denied: Sequence[str], stopped: 
     """The word and the reasons for it, in one list with the word first."""
     wrong = [f"{test.run}: {test.detail or test.result}" for test in tests if test.result == "wrong"]
     wrong += [
-        f"{test.run}: {test.detail or test.result}, and goes well now"
+        f"{test.run}: {test.detail or test.result}; the version in service reproduces it"
         for test in tests
         if test.result == "refused" and test.before == "right"
     ]
