@@ -355,3 +355,18 @@ async def test_a_client_over_http_is_asked_like_one_over_stdio(project: Project,
     finally:
         process.terminate()
         await process.wait()
+
+
+@ERAS
+@pytest.mark.requirement("S-47")
+async def test_a_yes_inside_a_script_is_kept_for_when_the_script_is_run_again(project: Project, era: str) -> None:
+    prepare(project, "elicit = true", "elicit_writes = true")
+    user = User()
+    script = {"code": 'result = call("mail__send", to="ada")'}
+    async with client_of(project, era, user) as client:
+        first = dict((await client.call_tool("run_code", script)).structured_content or {})
+        assert (first["elicitation"], sent(project)) == ("approved", []) and "Make the same call again" in first[
+            "message"
+        ]
+        await client.call_tool("run_code", script)
+    assert sent(project) == ["ada"] and len(user.asked) == 1
