@@ -130,8 +130,8 @@ class Elicitation:
         # What was called did part of its work before it came to this; it is not for us to do that part twice.
         said = "approved" if approve else "declined"
         what = f"The call of {question.tool} inside it was {said} in the client and has not been made. "
-        todo = "Make the same call again." if approve else "Do not look for a way around it."
-        return replace(first, message=what + todo, details={**first.details, "elicitation": said})
+        advice = "Make the same call again." if approve else "Do not look for a way around it."
+        return replace(first, message=what + advice, details={**first.details, "elicitation": said})
 
 
 def decision_of(answer: JsonObject | None) -> bool | None:
