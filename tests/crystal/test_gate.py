@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from druse.crystal.commands import commands_of, problems_of
 from druse.crystal.manifest import call_sites, permissions_of, remaining_after, style_problems
 
 GOOD = '''"""Good."""
@@ -47,3 +48,29 @@ def test_what_remains_is_what_stands_behind_the_line_and_the_rest_of_the_loop() 
     assert [site["tool"] for site in remaining_after(sites, 6)] == ["a__read", "a__close", "a__end"]
     assert [site["tool"] for site in remaining_after(sites, 9)] == ["a__read", "a__close", "a__end"]
     assert [site["tool"] for site in remaining_after(sites, 10)] == ["a__end"]
+
+
+@pytest.mark.requirement("H-12")
+@pytest.mark.parametrize(
+    "written",
+    [
+        'f"git tag {user}"',
+        '"git tag " + user',
+        "user",
+        "command(*user)",
+        "command(user)",
+        '"git tag a | cat"',
+        '"! true"',
+    ],
+)
+def test_a_command_whose_words_cannot_be_told_is_refused_with_its_line(written: str) -> None:
+    source = GOOD.replace('call("a__end")', f'call("Bash", command={written})')
+    assert [text.split(":")[0] for text in problems_of(source)] == ["line 10"]
+    assert not commands_of(source).covers("git tag a")
+
+
+@pytest.mark.requirement("H-12")
+def test_a_bare_value_in_a_command_is_one_word_that_is_no_option() -> None:
+    found = commands_of(GOOD.replace('call("a__end")', 'call("Bash", command=command("git", "tag", user))'))
+    assert found.covers("git tag 'a b'")
+    assert not found.covers("git tag -d") and not found.covers("git tag a b") and not found.covers("git tag $USER")

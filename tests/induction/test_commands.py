@@ -7,12 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from druse.commandline import plain_commands
+from druse.commandline import NotPlain, plain_commands
 from druse.crystal.commands import commands_of, undo_of_command
 from druse.induction import Induction, Replay, Unrecorded, bind, induce, workflow_key
 from druse.induction.induce import macro_of
 from druse.model import Run, RunStatus, Step
+from druse_sandbox.builtins import command as command_line
 from workflows import Diverged, execute
 
 NAMES = ["parser", "lexer", "writer", "reader", "printer"]
@@ -108,6 +111,21 @@ def test_what_a_value_may_not_be_and_what_a_tool_cannot_run_is_refused_with_the_
 ) -> None:
     found = taught(*commands)
     assert found.status == "refused" and reason in "; ".join(found.reasons), (found.reasons, found.source)
+
+
+LETTERS = st.sampled_from("ab-=~*?[]{},'\"\\$`;&|<>()!#% \n\t\r:/.é\u2028\x7f")
+
+
+@given(st.lists(st.text(LETTERS, max_size=8), max_size=4))
+def test_words_of_any_letters_read_back_as_themselves_or_not_at_all(words: list[str]) -> None:
+    text = command_line("git", *words)
+    assert shlex.split(text) == ["git", *words]
+    try:
+        (command,) = plain_commands(text)
+    except NotPlain:
+        return  # refused before it runs
+    assert command.texts == ("git", *words) and not command.redirects and not command.assignments
+    assert all(word.literal and not word.glob for word in command.words)
 
 
 def test_commands_joined_by_and_become_calls_of_their_own_and_replay_equal() -> None:
