@@ -135,28 +135,28 @@ async def _conversed(
         limit=_LONGEST_LINE,
     )
     assert child.stdin is not None and child.stdout is not None and child.stderr is not None
-    complaints = asyncio.create_task(child.stderr.read())
-    try:
-        async with asyncio.timeout(budget.seconds + _GRACE_SECONDS):
-            with contextlib.suppress(ConnectionError):
-                child.stdin.write(json.dumps(order).encode() + b"\n")
-                await child.stdin.drain()
-            async for line in child.stdout:
-                message = cast("dict[str, Any]", json.loads(line))
-                if "test" in message:
-                    tests.append(Test(**message["test"]))
-                else:
-                    return message, None
-            said = (await complaints).decode("utf-8", "replace").strip().splitlines()
-            return {}, said[-1] if said else ""
-    except TimeoutError:
-        return {}, None
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-        await complaints
-        child.stdin.close()
+    async with asyncio.TaskGroup() as group:
+        complaints = group.create_task(child.stderr.read())
+        try:
+            async with asyncio.timeout(budget.seconds + _GRACE_SECONDS):
+                with contextlib.suppress(ConnectionError):
+                    child.stdin.write(json.dumps(order).encode() + b"\n")
+                    await child.stdin.drain()
+                async for line in child.stdout:
+                    message = cast("dict[str, Any]", json.loads(line))
+                    if "test" in message:
+                        tests.append(Test(**message["test"]))
+                    else:
+                        return message, None
+                said = (await complaints).decode("utf-8", "replace").strip().splitlines()
+                return {}, said[-1] if said else ""
+        except TimeoutError:
+            return {}, None
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+            child.stdin.close()
 
 
 def _known(spec: ToolSpec) -> JsonObject:
