@@ -12,8 +12,6 @@ import argparse
 import asyncio
 import hashlib
 import json
-import os
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -26,6 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from mcp import Client, StdioServerParameters
+
+from benchmarks._commands import command
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 SERVERS = ("retail", "airline")
@@ -208,18 +208,7 @@ class Bench:
         return dict((await self.druse.call_tool(name, arguments)).structured_content or {})
 
     def command(self, *arguments: str) -> dict[str, Any]:
-        done = subprocess.run(
-            [sys.executable, "-m", "druse", *arguments, "--json"],
-            cwd=self.root / "project",
-            env={**os.environ, "XDG_CONFIG_HOME": str(self.root / "none")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        try:
-            return dict(json.loads(done.stdout))
-        except ValueError:
-            raise SystemExit(f"druse {' '.join(arguments)}: {done.stdout}{done.stderr}") from None
+        return command(self.root, *arguments)
 
 
 @asynccontextmanager

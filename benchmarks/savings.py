@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import sysconfig
 import tempfile
@@ -23,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from mcp import Client, StdioServerParameters
+
+from benchmarks._commands import command
 
 SIZES = (10, 45, 200, 500)
 CASES = [
@@ -140,7 +140,7 @@ async def measure(size: int) -> dict[str, Any]:
                     return (await without.call(name, arguments))["parsed_content"]
 
                 await job(plainly, *CASES[0])
-        _command(root, "init", "--allow", "shop__*")
+        command(root, "init", "--allow", "shop__*")
         druse = StdioServerParameters(
             command=sys.executable,
             args=["-m", "druse", "serve"],
@@ -153,9 +153,9 @@ async def measure(size: int) -> dict[str, Any]:
             await _through(by_call, CASES[0], find=True)
             for case in CASES[1:]:
                 await _through(Talk([client]), case, find=False)
-            found = _command(root, "candidates")["candidates"][0]
-            report = _command(root, "crystallize", found["signature"])
-            _command(root, "approvals", "approve", report["approval_id"], "--yes")
+            found = command(root, "candidates")["candidates"][0]
+            report = command(root, "crystallize", found["signature"])
+            command(root, "approvals", "approve", report["approval_id"], "--yes")
             await client.call_tool("run_tool", {"name": "shop__reset_state", "arguments": {"domain": "retail"}})
             learned = Talk([client])
             await learned.greet()
@@ -185,21 +185,6 @@ async def _through(talk: Talk, case: tuple[str, str, str], *, find: bool) -> Non
 
 def _goal(first: str, last: str, postcode: str) -> str:
     return f"Cancel the pending orders of {first} {last}, zip {postcode}"
-
-
-def _command(root: Path, *arguments: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "druse", *arguments, "--json"],
-        cwd=root / "project",
-        env={**os.environ, "XDG_CONFIG_HOME": str(root / "none")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    try:
-        return dict(json.loads(done.stdout))
-    except ValueError:
-        raise SystemExit(f"druse {' '.join(arguments)}: {done.stdout}{done.stderr}") from None
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -10,7 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from mcp import Client, StdioServerParameters
+from mcp import Client
+
+import doors
 
 SERVER = """
 import json, os, sys, threading
@@ -108,28 +110,13 @@ class Desk:
     @asynccontextmanager
     async def client(self, on_message: Any = None) -> AsyncGenerator[Client]:
         """An agent over stdio."""
-        environment = {"XDG_CONFIG_HOME": str(self.root / "none")}
-        server = StdioServerParameters(
-            command=sys.executable, args=["-m", "druse", "serve", "--no-daemon"], cwd=self.root, env=environment
-        )
-        async with Client(server, mode="legacy", message_handler=on_message) as client:
+        named = {"XDG_CONFIG_HOME": str(self.root / "none")}
+        async with doors.agent(self.root, named, on_message=on_message) as client:
             yield client
 
     async def druse(self, *arguments: str) -> Any:
         """A person's command; its JSON answer."""
-        import asyncio
-
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "druse", *arguments, "--json"),
-            cwd=self.root,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.environment,
-        )
-        out, err = await process.communicate()
-        assert out, (arguments, err)
-        return json.loads(out)
+        return await doors.command(self.root, self.environment, *arguments)
 
     async def trust(self, level: int) -> None:
         """What a person does to raise the level: the file, the rules, and for the highest the confirmation."""

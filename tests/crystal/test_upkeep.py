@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+import doors
 from druse.crystal import due, is_better, median_cost, propose_retirements, savings
 from druse.crystal.upkeep import nearest
 from druse.front.application import Application, open_application, person
@@ -20,30 +21,16 @@ from druse.model import Caller, CallerKind, Json, JsonObject, ToolVersion
 from druse.settings import Workspace
 
 AGENT = Caller(CallerKind.AGENT, session="s", connection="c")
-SERVER = """
-import json, sys
+SERVER = doors.plain_server("""
 TOOLS = [
     {"name": n, "inputSchema": {"type": "object", "properties": {"id": {"type": "string"}, "order": {"type": "string"}}}}
     for n in ("get", "ship", "find")
 ]
-for line in sys.stdin:
-    m = json.loads(line)
-    if "id" not in m:
-        continue
-    r = {}
-    if m["method"] == "initialize":
-        r = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "s", "version": "1"}}
-    elif m["method"] == "tools/list":
-        r = {"tools": TOOLS}
-    elif m["method"] == "tools/call":
-        a = m["params"]["arguments"]
-        if m["params"]["name"] == "ship":
-            v = {"shipped": a["order"]}
-        else:
-            v = {"customer": a["id"], "order": "O-" + a["id"][::-1]}
-        r = {"content": [{"type": "text", "text": json.dumps(v)}]}
-    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
-"""
+def answer(name, a):
+    if name == "ship":
+        return json.dumps({"shipped": a["order"]})
+    return json.dumps({"customer": a["id"], "order": "O-" + a["id"][::-1]})
+""")
 
 
 @pytest_asyncio.fixture
@@ -196,12 +183,7 @@ async def test_the_report_is_made_of_what_hosts_told_and_what_was_measured(appli
         took.append(time.perf_counter() - began)
         assert outcome.ok, outcome.message
     assert max(took) < 1.0  # of ten calls the slowest is not below their 95th percentile
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", "stats", "--making-cost", "1.00", "--json"),
-        cwd=application.base.workspace.root,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    told = json.loads((await process.communicate())[0])
+    told = await doors.command(application.base.workspace.root, os.environ, "stats", "--making-cost", "1.00")
     (row,) = told["tools"]
     assert (row["saved"], row["saved_net"], row["break_even_run"]) == (5.0, 4.0, 2)
     learner = next(part for part in told["modes"] if part["mode"] == "LEARNER")
@@ -213,12 +195,7 @@ async def test_the_report_is_made_of_what_hosts_told_and_what_was_measured(appli
 @pytest.mark.requirement("H-32")
 async def test_what_no_host_told_stays_unknown(application: Application) -> None:
     await in_service(application)
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", "stats", "--json"),
-        cwd=application.base.workspace.root,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    told = json.loads((await process.communicate())[0])
+    told = await doors.command(application.base.workspace.root, os.environ, "stats")
     (row,) = told["tools"]
     assert (row["baseline_cost"], row["saved"], row["break_even_run"]) == (None, None, None)
     learner = next(part for part in told["modes"] if part["mode"] == "LEARNER")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client
+
+import doors
 
 
 class Home:
@@ -25,33 +24,13 @@ class Home:
 
     async def druse(self, *arguments: str) -> Any:
         """A command's JSON answer."""
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "druse", *_with_json(arguments)),
-            cwd=self.root,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=self.environment,
-        )
-        out, err = await process.communicate()
-        try:
-            return json.loads(out)
-        except ValueError:
-            raise AssertionError(f"druse {arguments}: {out!r} {err!r}") from None
+        return await doors.command(self.root, self.environment, *arguments)
 
     @asynccontextmanager
     async def client(self, mode: str = "legacy", on_message: Any = None) -> AsyncGenerator[Client]:
         """A client over stdio, as an editor starts it."""
-        server = StdioServerParameters(
-            command=sys.executable, args=["-m", "druse", "serve", "--no-daemon"], cwd=self.root, env=self.environment
-        )
-        async with Client(server, mode=mode, message_handler=on_message) as client:
+        async with doors.agent(self.root, self.environment, mode=mode, on_message=on_message) as client:
             yield client
-
-
-def _with_json(arguments: tuple[str, ...]) -> list[str]:
-    at = arguments.index("--") if "--" in arguments else len(arguments)
-    return [*arguments[:at], "--json", *arguments[at:]]
 
 
 @pytest.fixture

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client
+
+import doors
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
@@ -37,7 +39,7 @@ class Project:
             subprocess.run(
                 [sys.executable, "-m", "druse", "policy", "approve", "--yes"],
                 cwd=self.root,
-                env={**os.environ, "XDG_CONFIG_HOME": str(self.root / "none")},
+                env=self.environment,
                 stdout=subprocess.DEVNULL,
                 check=True,
             )
@@ -45,32 +47,18 @@ class Project:
     @asynccontextmanager
     async def client(self, mode: str = "legacy", on_message: Any = None) -> AsyncGenerator[Client]:
         """A client over stdio, as an editor starts it."""
-        server = StdioServerParameters(
-            command=sys.executable,
-            args=["-m", "druse", "serve", "--no-daemon"],
-            cwd=self.root,
-            env={"XDG_CONFIG_HOME": str(self.root / "none")},
-        )
-        async with Client(server, mode=mode, message_handler=on_message) as client:
+        named = {"XDG_CONFIG_HOME": str(self.root / "none")}
+        async with doors.agent(self.root, named, mode=mode, on_message=on_message) as client:
             yield client
 
     async def druse(self, *arguments: str) -> Any:
         """A command in a second process; its JSON answer."""
-        import asyncio
+        return await doors.command(self.root, self.environment, *arguments)
 
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "druse", *arguments, "--json"),
-            cwd=self.root,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "XDG_CONFIG_HOME": str(self.root / "none")},
-        )
-        out, err = await process.communicate()
-        try:
-            return json.loads(out)
-        except ValueError:
-            raise AssertionError(f"druse {arguments}: {out!r} {err!r}") from None
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a person's command finds in its environment."""
+        return {**os.environ, "XDG_CONFIG_HOME": str(self.root / "none")}
 
 
 @pytest.fixture

@@ -6,24 +6,15 @@ import sys
 
 import pytest
 
+import doors
+
 from .conftest import Project  # type: ignore[import-not-found]
 
-SERVER = """
-import json, pathlib, sys
-schema = json.loads(pathlib.Path(sys.argv[1]).read_text())
-for line in sys.stdin:
-    m = json.loads(line)
-    if "id" not in m:
-        continue
-    r = {}
-    if m["method"] == "initialize":
-        r = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "e", "version": "1"}}
-    elif m["method"] == "tools/list":
-        r = {"tools": [{"name": "send", "inputSchema": schema}]}
-    elif m["method"] == "tools/call":
-        r = {"content": [{"type": "text", "text": "sent"}]}
-    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
-"""
+SERVER = doors.plain_server("""
+TOOLS = [{"name": "send", "inputSchema": json.loads(pathlib.Path(sys.argv[1]).read_text())}]
+def answer(name, a):
+    return "sent"
+""")
 FIRST = '{"type": "object", "properties": {"to": {"type": "string"}}}'
 LATER = '{"type": "object", "properties": {"to": {"type": "string"}, "copy_to": {"type": "string"}}}'
 

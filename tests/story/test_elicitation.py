@@ -17,25 +17,17 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
+import doors
+
 from .conftest import Project  # type: ignore[import-not-found]
 
-SERVER = """
-import json, pathlib, sys
-for line in sys.stdin:
-    m = json.loads(line)
-    if "id" not in m:
-        continue
-    r = {}
-    if m["method"] == "initialize":
-        r = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "e", "version": "1"}}
-    elif m["method"] == "tools/list":
-        r = {"tools": [{"name": "send", "inputSchema": {"type": "object", "properties": {"to": {"type": "string"}}}}]}
-    elif m["method"] == "tools/call":
-        with pathlib.Path(sys.argv[1]).open("a") as sent:
-            sent.write(m["params"]["arguments"]["to"] + chr(10))
-        r = {"content": [{"type": "text", "text": "sent"}]}
-    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
-"""
+SERVER = doors.plain_server("""
+TOOLS = [{"name": "send", "inputSchema": {"type": "object", "properties": {"to": {"type": "string"}}}}]
+def answer(name, a):
+    with pathlib.Path(sys.argv[1]).open("a") as sent:
+        sent.write(a["to"] + chr(10))
+    return "sent"
+""")
 ERAS = pytest.mark.parametrize("era", ["legacy", "2026-07-28"])
 YES = types.ElicitResult(action="accept", content={"approve": True})
 READ = {"name": "Read", "arguments": {"file_path": "notes.txt"}}

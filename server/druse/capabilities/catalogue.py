@@ -6,7 +6,7 @@ The class follows from the action by the one table in `druse.governance.trust`; 
 from __future__ import annotations
 
 from druse.governance import SECURITY, Action
-from druse.model import Effect, Json, JsonObject, Source, ToolSpec
+from druse.model import Effect, JsonObject, Source, ToolSpec, object_schema
 
 _TEXT: JsonObject = {"type": "string"}
 _OBJECT: JsonObject = {"type": "object"}
@@ -22,22 +22,16 @@ def _capability(
     action: Action | None,  # None: it keeps book for the caller and does nothing to Druse
     description: str,
     properties: JsonObject,
-    required: list[Json] | None = None,
+    required: list[str] | None = None,
     *,
     keeps: bool = False,  # it looks at Druse, and writes down what it was told all the same
 ) -> ToolSpec:
     reads = action is Action.INTROSPECT and not keeps
-    schema: JsonObject = {
-        "type": "object",
-        "properties": properties,
-        "required": required or [],
-        "additionalProperties": False,
-    }
     return ToolSpec(
         alias.replace(".", "_"),
         Source.CAPABILITY,
         description,
-        schema,
+        object_schema(properties, required or ()),
         effect=Effect.READ if reads else Effect.WRITE,
         read_only_hint=reads,
         alias=alias,

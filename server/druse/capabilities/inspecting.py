@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from druse.capabilities.planning import Planning, diff
-from druse.capabilities.workbench import Handler, Workbench, ok
+from druse.capabilities.workbench import Handler, Workbench
 from druse.crystal import signature_of
 from druse.governance import causes, seq_of, why_tool
 from druse.introspect import capability_graph, repaired, type_analysis
@@ -37,8 +37,8 @@ class Inspecting:
         signatures = {count.workflow: signature_of(count.workflow) for count in workflows}
         graph = capability_graph(await store.tools.all(), self._bench.shelf.active, workflows, skills, signatures)
         if arguments.get("format") == "mermaid":
-            return ok({"mermaid": graph.as_mermaid()})
-        return ok(graph.as_dict())
+            return Outcome.of({"mermaid": graph.as_mermaid()})
+        return Outcome.of(graph.as_dict())
 
     async def _trace(self, arguments: JsonObject, caller: Caller) -> Outcome:
         identifier = str(arguments["id"])
@@ -58,7 +58,7 @@ class Inspecting:
                 for step in steps
             ]
             rules = await self._rules_of(execution.run_id, execution.started_at)
-            return ok(
+            return Outcome.of(
                 {
                     "execution": identifier,
                     "plan": execution.plan,
@@ -82,7 +82,7 @@ class Inspecting:
             }
             for number, step in enumerate(record.run.steps)
         ]
-        return ok(
+        return Outcome.of(
             {"run": identifier, "goal": record.run.goal, "status": str(record.run.status), "steps": _ruled(told, rules)}
         )
 
@@ -102,7 +102,7 @@ class Inspecting:
 
     async def _types(self, arguments: JsonObject, caller: Caller) -> Outcome:
         plan = cast("JsonObject", arguments["plan"])
-        return ok(type_analysis(plan, await self._specs(plan), await self._recorded(plan)))
+        return Outcome.of(type_analysis(plan, await self._specs(plan), await self._recorded(plan)))
 
     async def _specs(self, plan: JsonObject) -> Mapping[str, ToolSpec]:
         return await self._bench.desk.specs_of(calls_in(plan))
@@ -113,7 +113,7 @@ class Inspecting:
     async def _chain(self, arguments: JsonObject, caller: Caller) -> Outcome:
         why = arguments.get("why")
         if isinstance(why, str) and why:
-            return ok({"why": why, "entries": list[Json](await why_tool(self._bench.audit, why))})
+            return Outcome.of({"why": why, "entries": list[Json](await why_tool(self._bench.audit, why))})
         matching: dict[str, str | float] = {}
         for given, known in (
             ("actor", "actor"),
@@ -130,7 +130,7 @@ class Inspecting:
         answer: JsonObject = {"entries": list[Json](entries)}
         if len(entries) == 1:
             answer["causes"] = list[Json](await causes(self._bench.audit, entries[0]))
-        return ok(answer)
+        return Outcome.of(answer)
 
     async def _debug(self, arguments: JsonObject, caller: Caller) -> Outcome:
         plan, issue = cast("JsonObject", arguments["plan"]), str(arguments.get("issue") or "")
@@ -152,7 +152,7 @@ class Inspecting:
             answer["fix"] = fix
             answer["diff"] = diff(plan, fix)
             answer["remaining"] = [one.as_dict() for one in left]
-        return ok(answer)
+        return Outcome.of(answer)
 
 
 def _ruled(steps: list[Json], rules: list[tuple[str, str, str]]) -> list[Json]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from druse.capabilities.workbench import Handler, Workbench, ok
+from druse.capabilities.workbench import Handler, Workbench
 from druse.dispatch import MIXED_FROM
 from druse.model import Caller, Json, JsonObject, NotAllowed, NotFound, Outcome
 from druse.planner import words_of
@@ -49,7 +49,7 @@ class Orchestrating:
             tasks.append(Task(graph, f"task{number:02}", masked, self._bench.recorder.handles.mask_object(about)))
         await self._bench.store.tasks.add(tasks)
         await self._bench.audit.record("tasks.made", graph, caller, {"tasks": len(tasks)}, cause=caller.cause)
-        return ok(
+        return Outcome.of(
             {
                 "mode": "ORCHESTRATOR",
                 "graph": graph,
@@ -75,8 +75,8 @@ class Orchestrating:
         task = await tasks.claim(graph, holder, now=self._bench.clock(), seconds=lasts)
         left = await self._known(graph)
         if task is None:
-            return ok({"task": None, "held": sum(one.status == "held" for one in left), "tasks": len(left)})
-        return ok({"task": _shown(task), "as": holder, "lease_until": task.lease_until})
+            return Outcome.of({"task": None, "held": sum(one.status == "held" for one in left), "tasks": len(left)})
+        return Outcome.of({"task": _shown(task), "as": holder, "lease_until": task.lease_until})
 
     async def _finish(self, arguments: JsonObject, caller: Caller) -> Outcome:
         graph, task, holder = (
@@ -97,7 +97,7 @@ class Orchestrating:
         tasks = await self._known(str(arguments["graph"]))
         done = all(task.status == "done" for task in tasks)
         shown = [{**_shown(task), "holder": task.holder, "result": task.result} for task in tasks]
-        return ok({"graph": str(arguments["graph"]), "done": done, "tasks": list[Json](shown)})
+        return Outcome.of({"graph": str(arguments["graph"]), "done": done, "tasks": list[Json](shown)})
 
     async def _known(self, graph: str) -> list[Task]:
         tasks = await self._bench.store.tasks.of_graph(graph)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
-from druse.capabilities.workbench import Handler, Workbench, ok
+from druse.capabilities.workbench import Handler, Workbench
 from druse.model import Caller, Invalid, Json, JsonObject, NotFound, Outcome, OutcomeStatus, Source, ToolSpec
 from druse.planner import (
     LIKELY,
@@ -76,12 +76,12 @@ class Planning:
                 "Nothing recorded, learned or listed here speaks of this goal, so there is nothing to split it by. Do "
                 "it once with run_tool, or name the parts yourself."
             )
-        return ok(answer)
+        return Outcome.of(answer)
 
     async def _resolve_intent(self, arguments: JsonObject, caller: Caller) -> Outcome:
         found = await self._ranked(str(arguments["intent"]))
         best = found[0] if found else None
-        return ok(
+        return Outcome.of(
             {
                 "intent": str(arguments["intent"]),
                 "best": best.as_dict() if best else None,
@@ -99,7 +99,9 @@ class Planning:
         else:
             plan = await self._plan_for(goal, given)
         issues = await self.issues(plan, caller)
-        return ok({"plan": plan, "hash": plan_hash(plan), "valid": not issues, "issues": [i.as_dict() for i in issues]})
+        return Outcome.of(
+            {"plan": plan, "hash": plan_hash(plan), "valid": not issues, "issues": [i.as_dict() for i in issues]}
+        )
 
     async def _plan_for(self, goal: str, given: Mapping[str, Json]) -> JsonObject:
         known = await self._bench.dispatcher.known(goal, given)
@@ -129,12 +131,12 @@ class Planning:
     async def _validate(self, arguments: JsonObject, caller: Caller) -> Outcome:
         plan = arguments.get("plan")
         if not isinstance(plan, dict) or not plan:
-            return ok({"schema": PLAN_SCHEMA})
+            return Outcome.of({"schema": PLAN_SCHEMA})
         issues = await self.issues(plan, caller)
         answer: JsonObject = {"valid": not issues, "issues": [issue.as_dict() for issue in issues]}
         if not issues:
             answer["hash"] = await self._keep(plan, caller)
-        return ok(answer)
+        return Outcome.of(answer)
 
     async def _transform(self, arguments: JsonObject, caller: Caller) -> Outcome:
         plan = cast("JsonObject", arguments["plan"])
@@ -154,7 +156,7 @@ class Planning:
         answer["issues"] = [issue.as_dict() for issue in issues]
         if not issues:
             answer["hash"] = await self._keep(changed, caller, parent=plan_hash(plan))
-        return ok(answer)
+        return Outcome.of(answer)
 
     async def _keep(self, plan: JsonObject, caller: Caller, parent: str = "") -> str:
         made = StoredPlan(plan_hash(plan), plan, parent, self._bench.clock(), caller.client)
@@ -246,7 +248,7 @@ class Planning:
             )
         finally:
             await bench.store.plans.end(execution.id, status, now=bench.clock())
-        return ok({"status": "done", "execution": execution.id, "result": result, "calls": conductor.made})
+        return Outcome.of({"status": "done", "execution": execution.id, "result": result, "calls": conductor.made})
 
     async def _introspect_result(self, arguments: JsonObject, caller: Caller) -> Outcome:
         tool, result = str(arguments["tool"]), arguments["result"]
@@ -256,7 +258,9 @@ class Planning:
         declared = _against_schema(result, spec)
         shapes = [*declared, *(part for part in places if part["kind"] == "shape")]
         verdict = "shape differs" if shapes else "suspicious" if places else "ok" if samples or spec else "unknown"
-        return ok({"verdict": verdict, "places": list[Json]([*declared, *places]), "compared_with": len(samples)})
+        return Outcome.of(
+            {"verdict": verdict, "places": list[Json]([*declared, *places]), "compared_with": len(samples)}
+        )
 
     async def _synthesize(self, arguments: JsonObject, caller: Caller) -> Outcome:
         signature, goal, name = arguments.get("signature"), arguments.get("goal"), arguments.get("name")
@@ -278,10 +282,10 @@ class Planning:
         if approval.kind != "tool":
             raise Invalid(f"Cannot register {approval.id}: it asks for a {approval.kind}, not for a tool.")
         if approval.status == "approved":
-            return ok({"status": "registered", "tool": str(approval.details.get("name"))})
+            return Outcome.of({"status": "registered", "tool": str(approval.details.get("name"))})
         granted = await self._bench.desk.register(approval.id) if approval.status == "pending" else None
         if granted is not None:
-            return ok({"status": "registered", "tool": str(granted.details.get("name"))})
+            return Outcome.of({"status": "registered", "tool": str(granted.details.get("name"))})
         message = (
             f"{approval.title} is {approval.status}: at trust level {self._bench.rules.trust_level} a person decides, "
             f'with "druse approvals approve {approval.id}".'
@@ -301,7 +305,7 @@ class Planning:
 def report_outcome(status: str, data: JsonObject, message: str, approval_id: str) -> Outcome:
     """The report of a proposal as the end of a call."""
     if status == "registered":
-        return ok(data)
+        return Outcome.of(data)
     details = {key: value for key, value in data.items() if key not in ("status", "message")}
     if status == "proposed":
         return Outcome(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from druse.capabilities.workbench import Handler, Workbench, ok
+from druse.capabilities.workbench import Handler, Workbench
 from druse.model import Caller, JsonObject, NeedsApproval, Outcome, OutcomeStatus
 from druse.succession import Budget, Patch
 
@@ -29,7 +29,7 @@ class Succeeding:
         answer = await self._bench.succession.fork(
             patch, str(arguments.get("task") or ""), budget, caller, specs=self._bench.desk.specs_of
         )
-        return ok(answer.as_dict())
+        return Outcome.of(answer.as_dict())
 
     async def _apply(self, arguments: JsonObject, caller: Caller) -> Outcome:
         try:
@@ -38,4 +38,4 @@ class Succeeding:
             return Outcome(
                 OutcomeStatus.PENDING, message=str(error), kind="needs_approval", approval_id=error.approval_id
             )
-        return ok({"status": "applied", "approval_id": approval.id, "decided_by": approval.decided_by})
+        return Outcome.of({"status": "applied", "approval_id": approval.id, "decided_by": approval.decided_by})

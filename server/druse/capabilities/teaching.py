@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 from druse.capabilities.planning import report_outcome
-from druse.capabilities.workbench import Handler, Workbench, ok
+from druse.capabilities.workbench import Handler, Workbench
 from druse.learning import Diagnosis, diagnose
 from druse.model import Caller, Invalid, Json, JsonObject, NotFound, Outcome, RunStatus
 from druse.store import RunRecord
@@ -65,11 +65,11 @@ class Teaching:
         answer: JsonObject = {"run_id": run_id, "status": str(after.run.status), "changed": given}
         if environment and diagnosis is not None:
             answer["note"] = f"the surroundings failed ({diagnosis.kind}): this counts neither for nor against anything"
-        return ok(answer)
+        return Outcome.of(answer)
 
     async def _analyze(self, arguments: JsonObject, caller: Caller) -> Outcome:
         record = await self._record(str(arguments["run_id"]))
-        return ok(
+        return Outcome.of(
             {"run_id": record.run.id, "status": str(record.run.status)} | (await self.diagnosis(record)).as_dict()
         )
 
@@ -107,7 +107,7 @@ class Teaching:
         else:
             answer["change"] = None
             answer["why"] = report.message if report.status != "suggested" else "its runs teach what it does already"
-        return ok(answer)
+        return Outcome.of(answer)
 
     async def _failures(self, tool: str) -> list[JsonObject]:
         """The runs in which a tool failed or stopped at a guard, with what it said."""
@@ -137,7 +137,7 @@ class Teaching:
             )
         spec = (await self._bench.desk.specs_of([tool])).get(tool)
         declared = dict(spec.output_schema) if spec is not None and spec.output_schema is not None else None
-        return ok({"tool": tool, "proposed": schema_of(samples), "declared": declared, "fits": len(samples)})
+        return Outcome.of({"tool": tool, "proposed": schema_of(samples), "declared": declared, "fits": len(samples)})
 
     async def propose(self, caller: Caller) -> list[JsonObject]:
         """Propose the best candidates as tools, at most `PROPOSED_AT_ONCE`; what came of each."""
@@ -152,7 +152,7 @@ class Teaching:
         return proposed
 
     async def _run_now(self, arguments: JsonObject, caller: Caller) -> Outcome:
-        return ok({"looked_at": list[Json](await self.propose(caller)), "limit": PROPOSED_AT_ONCE})
+        return Outcome.of({"looked_at": list[Json](await self.propose(caller)), "limit": PROPOSED_AT_ONCE})
 
     async def _record(self, run_id: str) -> RunRecord:
         record = await self._bench.store.runs.get(run_id)

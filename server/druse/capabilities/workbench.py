@@ -9,7 +9,7 @@ from typing import Protocol
 from druse.crystal import Candidate, Crystallizer, Report, Shelf
 from druse.dispatch import Dispatcher
 from druse.governance import Approval, Approvals, AuditChain, Rules
-from druse.model import Caller, Json, JsonObject, Outcome, OutcomeStatus, ToolSpec
+from druse.model import Caller, Json, JsonObject, Outcome, ToolSpec
 from druse.routing import Registry, Router
 from druse.runtime import SandboxHost
 from druse.skills import SkillLibrary
@@ -81,8 +81,3 @@ class Workbench:
 
 
 Handler = Callable[[JsonObject, Caller], Awaitable[Outcome]]
-
-
-def ok(payload: JsonObject) -> Outcome:
-    """A finished call with an object as its result."""
-    return Outcome(OutcomeStatus.OK, data=payload, structured=payload)

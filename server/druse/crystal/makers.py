@@ -16,7 +16,7 @@ from druse.crystal.manifest import permissions_of
 from druse.crystal.parts import Recurring
 from druse.crystal.verification import Verification, replay_source, verify
 from druse.induction import Induction, bind, induce
-from druse.model import Json, JsonObject, Run, ToolSpec, digest_text
+from druse.model import Json, JsonObject, Run, ToolSpec, digest_text, object_schema
 from druse.runtime import SandboxHost
 from druse.store import RunRecord
 
@@ -199,9 +199,4 @@ def _schema_of(run: ast.FunctionDef) -> JsonObject:
         properties[part.arg] = {"type": kinds[annotation]} if annotation in kinds else {}
     optional = {part.arg for part, value in zip(run.args.kwonlyargs, run.args.kw_defaults, strict=True) if value}
     required = [name for name in properties if name not in optional]
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list[Json](required),
-        "additionalProperties": False,
-    }
+    return object_schema(properties, required)

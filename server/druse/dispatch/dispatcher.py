@@ -123,7 +123,7 @@ class Dispatcher:
             answer["tools"] = list[Json](await self._find(goal))
             answer["plan"] = "no plan is known for this goal"
             answer["next"] = "Work with run_tool (find_tools finds more), then call report_outcome with this run_id."
-        return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+        return Outcome.of(answer)
 
     async def known(self, goal: str, given: Mapping[str, Json]) -> Known:
         """The best of what is known for a goal; opens no run and calls nothing."""
@@ -229,7 +229,7 @@ class Dispatcher:
             await self._recorder.close(run_id, success=True, note=f"done by {answer['tool']}")
             answer["status"] = "done"
             answer["result"] = outcome.data
-            return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+            return Outcome.of(answer)
         if outcome.status is OutcomeStatus.DIVERGED and isinstance(outcome.data, dict):
             answer.update(outcome.data)
             answer["next"] = "Go on from what is done, with run_tool; then call report_outcome with this run_id."
@@ -256,7 +256,7 @@ class Dispatcher:
             await self._recorder.close(str(answer["run_id"]), success=True, note="replayed")
             answer["status"] = "done"
             answer["result"] = result.value
-            return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+            return Outcome.of(answer)
         reason = result.outcome.message if result.outcome else result.error.message if result.error else result.status
         answer.update(
             {
@@ -280,7 +280,7 @@ class Dispatcher:
             answer["source"] = found.induction.source
         elif mode is Mode.MIXED:
             answer["guide"] = _guide(found.records)
-        return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+        return Outcome.of(answer)
 
 
 def writes(induction: Induction) -> bool:
@@ -296,7 +296,7 @@ def _ready(answer: JsonObject, induction: Induction) -> Outcome:
         "This goal can be replayed with these arguments, and the replay writes. Call dispatch_goal again with "
         "replay=true to run it, or work by hand with run_tool; then call report_outcome with this run_id."
     )
-    return Outcome(OutcomeStatus.OK, data=answer, structured=answer)
+    return Outcome.of(answer)
 
 
 def _taught_by(induction: Induction, records: Sequence[RunRecord]) -> Taught:

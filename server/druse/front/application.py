@@ -323,7 +323,7 @@ class Application:
                 limit=limit if isinstance(limit, int) else 8,
                 detail=str(arguments.get("detail") or "schema"),
             )
-            return _ok({"results": list[Json](found), "call_with": "run_tool"})
+            return Outcome.of({"results": list[Json](found), "call_with": "run_tool"})
         if name == "run_code":
             given = arguments.get("arguments")
             return await self.run_code(
@@ -367,8 +367,9 @@ class Application:
     ) -> list[JsonObject]:
         """Tools, skills and past runs that fit a query. Connects every server once."""
         await self.connect_all()
-        if self._finder_stale or self.skills.stamp() != self._skills_seen:
-            self._skills_seen = self.skills.stamp()
+        skills_now = self.skills.stamp()
+        if self._finder_stale or skills_now != self._skills_seen:
+            self._skills_seen = skills_now
             records = await self.base.store.runs.list(status="success", limit=500)
             goals = {
                 record.workflow: GoalEntry(record.run.id, record.run.goal) for record in records if record.run.goal
@@ -399,7 +400,7 @@ class Application:
         if result.prints:
             told["printed"] = result.prints
         if result.status == "ok":
-            return _ok({"result": result.value, **told})
+            return Outcome.of({"result": result.value, **told})
         if result.outcome is not None:
             return replace(result.outcome, details={**told, **result.outcome.details})
         problems = [f"line {part.line}: {part.message}" for part in result.problems]
@@ -439,7 +440,7 @@ class Application:
         notice = await self._notice(closed.workflow) if closed.changed and success else ""
         if notice:
             answer["notice"] = notice
-        return _ok(answer)
+        return Outcome.of(answer)
 
     async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
         """Make a proposal of a workflow; where the trust level allows it, put the tool in service at once."""
@@ -512,7 +513,7 @@ class Application:
         await self.spend_synthesis(caller)
         report = await self._registered(
             await self.crystallizer.propose_source(
-                str(arguments["name"]),
+                name,
                 str(arguments["code"]),
                 description if isinstance(description, str) else "",
                 known,
@@ -521,7 +522,7 @@ class Application:
         )
         status = OutcomeStatus.PENDING if report.status == "proposed" else OutcomeStatus.INVALID
         if report.status == "registered":
-            return Outcome(OutcomeStatus.OK, data=report.as_dict(), structured=report.as_dict())
+            return Outcome.of(report.as_dict())
         return Outcome(
             status, message=report.message, kind=report.status, approval_id=report.approval_id, details=report.as_dict()
         )
@@ -681,7 +682,3 @@ def _status_of(error: DruseError) -> OutcomeStatus:
 
 def _new_id() -> str:
     return secrets.token_hex(6)
-
-
-def _ok(payload: JsonObject) -> Outcome:
-    return Outcome(OutcomeStatus.OK, data=payload, structured=payload)

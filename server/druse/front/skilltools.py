@@ -26,6 +26,7 @@ from druse.model import (
     OutcomeStatus,
     Source,
     ToolSpec,
+    object_schema,
 )
 from druse.skills import SkillDesk, SkillDocument, adapt, check_skill_id, proposer
 
@@ -34,17 +35,11 @@ _TEXT: JsonObject = {"type": "string"}
 
 
 def _spec(alias: str, action: Action | None, description: str, properties: JsonObject, required: list[str]) -> ToolSpec:
-    schema: JsonObject = {
-        "type": "object",
-        "properties": properties,
-        "required": [*required],
-        "additionalProperties": False,
-    }
     return ToolSpec(
         alias.replace(".", "_"),
         Source.CAPABILITY,
         description,
-        schema,
+        object_schema(properties, required),
         effect=Effect.WRITE if action else Effect.READ,
         read_only_hint=action is None,
         alias=alias,
@@ -120,7 +115,7 @@ class SkillTools:
         except DruseError as error:
             status = OutcomeStatus.INVALID if isinstance(error, Invalid | NotFound) else OutcomeStatus.FAILED
             return Outcome(status, message=str(error), kind=error.kind)
-        return Outcome(OutcomeStatus.OK, data=data, structured=data)
+        return Outcome.of(data)
 
     async def _context(self, arguments: JsonObject, context: CallContext) -> JsonObject:
         tokens, run_id = arguments.get("tokens"), self._run_of(context.caller)

@@ -5,7 +5,7 @@ Descriptions are short on purpose: the whole listing stays under 2,000 tokens at
 
 from __future__ import annotations
 
-from druse.model import Effect, Json, JsonObject, Source, ToolSpec
+from druse.model import Effect, JsonObject, Source, ToolSpec, object_schema
 
 INSTRUCTIONS = (
     "Druse reaches all tools of this project and remembers repeated work. Begin a piece of work with dispatch_goal, "
@@ -18,20 +18,12 @@ INSTRUCTIONS = (
 _TEXT: JsonObject = {"type": "string"}
 
 
-def _tool(
-    name: str, description: str, properties: JsonObject, required: list[Json], *, reads: bool = False
-) -> ToolSpec:
-    schema: JsonObject = {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+def _tool(name: str, description: str, properties: JsonObject, required: list[str], *, reads: bool = False) -> ToolSpec:
     return ToolSpec(
         name,
         Source.CAPABILITY,
         description,
-        input_schema=schema,
+        input_schema=object_schema(properties, required),
         effect=Effect.READ if reads else Effect.UNKNOWN,
         read_only_hint=reads,
     )

@@ -19,7 +19,7 @@ from druse.induction.procedure import Constant, Declared, FromPlace, Procedure, 
 from druse.induction.render import annotation_of, render
 from druse.induction.structure import Builder
 from druse.induction.values import MISSING, is_handle
-from druse.model import Json, JsonObject, Run, Step, ToolSpec, canonical, typed_equal
+from druse.model import Json, JsonObject, Run, Step, ToolSpec, canonical, object_schema, typed_equal
 
 MIN_IDENTICAL = 3  # runs without any difference that make a tool without parameters
 _STOP_WORDS = frozenset(("the", "a", "an", "of", "for", "to", "and", "in", "on", "with", "all", "please", "my", "from"))
@@ -232,12 +232,8 @@ _SCHEMA_KEYS = frozenset(
 
 def _input_schema(parameters: Mapping[str, Declared], specs: Mapping[str, ToolSpec]) -> JsonObject:
     properties: JsonObject = {name: _schema(declared, specs) for name, declared in parameters.items()}
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": [name for name, part in parameters.items() if part.default is MISSING and not part.derived],
-        "additionalProperties": False,
-    }
+    required = [name for name, part in parameters.items() if part.default is MISSING and not part.derived]
+    return object_schema(properties, required)
 
 
 def _goal_patterns(runs: Sequence[Run], procedure: Procedure) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from druse.model import (
     Source,
     ToolSpec,
     Verdict,
+    object_schema,
 )
 from druse.permissions import host_of, own_host
 
@@ -37,16 +38,18 @@ MAX_TIMEOUT = 600.0
 
 
 def _spec(
-    name: str, summary: str, effect: Effect, required: list[Json], properties: JsonObject, alias: str = ""
+    name: str, summary: str, effect: Effect, required: list[str], properties: JsonObject, alias: str = ""
 ) -> ToolSpec:
-    schema: JsonObject = {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
     hint = effect is Effect.READ
-    return ToolSpec(name, Source.LOCAL, summary, schema, effect=effect, read_only_hint=hint, alias=alias)
+    return ToolSpec(
+        name,
+        Source.LOCAL,
+        summary,
+        object_schema(properties, required),
+        effect=effect,
+        read_only_hint=hint,
+        alias=alias,
+    )
 
 
 _TEXT: JsonObject = {"type": "string"}

@@ -15,7 +15,7 @@ from druse.model.errors import (
 from druse.model.json_data import Json, JsonObject, canonical, digest, digest_text, typed_equal
 from druse.model.providers import CallContext, Progress, Provider
 from druse.model.runs import Run, RunStatus, Step, run_from_neutral, run_to_neutral
-from druse.model.tools import Effect, Source, ToolSpec, ToolVersion, VersionStatus
+from druse.model.tools import Effect, Source, ToolSpec, ToolVersion, VersionStatus, object_schema
 
 __all__ = [
     "CallContext",
@@ -48,6 +48,7 @@ __all__ = [
     "canonical",
     "digest",
     "digest_text",
+    "object_schema",
     "run_from_neutral",
     "run_to_neutral",
     "typed_equal",

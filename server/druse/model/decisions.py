@@ -82,6 +82,11 @@ class Outcome:
     structured: JsonObject | None = None
     details: JsonObject = field(default_factory=dict[str, Json])
 
+    @classmethod
+    def of(cls, payload: JsonObject) -> Outcome:
+        """A finished call with an object as its result, for tool code and for the wire alike."""
+        return cls(OutcomeStatus.OK, data=payload, structured=payload)
+
     @property
     def ok(self) -> bool:
         """Whether the effect happened and the tool reported success."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -53,6 +53,16 @@ class ToolSpec:
             declared: JsonObject = {"name": self.upstream_name or self.name, "input": dict(self.input_schema)}
             self._schema_hash.append(digest({**declared, "output": output}))
         return self._schema_hash[0]
+
+
+def object_schema(properties: JsonObject, required: Sequence[str] = ()) -> JsonObject:
+    """The JSON Schema of a tool's arguments: an object with these properties and no others."""
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list[Json](required),
+        "additionalProperties": False,
+    }
 
 
 class VersionStatus(StrEnum):

@@ -6,7 +6,6 @@ substitutions. An allow looks at what stands there plainly, and only where nothi
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -96,7 +95,7 @@ def _named_by_glob(rules: RuleBook, command: Command) -> Finding | None:
     for rule in rules.on_words:
         assert rule.words is not None
         first = rule.words.words[0] if rule.words.words else ""
-        if fnmatch.fnmatchcase(program_of(first), pattern) and rule.words.matches((first, *command.texts[1:])):
+        if may_be(program_of(first), pattern) and rule.words.matches((first, *command.texts[1:])):
             return Finding(rule, f"{command.words[0].text[:80]!r} may name it")
     return None
 
@@ -206,8 +205,7 @@ def _everything(rule: Rule, line: Line) -> Finding:
     stop = blocked[0] if blocked else _shielded(line)
     if stop:
         return Finding(None, stop)
-    guarded = any(True for _ in policy.deny.on_words) or any(True for _ in policy.ask.on_words)
-    if guarded:
+    if policy.deny.names_commands or policy.ask.names_commands:
         hidden = next((c for c in script.commands if c.words and not _known_program(c)), None)
         if hidden is not None:
             return Finding(
@@ -404,8 +402,9 @@ def _shielded_command(command: Command, line: Line, *, reading: bool) -> str:
     for redirect in command.redirects:
         for operand in redirect_operands(redirect, line.script, line.policy):
             for place in operand.places:
-                found = protection if redirect.writes else _credential
-                why = found(place, policy.workspace, policy.home)
+                why = credential(place, policy.home)
+                if redirect.writes:
+                    why = protection(place, policy.workspace, policy.home)
                 if why and place.written not in _OUTPUTS:
                     return f"{redirect.target.text!r} is protected: {why}"
     if not command.words:
@@ -436,11 +435,6 @@ def _may_name_protected(text: str) -> bool:
 
 
 _OUTPUTS = frozenset(("/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/null", "/dev/stdin"))
-
-
-def _credential(place: object, workspace: object, home: object) -> str:
-    del workspace
-    return credential(place, home)  # type: ignore[arg-type]
 
 
 # Commands of Druse that only look. Whoever runs any other one speaks as the person of this account: `druse run` is not
@@ -474,10 +468,7 @@ def self_approval(command: Command) -> bool:
     texts = command.texts
     for index, text in enumerate(texts):
         name = program_of(text).casefold()
-        may_be = name in ("druse", "druse.exe") or (
-            any(letter in name for letter in "*?[") and fnmatch.fnmatchcase("druse", name)
-        )
-        if not may_be:
+        if name != "druse.exe" and not may_be("druse", name):
             continue
         rest = texts[index + 1 :]
         # Further behind, `druse` may be a folder or a word of a sentence.

@@ -211,19 +211,19 @@ class _Subject:
         if "*" not in rule.tool:
             return False
         if not strict:
-            return _glob(rule.tool, self._name)
+            return star_fits(rule.tool, self._name)
         server, separator, rest = rule.tool.partition("__")
         if not separator:
             capability = self._spec is not None and self._spec.source is Source.CAPABILITY
             named = capability and "_" in rule.tool.partition("*")[0]  # planner_*, never p*
-            return (rule.readonly or named) and _glob(rule.tool, self._name)
+            return (rule.readonly or named) and star_fits(rule.tool, self._name)
         if "*" in server:
             return False
         known = self._spec.server if self._spec is not None and self._spec.source is Source.UPSTREAM else ""
         own_server, _, own_rest = self._name.partition("__")
         if known and re.sub(r"[^a-z0-9_]", "_", known.lower()) != server and known != server:
             return False
-        return own_server == server and _glob(rest, own_rest)
+        return own_server == server and star_fits(rest, own_rest)
 
     def _only_reads(self) -> bool:
         return self._name in _READING or (self._spec is not None and self._spec.effect is Effect.READ)
@@ -307,10 +307,6 @@ def _no_texts(name: str, arguments: JsonObject) -> bool:
     if name not in _SEARCHING and not any(isinstance(arguments.get(key), str) for key in _PATH_KEYS):
         return True
     return any(key in arguments and not isinstance(arguments[key], str | None) for key in _PATH_KEYS)
-
-
-def _glob(pattern: str, name: str) -> bool:
-    return star_fits(pattern, name)
 
 
 def explain_call(text: str) -> tuple[str, JsonObject]:

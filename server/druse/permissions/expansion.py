@@ -24,14 +24,14 @@ def widened(segment: str) -> str:
 
 def may_be(name: str, segment: str) -> bool:
     """Whether a segment of a shell pattern could stand for a name."""
-    if not any(letter in segment for letter in "*?["):
-        return name == segment
+    if not any(letter in segment for letter in "*?") and "]" not in segment.partition("[")[2]:
+        return name == segment  # a bracket that nothing closes is a letter, such as the program named `[`
     if name.startswith(".") and not segment.startswith("."):
         return False  # patterns leave hidden files out
     return star_fits(widened(segment), name)
 
 
-def expanded(text: str, folder: Path, plain: Place, policy: Policy) -> Iterator[str]:
+def expanded(text: str, folder: Path, policy: Policy) -> Iterator[str]:
     """The paths that exist for a pattern. Raises OverflowError where looking would take too long or lead upwards."""
     if any(may_be("..", part) for part in text.split("/") if part not in ("..", ".")):
         raise OverflowError
@@ -41,7 +41,6 @@ def expanded(text: str, folder: Path, plain: Place, policy: Policy) -> Iterator[
     start = os.path.join(folder, base)  # noqa: PTH118 - `..` is meant
     if not inside(Place(start, os.path.realpath(start)), policy.workspace):
         return iter(())  # it leads out of the workspace whatever it finds
-    del plain
     return _walk(start, [part for part in "".join(rest).split("/") if part], [_MAX_ENTRIES])
 
 

@@ -128,8 +128,8 @@ def _found(word: Word, part: str, folders: list[Path], policy: Policy, *, writab
     unknown = False
     if word.glob:
         try:
-            for folder, plain in zip(folders, list(places), strict=True):
-                paths = expanded(part, folder, plain, policy)
+            for folder in folders:
+                paths = expanded(part, folder, policy)
                 places += [place_of(path, policy.workspace, policy.home, folder) for path in paths]
         except OverflowError:
             unknown = True

@@ -67,6 +67,11 @@ class RuleBook(Sequence[Rule]):
         return (rule for rule in self._rules if rule.words is not None)
 
     @property
+    def names_commands(self) -> bool:
+        """Whether any rule speaks of the words of commands."""
+        return bool(self._by_words or self._any_program)
+
+    @property
     def on_paths(self) -> bool:
         """Whether any rule speaks of paths."""
         return bool(self._by_folder)
@@ -86,12 +91,12 @@ class RuleBook(Sequence[Rule]):
 
     def below(self, place: Place) -> Iterator[Rule]:
         """Rules on paths whose pattern begins in this folder or in one below it."""
-        for rule in self._rules:
-            if rule.path is not None and any(
-                folded(rule.path.lead) == folded(form) or folded(rule.path.lead).startswith(folded(form) + "/")
-                for form in place.both
-            ):
-                yield rule
+        forms = [folded(form) for form in place.both]
+        found: set[int] = set()
+        for lead, numbers in self._by_folder.items():
+            if any(lead == form or lead.startswith(f"{form}/") for form in forms):
+                found.update(numbers)
+        return self._in_order(found)
 
     def of_tool(self, tool: str) -> Iterator[Rule]:
         """Rules without a path or words that name this tool, or a pattern of names."""

@@ -82,12 +82,8 @@ def slug_of(text: str) -> str:
 
 def parse(text: str, *, where: str = "SKILL.md", folder: str = "") -> SkillDocument:
     """Read a skill. `folder` is the name its folder has, which must be its own. Raises Invalid with `where:line`."""
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
-        raise _wrong(where, 1, f"it is larger than {MAX_TEXT} bytes")
-    hidden = _HIDDEN.search(text)
-    if hidden:
-        line = text.count("\n", 0, hidden.start()) + 1
-        raise _wrong(where, line, f"it holds the invisible character U+{ord(hidden[0]):04X}")
+    _check_size(text, where)
+    _check_visible(text, where)
     found = _HEAD.match(text)
     if found is None:
         raise _wrong(where, 1, "there is no front matter between two lines of ---")
@@ -100,17 +96,25 @@ def parse(text: str, *, where: str = "SKILL.md", folder: str = "") -> SkillDocum
 
 def fields_of(text: str, where: str) -> tuple[dict[str, Any], str]:
     """Front matter of any Markdown, whatever its keys, and the body. Raises Invalid for what is unsafe to read."""
-    if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
-        raise _wrong(where, 1, f"it is larger than {MAX_TEXT} bytes")
+    _check_size(text, where)
     text = text.removeprefix("\ufeff")
-    hidden = _HIDDEN.search(text)
-    if hidden:
-        line = text.count("\n", 0, hidden.start()) + 1
-        raise _wrong(where, line, f"it holds the invisible character U+{ord(hidden[0]):04X}")
+    _check_visible(text, where)
     found = _HEAD.match(text)
     if found is None:
         return {}, text
     return _front_matter(found[1], where)[0], text[found.end() :]
+
+
+def _check_size(text: str, where: str) -> None:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT:
+        raise _wrong(where, 1, f"it is larger than {MAX_TEXT} bytes")
+
+
+def _check_visible(text: str, where: str) -> None:
+    hidden = _HIDDEN.search(text)
+    if hidden:
+        line = text.count("\n", 0, hidden.start()) + 1
+        raise _wrong(where, line, f"it holds the invisible character U+{ord(hidden[0]):04X}")
 
 
 def render(document: SkillDocument) -> str:

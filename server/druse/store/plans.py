@@ -120,15 +120,6 @@ class PlanRepository:
         )
         return _execution(row) if row else None
 
-    async def of_session(self, session: str, limit: int) -> list[Execution]:
-        """The newest executions of a session, newest first."""
-        rows = await self._database.all(
-            "SELECT id, plan, inputs, status, session, run_id, started_at, ended_at FROM execution WHERE session = ?"
-            " ORDER BY started_at DESC, id LIMIT ?",
-            (session, limit),
-        )
-        return [_execution(row) for row in rows]
-
     async def note_step(self, execution_id: str, step: ExecutedStep, *, durable: bool = False) -> None:
         """Write down where a step stands; `durable` has it on the disk before this returns."""
 

@@ -298,13 +298,6 @@ class RunRepository:
         rows = await self._database.all("SELECT id FROM run WHERE status = 'open' AND touched_at < ?", (before,))
         return [str(row[0]) for row in rows]
 
-    async def open_of_session(self, session: str) -> str | None:
-        """The open run of a session, newest first."""
-        row = await self._database.one(
-            "SELECT id FROM run WHERE session = ? AND status = 'open' ORDER BY opened_at DESC LIMIT 1", (session,)
-        )
-        return str(row[0]) if row else None
-
     async def delete(self, run_id: str) -> bool:
         """Delete a run and the payloads that only it held."""
         async with self._database.transaction() as transaction:

@@ -1,0 +1,67 @@
+"""What tests reach Druse through: an agent over stdio, a person's command, and a small server behind Druse."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from mcp import Client, StdioServerParameters
+
+_LOOP = """
+import json, pathlib, sys
+{head}
+for line in sys.stdin:
+    m = json.loads(line)
+    if "id" not in m:
+        continue
+    r = {{}}
+    if m["method"] == "initialize":
+        r = {{"protocolVersion": "2025-06-18", "capabilities": {{"tools": {{}}}}}}
+        r["serverInfo"] = {{"name": "s", "version": "1"}}
+    elif m["method"] == "tools/list":
+        r = {{"tools": TOOLS}}
+    elif m["method"] == "tools/call":
+        text = answer(m["params"]["name"], m["params"]["arguments"])
+        r = {{"content": [{{"type": "text", "text": text}}]}}
+    print(json.dumps({{"jsonrpc": "2.0", "id": m["id"], "result": r}}), flush=True)
+"""
+
+
+def plain_server(head: str) -> str:
+    """The source of a stdio server without any library. `head` defines `TOOLS` and `answer(name, arguments) -> str`."""
+    return _LOOP.format(head=head)
+
+
+@asynccontextmanager
+async def agent(
+    root: Path, environment: Mapping[str, str], *, mode: Any = "legacy", on_message: Any = None
+) -> AsyncGenerator[Client]:
+    """A client over stdio, as an editor starts it."""
+    server = StdioServerParameters(
+        command=sys.executable, args=["-m", "druse", "serve", "--no-daemon"], cwd=root, env=dict(environment)
+    )
+    async with Client(server, mode=mode, message_handler=on_message) as client:
+        yield client
+
+
+async def command(root: Path, environment: Mapping[str, str], *arguments: str) -> Any:
+    """A person's command in a second process; its JSON answer."""
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "druse", *arguments[:at], "--json", *arguments[at:]),
+        cwd=root,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(environment),
+    )
+    out, err = await process.communicate()
+    try:
+        return json.loads(out)
+    except ValueError:
+        raise AssertionError(f"druse {arguments}: {out!r} {err!r}") from None
