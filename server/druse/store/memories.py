@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from druse.model import Invalid
-from druse.store.database import Database, Row
+from druse.store.database import Database, Row, Transaction
+from druse.store.ranked import RankedText
 
 TYPES = ("decision", "pattern", "correction", "architecture")
 _COLUMNS = (
@@ -43,6 +43,13 @@ class MemoryRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._text = RankedText(
+            database,
+            "memory_text",
+            rows="project_memory",
+            key="id",
+            keep="project_hash = ? AND (expires_at IS NULL OR expires_at > ?)",
+        )
 
     async def add(self, memory: Memory, sources: Sequence[Source]) -> int:
         """Keep a memory with its sources; its id. The same words of one type are kept once: sources are added then.
@@ -63,14 +70,7 @@ class MemoryRepository:
                 (memory.project_hash, memory.memory_type, memory.content, memory.promoted_at),
             )
             if known is None:
-                number = await transaction.insert(
-                    "INSERT INTO project_memory (project_hash, memory_type, content, source_session_id, promoted_at,"
-                    " relevance_score, expires_at) VALUES (?,?,?,?,?,?,?)",
-                    (
-                        *(memory.project_hash, memory.memory_type, memory.content, memory.source_session_id),
-                        *(memory.promoted_at, memory.relevance_score, memory.expires_at),
-                    ),
-                )
+                number = await self.insert(transaction, memory)
             else:
                 number = int(known[0])
                 await transaction.execute(
@@ -82,6 +82,17 @@ class MemoryRepository:
                 [(number, source.run_id, source.quote) for source in sources],
             )
         return number
+
+    async def insert(self, transaction: Transaction, memory: Memory) -> int:
+        """Insert a memory as it is, inside the caller's transaction; its id."""
+        return await transaction.insert(
+            "INSERT INTO project_memory (project_hash, memory_type, content, source_session_id, promoted_at,"
+            " relevance_score, expires_at) VALUES (?,?,?,?,?,?,?)",
+            (
+                *(memory.project_hash, memory.memory_type, memory.content, memory.source_session_id),
+                *(memory.promoted_at, memory.relevance_score, memory.expires_at),
+            ),
+        )
 
     async def list(
         self, project_hash: str, *, now: float, memory_type: str = "", limit: int = 50, expired: bool = False
@@ -109,16 +120,14 @@ class MemoryRepository:
 
     async def search(self, project_hash: str, query: str, *, now: float, limit: int = 10) -> list[Memory]:
         """Memories that have words of a query, best first. Never raises on a user's text."""
-        match = match_of(query)
-        if not match:
-            return []
+        best = await self._text.best(query, limit=limit, values=(project_hash, now))
+        marks = ",".join("?" * len(best))
         rows = await self._database.all(
-            f"SELECT {_COLUMNS} FROM memory_text JOIN project_memory m ON m.id = memory_text.rowid"
-            " WHERE memory_text MATCH ? AND m.project_hash = ? AND (m.expires_at IS NULL OR m.expires_at > ?)"
-            " ORDER BY bm25(memory_text), m.relevance_score DESC, m.promoted_at DESC LIMIT ?",
-            (match, project_hash, now, limit),
+            f"SELECT {_COLUMNS} FROM project_memory m WHERE m.id IN ({marks})", [number for number, _ in best]
         )
-        return [Memory(*row) for row in rows]
+        found = {int(row[0]): Memory(*row) for row in rows}
+        scored = [(score, found[number]) for number, score in best if number in found]
+        return [m for _, m in sorted(scored, key=lambda r: (-round(r[0], 6), -r[1].relevance_score, -r[1].promoted_at))]
 
     async def expire(self, memory_id: int, *, at: float) -> bool:
         """From then on it is not returned; False for an unknown id."""
@@ -157,9 +166,3 @@ class MemoryRepository:
         for memory_id, session in rows:
             found.setdefault(int(memory_id), set()).add(str(session))
         return found
-
-
-def match_of(query: str) -> str:
-    """An FTS5 query that has the words of any text and nothing of its syntax."""
-    words = list(dict.fromkeys(re.findall(r"[^\W_]+", query.lower())))[:32]
-    return " OR ".join(f'"{word}"' for word in words)
