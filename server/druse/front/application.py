@@ -45,7 +45,7 @@ from druse.governance import (
     question,
 )
 from druse.induction import workflow_key
-from druse.jobs import Job, Scheduler, Trigger, jobs_of
+from druse.jobs import CommitWatch, Job, Scheduler, Trigger, jobs_of
 from druse.localtools import LocalTools
 from druse.memory import Notebook, project_hash
 from druse.model import (
@@ -116,7 +116,7 @@ class Base:
 
     def jobs(self) -> list[Job]:
         """What is done in the background."""
-        return jobs_of(self.store, self.skills, self.notebook, self.audit, clock=time.time)
+        return jobs_of(self.store, self.skills, self.notebook, self.audit, root=self.workspace.root, clock=time.time)
 
     async def decide(
         self, approval_id: str, *, approve: bool, how: str, note: str = "", scope: str = "once"
@@ -629,6 +629,8 @@ async def open_application(
             proposing = group.create_task(_propose_regularly(application))
             reading = group.create_task(watch_skills(application.skills, application.skills_changed))
             working = group.create_task(application.scheduler.run())
+            waiting = [job.name for job in application.scheduler.jobs.values() if job.on_commit is not None]
+            looking = group.create_task(CommitWatch(workspace.root, base.store, waiting).run())
             try:
                 yield application
             finally:
@@ -637,6 +639,7 @@ async def open_application(
                 proposing.cancel()
                 reading.cancel()
                 working.cancel()
+                looking.cancel()
                 await asyncio.shield(base.recorder.close_own())
 
 

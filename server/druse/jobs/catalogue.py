@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 
 from druse.governance import AuditChain
+from druse.jobs.commits import CommitWatch
 from druse.jobs.job import Job, Trigger
 from druse.memory import Dream, Notebook, dreams
-from druse.model import Caller, CallerKind, DruseError, Invalid, JsonObject
+from druse.model import Caller, CallerKind, DruseError, Invalid, Json, JsonObject
 from druse.skills import (
     Message,
     SkillDesk,
@@ -21,6 +24,7 @@ from druse.skills import (
 from druse.store import Store
 
 NIGHTLY, WEEKLY, MONTHLY, HOURLY = "30 3 * * *", "0 4 * * 1", "0 5 1 * *", "7 * * * *"
+COMMITS = "commits"
 
 
 def job_caller(name: str) -> Caller:
@@ -29,9 +33,10 @@ def job_caller(name: str) -> Caller:
 
 
 def jobs_of(
-    store: Store, desk: SkillDesk, notebook: Notebook, audit: AuditChain, *, clock: Callable[[], float]
+    store: Store, desk: SkillDesk, notebook: Notebook, audit: AuditChain, *, root: Path, clock: Callable[[], float]
 ) -> list[Job]:
-    """The jobs over one workspace's parts."""
+    """The jobs over one workspace's parts; `root` is its folder."""
+    watch = CommitWatch(root, store, (COMMITS,))
 
     async def historian() -> JsonObject:
         done = await notebook.remember()
@@ -74,6 +79,20 @@ def jobs_of(
         root = await audit.seal()
         return {"size": root.size if root is not None else None}
 
+    async def commit(commit: str) -> JsonObject:
+        text = await asyncio.to_thread(watch.read, commit)
+        # Others' words come in with a pull: they are no instructions of this user's.
+        kept = await notebook.remember_commit(commit, text.message) if text.own else 0
+        return {"commit": commit, "memories": kept, "own": text.own}
+
+    async def commits() -> JsonObject:
+        await watch.look()
+        kept: list[Json] = []
+        while waiting := await store.commits.next(COMMITS):
+            kept.append(await commit(waiting))
+            await store.commits.done(COMMITS, waiting)
+        return {"commits": kept}
+
     return [
         Job("historian", "Keep what ended runs taught, and index them.", historian, HOURLY, (Trigger.SESSION_END,)),
         Job("dreamer", "Draft skills of patterns seen in three sessions.", dreamer, "45 3 * * *"),
@@ -81,6 +100,7 @@ def jobs_of(
         Job("promotion", "Propose skills for the team or for all that are used often and help.", promotion, WEEKLY),
         Job("retirement", "Ask about skills that nobody was offered for 30 days.", retirement, MONTHLY),
         Job("check-skills", "Tell of skills that became unreadable.", check, "", (Trigger.FILES,)),
+        Job(COMMITS, "Keep what your commit messages decide.", commits, "", (Trigger.COMMIT,), on_commit=commit),
         Job("audit-root", "Sign the root of the audit chain.", seal, "17 * * * *"),
     ]
 

@@ -27,3 +27,4 @@ class Job:
     schedule: str = ""
     triggers: tuple[Trigger, ...] = ()
     budget: float = 300.0
+    on_commit: Callable[[str], Awaitable[JsonObject]] | None = None  # carried out for each new commit, given its id

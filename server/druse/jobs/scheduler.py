@@ -79,6 +79,8 @@ class Scheduler:
                 del self._waiting[name]
                 found.append((self.jobs[name], f"{cause}:{self._new_id()}", cause))
         for job in self.jobs.values():
+            if job.on_commit is not None and (commit := await self._store.commits.next(job.name)):
+                found.append((job, f"{Trigger.COMMIT}:{commit}", str(Trigger.COMMIT)))
             slot = await self._scheduled(job, now)
             if slot:
                 found.append((job, slot, "schedule"))
@@ -86,6 +88,8 @@ class Scheduler:
 
     def _again(self, job: Job, cause: str) -> None:
         """The job is being worked on: what just came up is looked at once more."""
+        if cause == Trigger.COMMIT:
+            return  # it waits in the store
         if cause in list(job.triggers):
             self._waiting.setdefault(job.name, (cause, self._clock()))
         else:
@@ -135,7 +139,11 @@ class Scheduler:
             async with asyncio.timeout(job.budget):
                 async with asyncio.TaskGroup() as group:
                     renewing = group.create_task(self._renew(run))
-                    report = await job.work()
+                    about = run.slot.removeprefix(f"{Trigger.COMMIT}:")
+                    if run.cause == Trigger.COMMIT and job.on_commit is not None:
+                        report = await job.on_commit(about)
+                    else:
+                        report = await job.work()
                     renewing.cancel()
             status = "done"
         except TimeoutError:

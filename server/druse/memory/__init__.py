@@ -2,7 +2,7 @@
 
 from druse.memory.dreamer import Dream, dreams
 from druse.memory.historian import Historian, Promoted
-from druse.memory.identity import normal_remote, project_hash
+from druse.memory.identity import git_folders, normal_remote, project_hash
 from druse.memory.markers import MAX_CHARACTERS, MAX_MARKERS, marker, markers
 from druse.memory.notebook import Notebook
 from druse.memory.signals import Signal, signals_of, supersedes
@@ -16,6 +16,7 @@ __all__ = [
     "Promoted",
     "Signal",
     "dreams",
+    "git_folders",
     "marker",
     "markers",
     "normal_remote",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from druse.memory.signals import Signal, signals_of, supersedes
+from druse.model import Run
 from druse.store import Store
 from druse.store.memories import Memory, Source
 
@@ -51,6 +52,14 @@ class Historian:
             await self._store.memories.scanned(run_id, kept, now=self._clock())
             runs, memories = runs + 1, memories + kept
         return Promoted(runs, memories, expired)
+
+    async def commit(self, commit: str, message: str) -> int:
+        """Keep what a commit's message says; how many memories."""
+        source = f"commit {commit[:12]}"
+        found = [s for s in signals_of(Run(source, user_turns=((0, message),))) if s.score >= LEAST_SCORE][:MAX_PER_RUN]
+        for signal in found:
+            await self._keep(signal, source, source)
+        return len(found)
 
     async def _keep(self, signal: Signal, run_id: str, session: str) -> int:
         now = self._clock()

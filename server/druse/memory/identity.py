@@ -20,7 +20,8 @@ _PORTS = {"ssh": "22", "https": "443", "http": "80", "git": "9418"}
 
 def project_hash(root: Path) -> str:
     """The hash of the project at a folder. Never raises: an unreadable repository counts as none."""
-    common = _git_folder(root)
+    folders = git_folders(root)
+    common = folders[1] if folders else None
     remote = _remote(common) if common else ""
     if remote:
         named = f"remote:{normal_remote(remote, common.parent if common else None)}"
@@ -47,17 +48,22 @@ def _trim(path: str) -> str:
     return path.strip("/").removesuffix(".git").strip("/")
 
 
-def _git_folder(root: Path) -> Path | None:
-    """The common git folder: a worktree's `.git` is a file that leads to it."""
+def git_folders(root: Path) -> tuple[Path, Path] | None:
+    """The git folder of a worktree and the one all worktrees share; a linked worktree's `.git` is a file.
+
+    None where there is no repository that can be read.
+    """
     for folder in (root, *root.parents):
         dot = folder / ".git"
         try:
             if dot.is_dir():
-                return dot
+                return dot, dot
             if dot.is_file():
                 target = folder / dot.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
                 shared = target / "commondir"
-                return (target / shared.read_text(encoding="utf-8").strip()).resolve() if shared.is_file() else target
+                if not shared.is_file():
+                    return target, target
+                return target, (target / shared.read_text(encoding="utf-8").strip()).resolve()
         except (OSError, UnicodeDecodeError):
             return None
     return None

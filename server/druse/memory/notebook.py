@@ -69,6 +69,10 @@ class Notebook:
         held = {memory.id for memory in fitting}
         return markers([*fitting, *(m for m in await self.list(limit=30) if m.id not in held)])
 
+    async def remember_commit(self, commit: str, message: str) -> int:
+        """Let the historian read a commit's message; how many memories it kept."""
+        return await Historian(self._store, self.project, clock=self._clock).commit(commit, message)
+
     async def remember(self) -> Promoted:
         """Let the historian read what ended."""
         return await Historian(self._store, self.project, clock=self._clock).work()

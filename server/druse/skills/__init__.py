@@ -5,6 +5,7 @@ from druse.skills.desk import SkillDesk, Written, proposer
 from druse.skills.document import SkillDocument, fields_of, parse, render, slug_of
 from druse.skills.evolution import Evolved, Pattern, patterns, run_user_evolution
 from druse.skills.exchange import TARGETS, adapt, check_path_of, export, incoming
+from druse.skills.gitrunner import Git
 from druse.skills.gitvolume import GitVolume
 from druse.skills.library import Skill, SkillLibrary
 from druse.skills.memoryvolume import MemoryVolume
@@ -21,6 +22,7 @@ __all__ = [
     "Commit",
     "Conflict",
     "Evolved",
+    "Git",
     "GitVolume",
     "Identity",
     "MemoryVolume",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from druse.store.approvals import ApprovalRepository
 from druse.store.audit import AuditRepository, AuditRow, RootRow
+from druse.store.commits import CommitRepository
 from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.declarations import DeclarationRepository
@@ -55,6 +56,7 @@ class Store:
         self.skills = SkillRepository(database)
         self.memories = MemoryRepository(database)
         self.jobs = JobRepository(database)
+        self.commits = CommitRepository(database)
         self.events = EventRepository(database)
         self.tools = ToolRepository(database)
         self.notices = NoticeRepository(database)
