@@ -86,7 +86,7 @@ class CommitWatch:
         # What a rebase or a reset left behind is remembered: it can come back and is not new then.
         tips = [*now, *(tip for tip in before or [] if tip not in set(now))][: max(len(now), MAX_TIPS)]
         if before is None or {*now} <= {*before}:
-            return before if before is not None else tips, []
+            return tips if before is None else [*before], []
         asked = "\n".join([*now, *(f"^{tip}" for tip in before)]) + "\n"
         new = git.run(
             *("rev-list", "--ignore-missing", "--topo-order", f"--max-count={MAX_NEW}", "--reverse", "--stdin"),
