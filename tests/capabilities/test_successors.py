@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from mcp import Client
 
-from capabilities.desk import SELF, Desk, run_tool, worked
+from capabilities.desk import SELF, Desk, run_tool, surface, worked
 from druse.succession import Test, Verdict
 from druse.succession.verdict import passes
 
@@ -193,6 +193,33 @@ async def test_a_change_of_rules_and_thresholds_is_tried_on_the_recorded_calls(d
         assert "not every test of it passed" in refused["error"]["message"]
         assert await asyncio.to_thread(config.read_text) == SELF
         assert len(await entries(desk, "successor.refused")) == 2
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.requirement("N-14")
+async def test_a_successor_is_forked_at_any_turn_of_a_session_and_the_parent_stays_as_it_was(desk: Desk) -> None:
+    desk.configure(SELF)
+    async with desk.client() as client:
+        for number in range(1, 4):
+            await worked(client, number)
+        patch = {"config": SELF + "[settings]\ncandidate_runs = 4\n"}
+        opened = await surface(client, "dispatch_goal", goal="Note the city of u4@x.io")
+        hashes: set[str] = set()
+        calls = (("desk__get_user", {"email": "u4@x.io"}), ("desk__add_note", {"text": "note U4"}))
+        for tool, arguments in (*calls, ("", {})):
+            before = await asyncio.to_thread(state, desk)
+            answer = await run_tool(client, "planner.fork_successor", patch=patch, task="at this turn")
+            told = answer["parent"]
+            assert told["unchanged"] and told["before"] == told["after"], answer
+            assert await asyncio.to_thread(state, desk) == before
+            hashes.add(told["before"])
+            if tool:
+                await run_tool(client, tool, **arguments)
+        assert len(hashes) == 1
+        done = await surface(client, "report_outcome", run_id=opened["run_id"], success=True)
+        assert done["status"] == "success"
+    trace = await desk.druse("traces", "show", opened["run_id"])
+    assert [step["tool"] for step in trace["steps"]] == [tool for tool, _ in calls]
 
 
 @pytest.mark.requirement("N-43")
