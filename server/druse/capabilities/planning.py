@@ -52,9 +52,8 @@ class Planning:
 
     async def issues(self, plan: JsonObject, caller: Caller) -> list[Issue]:
         """Every fault of a plan for this caller, by the tools and rules of this moment."""
-        specs = await self._bench.desk.specs_of(calls_in(plan))
-        entries = self._bench.registry.entries()
-        known: dict[str, ToolSpec] = {name: entry.spec for name, entry in entries.items()} | dict(specs)
+        await self._bench.desk.specs_of(calls_in(plan))  # their servers are connected
+        known = {spec.name: spec for spec in self._bench.registry.specs(caller)}
         return issues_of(
             plan,
             known,
@@ -67,7 +66,7 @@ class Planning:
     async def _decompose(self, arguments: JsonObject, caller: Caller) -> Outcome:
         goal = str(arguments["goal"])
         given = arguments.get("arguments")
-        known = await self._bench.dispatcher.known(goal, given if isinstance(given, dict) else {})
+        known = await self._bench.dispatcher.known(goal, given if isinstance(given, dict) else {}, caller)
         intents, source = await decompose(goal, known, self._ranked)
         answer: JsonObject = {"goal": goal, "from": source, "intents": [intent.as_dict() for intent in intents]}
         answer["arguments"] = known.match.arguments

@@ -11,7 +11,7 @@ from typing import Protocol, cast
 from druse.crystal.commands import TOOL, commands_of
 from druse.crystal.manifest import remaining_after
 from druse.crystal.shelf import Shelf
-from druse.governance import Action
+from druse.governance import Action, Pins
 from druse.model import (
     CallContext,
     Caller,
@@ -53,9 +53,11 @@ class CrystalProvider:
         *,
         specs: Callable[[Sequence[str]], Awaitable[Mapping[str, ToolSpec]]],
         clock: Callable[[], float],
+        pins: Pins,
         trust: Callable[[Action], Verdict] = lambda action: Verdict.ASK,
     ) -> None:
         self._trust = trust
+        self._pins = pins
         self._shelf = shelf
         self._host = host
         self._store = store
@@ -67,14 +69,29 @@ class CrystalProvider:
         """The tools in service."""
         return [_spec(version) for _, version in sorted(self._shelf.active.items())]
 
+    def version_for(self, version: ToolVersion, caller: Caller | None) -> ToolVersion:
+        """The version that the caller's session began with, where that may still run; else the given one."""
+        number = self._pins.version(version.name, caller)
+        pinned = self._shelf.version(version.name, number) if number is not None else None
+        return pinned or version
+
+    def spec_for(self, spec: ToolSpec, caller: Caller | None) -> ToolSpec:
+        """A tool as the caller's session knows it: with the version that the session began with."""
+        serving = self._shelf.get(spec.name) if spec.source is Source.CRYSTAL else None
+        version = self.version_for(serving, caller) if serving is not None else None
+        return _spec(version, newest=spec.version) if version is not None and version != serving else spec
+
     async def call(self, spec: ToolSpec, arguments: JsonObject, context: CallContext) -> Outcome:
         """Run a tool. The version is taken at the start, so a swap meanwhile does not touch it (D14)."""
-        version = self._shelf.active[spec.name]
-        drift = await self._drift(version)
+        version = self._shelf.version(spec.name, spec.version or 0)
+        if version is None:
+            message = f"{spec.name} v{spec.version} was not run: it went out of service just now. See find_tools."
+            return Outcome(OutcomeStatus.FAILED, message=message, kind="suspended")
+        drift = await self._drift(version, context.caller)
         if drift:
             return Outcome(OutcomeStatus.FAILED, message=drift, kind="suspended")
         # Nobody but a person's yes, or the highest trust level, answers for what a tool calls.
-        answered = self._shelf.approved_by_person(version.name) or self._trust(Action.EXECUTE) is Verdict.ALLOW
+        answered = self._shelf.approved_by_person(version.name, version.version) or self._trust(Action.EXECUTE) is Verdict.ALLOW
         run = _Run(version, context, cast("Calls", self.router), granted=answered)
         result = await self._host.run(version.source, arguments, call=run.call, progress=context.progress)
         outcome = run.outcome(result)
@@ -87,33 +104,45 @@ class CrystalProvider:
             steps_saved=max(0, len(run.done) - 1),
             own_failure=not run.stopped_from_outside,
         )
-        if failed_in_a_row >= FAILURES and not self._shelf.approved_by_person(version.name):
+        if failed_in_a_row >= FAILURES and not self._shelf.approved_by_person(version.name, version.version):
             await self._give_up(version)
         return outcome
 
     async def _give_up(self, version: ToolVersion) -> None:
         """What the trust level put in service and keeps failing goes out of service by itself (seed id S-23)."""
         reason = f"failed {FAILURES} times in a row"
-        done = await self._shelf.give_up(version.name, Caller(CallerKind.JOB, client="druse"), reason)
+        done = await self._shelf.give_up(version.name, version.version, Caller(CallerKind.JOB, client="druse"), reason)
         subject = f"{version.name} v{version.version}"
         if await self._store.notices.give("rolled_back", subject, done, now=self._clock()):
             log.warning("%s", done)
 
-    async def _drift(self, version: ToolVersion) -> str:
+    async def _drift(self, version: ToolVersion, caller: Caller) -> str:
         """Which upstream schema is no longer the approved one (D9); empty if all are."""
         approved = version.manifest.get("upstream_schemas")
         if not isinstance(approved, dict):
             return f"{version.name} cannot run: its manifest names no upstream schemas. Crystallize it anew."
         known = await self._specs(list(approved))
         for tool, expected in approved.items():
-            now = known[tool].schema_hash if tool in known else None
+            now = self.spec_for(known[tool], caller).schema_hash if tool in known else None
             if now != expected:
                 what = "is not there" if now is None else "has another schema now"
                 return (
                     f"{version.name} v{version.version} is suspended: {tool} {what} than when the tool was approved. "
-                    "Do the work by hand; Druse proposes a new version when it has runs."
+                    f"{await self._instead(version, caller)}"
                 )
         return ""
+
+
+    async def _instead(self, version: ToolVersion, caller: Caller) -> str:
+        """What to do in place of a suspended version; a session held to it is let go."""
+        serving = self._shelf.get(version.name)
+        if serving is None or serving.version == version.version:
+            return "Do the work by hand; Druse proposes a new version when it has runs."
+        await self._pins.let_go(caller, version.name)
+        return (
+            f"This session began with it and goes on with v{serving.version}, which is in service: see its arguments "
+            "with find_tools, then call it."
+        )
 
 
 class _Run:
@@ -222,16 +251,17 @@ def _line_text(source: str, line: int) -> str:
     return lines[line - 1].strip() if 0 < line <= len(lines) else ""
 
 
-def _spec(version: ToolVersion) -> ToolSpec:
+def _spec(version: ToolVersion, *, newest: int | None = None) -> ToolSpec:
     manifest = version.manifest
     description = f"{manifest.get('description') or version.name}"
     permissions = manifest.get("permissions")
     calls = ", ".join(map(str, permissions)) if isinstance(permissions, list) else ""
     schema = manifest.get("input_schema")
+    later = f", the version this session began with, v{newest} is for new ones" if newest is not None else ""
     return ToolSpec(
         version.name,
         Source.CRYSTAL,
-        description=f"{description} [learned tool v{version.version}; calls {calls}]"[:600],
+        description=f"{description} [learned tool v{version.version}{later}; calls {calls}]"[:600],
         input_schema=schema if isinstance(schema, dict) else json.loads('{"type": "object"}'),
         version=version.version,
     )

@@ -6,7 +6,7 @@ approved. A file that is broken or changed never replaces a working version: it 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from druse.crystal.crystallize import publishable
@@ -25,7 +25,10 @@ class Shelf:
         self._audit = audit
         self._clock = clock
         self._loaded: dict[str, ToolVersion] = {}
-        self._unasked: set[str] = set()  # tools in service by the trust level alone
+        self._earlier: dict[tuple[str, int], str] = {}  # versions before those in service: their approval hashes
+        self._read: dict[tuple[str, int], ToolVersion | None] = {}  # of them, those that a session asked for
+        self._unasked: set[tuple[str, int]] = set()  # versions that the trust level alone put in service
+        self.reloaded: list[Callable[[], Awaitable[bool]]] = []  # who looks again as well; whether it saw a change
         self.swaps = 0  # moves whenever what is in service changed: what is derived from it is kept until then
         self.problems: dict[str, str] = {}  # tool -> why a version on disk is not in service
         self.retired: dict[str, str] = {}  # tool -> what became of it
@@ -39,9 +42,30 @@ class Shelf:
         """The version in service of one tool."""
         return self._loaded.get(name)
 
-    def approved_by_person(self, name: str) -> bool:
-        """Whether a person approved the version in service."""
-        return name not in self._unasked
+    def version(self, name: str, number: int) -> ToolVersion | None:
+        """A version that may run: the one in service, or one before it that a session may go on with.
+
+        None where there is none: the tool is out of service, somebody went back from that version, or its files are
+        not what a person approved.
+        """
+        serving = self._loaded.get(name)
+        if serving is None or serving.version == number:
+            return serving
+        key = (name, number)
+        if key not in self._read and key in self._earlier:
+            self._read[key] = self._approved(name, number, self._earlier[key])
+        return self._read.get(key)
+
+    def _approved(self, name: str, number: int, approval_hash: str) -> ToolVersion | None:
+        try:
+            version = self.files.read(name, number)
+        except Invalid:
+            return None
+        return replace(version, status=VersionStatus.SUPERSEDED) if version.approval_hash == approval_hash else None
+
+    def approved_by_person(self, name: str, number: int) -> bool:
+        """Whether a person approved this version."""
+        return (name, number) not in self._unasked
 
     async def publish(self, approval: Approval, caller: Caller) -> ToolVersion:
         """Write an approved version to disk and put it in service; the one before stays on disk, superseded."""
@@ -103,13 +127,13 @@ class Shelf:
 
     async def reload(self) -> bool:
         """Bring what is in service up to date with store and disk; whether anything changed. Load, check, then swap."""
-        before = self._hashes()
+        before = self._hashes(), self._earlier
         try:
             await self._load()
         finally:
-            changed = self._hashes() != before
+            changed = (self._hashes(), self._earlier) != before
             self.swaps += changed
-        return changed
+        return any([changed, *[await look() for look in self.reloaded]])
 
     def _hashes(self) -> dict[str, str]:
         return {name: version.approval_hash for name, version in self._loaded.items()}
@@ -135,10 +159,17 @@ class Shelf:
                     self._loaded.pop(name)
                 continue
             self._loaded[name] = replace(version, status=VersionStatus.ACTIVE)
-            (self._unasked.discard if record.approved_by == "person" else self._unasked.add)(name)
         for name in set(self._loaded) - set(wanted):
             del self._loaded[name]
         problems |= self._unapproved(on_disk, {(record.name, record.version) for record in records})
+        self._read = {}
+        self._earlier = {
+            (record.name, record.version): record.approval_hash
+            for record in records
+            if record.status is VersionStatus.SUPERSEDED and not record.withdrawn
+            if record.name in wanted and record.version < wanted[record.name].version
+        }
+        self._unasked = {(record.name, record.version) for record in records if record.approved_by != "person"}
         self.problems = problems
         self.retired = _retired(await self._store.tools.all(), set(self._loaded))
 
@@ -181,14 +212,23 @@ class Shelf:
         before = await self._in_service(name)
         async with self._store.database.transaction(durable=True) as transaction:
             await self._supersede(transaction, before, f"rolled back to v{number}")
+            await self._store.tools.withdraw(transaction, name, after=number)
             await self._store.tools.set_status(transaction, name, number, VersionStatus.ACTIVE, now=now)
             await self._store.runs.crystallized(transaction, record.workflow, name, number)
             await self._audit.append(transaction, "tool.rolled_back", f"{name} v{number}", caller, {})
         return version
 
-    async def give_up(self, name: str, caller: Caller, reason: str) -> str:
-        """Replace a version that keeps failing by the last one a person approved, or retire it; what was done."""
+    async def give_up(self, name: str, number: int, caller: Caller, reason: str) -> str:
+        """Replace a version that keeps failing by the last one a person approved, or retire it; what was done.
+
+        An earlier version, which only sessions that began with it run, is given to them no longer.
+        """
         serving = await self._in_service(name)
+        if serving and serving[0].version != number:
+            async with self._store.database.transaction(durable=True) as transaction:
+                await self._store.tools.withdraw(transaction, name, after=number - 1, until=number)
+            await self.reload()
+            return f"{name} v{number} {reason}; sessions that began with it go on with v{serving[0].version}"
         known = [r for r in await self._store.tools.versions(name) if r.approved_by == "person"]
         earlier = [r.version for r in known if r.status is VersionStatus.SUPERSEDED]
         if earlier:

@@ -61,7 +61,8 @@ class Dispatcher:
         router: Calls,
         host: SandboxHost,
         *,
-        find: Callable[[str], Awaitable[list[JsonObject]]],
+        find: Callable[[str, Caller], Awaitable[list[JsonObject]]],
+        version_for: Callable[[ToolVersion, Caller | None], ToolVersion],
         follow_runs: int = 5,
     ) -> None:
         self._store = store
@@ -70,6 +71,7 @@ class Dispatcher:
         self._router = router
         self._host = host
         self._find = find
+        self._version_for = version_for  # the version that a caller's session goes on with
         self._follow_runs = follow_runs  # successes before recorded work is replayed
         self._recognizer = Recognizer(store, shelf)
         self._learned: dict[str, _Learned] = {}
@@ -86,7 +88,7 @@ class Dispatcher:
     ) -> Outcome:
         """Work on a goal; opens a run unless `dry_run`. `replay` says yes to a replay that writes."""
         given = dict(arguments or {})
-        found = await self._best(goal, given)
+        found = await self._best(goal, given, caller)
         binds = found.tool is not None and not found.match.missing
         mode = mode_for(found.match.confidence, tool_binds=binds)
         if mode is Mode.FOLLOWER and not self._can_follow(found):
@@ -120,22 +122,22 @@ class Dispatcher:
             answer["guide"] = _guide(found.records)
             answer["next"] = "Work along the guide with run_tool, then call report_outcome with this run_id."
         else:
-            answer["tools"] = list[Json](await self._find(goal))
+            answer["tools"] = list[Json](await self._find(goal, caller))
             answer["plan"] = "no plan is known for this goal"
             answer["next"] = "Work with run_tool (find_tools finds more), then call report_outcome with this run_id."
         return Outcome.of(answer)
 
-    async def known(self, goal: str, given: Mapping[str, Json]) -> Known:
+    async def known(self, goal: str, given: Mapping[str, Json], caller: Caller | None = None) -> Known:
         """The best of what is known for a goal; opens no run and calls nothing."""
-        return await self._best(goal, given)
+        return await self._best(goal, given, caller)
 
     def _can_follow(self, found: Known) -> bool:
         return found.induction is not None and not found.match.missing and len(found.records) >= self._follow_runs
 
-    async def _best(self, goal: str, given: Mapping[str, Json]) -> Known:
+    async def _best(self, goal: str, given: Mapping[str, Json], caller: Caller | None) -> Known:
         """The tool or the recorded runs that fit best; an approved tool wins."""
         recognized = await self._recognizer.recognize(goal)
-        best = self._best_tool(goal, given, recognized)
+        best = self._best_tool(goal, given, recognized, caller)
         if best.tool is not None and not best.match.missing and best.match.confidence >= CRYSTALLIZED_FROM:
             return best
         recorded = await self._best_recorded(goal, given, recognized)
@@ -186,13 +188,16 @@ class Dispatcher:
             return match
         return match.held(f"{outcomes} outcomes of this workflow are known, {self._follow_runs} are needed")
 
-    def _best_tool(self, goal: str, given: Mapping[str, Json], recognized: Recognition) -> Known:
+    def _best_tool(
+        self, goal: str, given: Mapping[str, Json], recognized: Recognition, caller: Caller | None
+    ) -> Known:
         """The approved tool that fits; none where two fit equally well, for then nobody knows which is meant."""
         matches: list[tuple[Match, ToolVersion]] = []
         for name in recognized.tools:
-            version = self._shelf.get(name)
-            if version is None:
+            serving = self._shelf.get(name)
+            if serving is None:
                 continue
+            version = self._version_for(serving, caller)
             taught = self._recognizer.taught(version, recognized)
             match = match_goal(goal, taught, given, probability=recognized.probability_of(version.name))
             matches.append((self._if_proven(match, recognized.outcomes_of(version)), version))

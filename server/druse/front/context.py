@@ -6,11 +6,12 @@ is for markers; what they leave is for skills, whole texts first as long as they
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from druse.memory import MAX_CHARACTERS, Notebook
 from druse.model import Json, JsonObject
-from druse.skills import Skill, SkillLibrary
+from druse.skills import Skill
 from druse.store.search import Document, SearchIndex
 
 CHARACTERS_PER_TOKEN = 4
@@ -39,7 +40,7 @@ class Context:
 
 
 async def build_context(
-    notebook: Notebook, library: SkillLibrary, query: str = "", *, tokens: int = DEFAULT_TOKENS
+    notebook: Notebook, skills: Sequence[Skill], query: str = "", *, tokens: int = DEFAULT_TOKENS
 ) -> Context:
     """Markers and skills for a query; without one the most relevant markers and the names of the skills."""
     budget = max(0, min(tokens, MAX_TOKENS)) * CHARACTERS_PER_TOKEN
@@ -54,7 +55,7 @@ async def build_context(
         parts.append("\n".join(lines))
     left = budget - sum(len(part) + 2 for part in parts)
     whole: list[Skill] = []
-    for skill in _ranked(library, query):
+    for skill in _ranked(skills, query):
         body = skill.document.body.strip() if skill.document else ""
         text = f"## Skill: {skill.name}\n\n{skill.description}\n\n{body}"
         short = f"Skill {skill.name}: {skill.description}"
@@ -70,9 +71,9 @@ async def build_context(
     return Context("\n\n".join(parts), tuple(whole), len(lines))
 
 
-def _ranked(library: SkillLibrary, query: str) -> list[Skill]:
+def _ranked(skills: Sequence[Skill], query: str) -> list[Skill]:
     """The skills that fit a query best; all by name without one."""
-    usable = {f"{skill.origin}/{skill.name}": skill for skill in library.all() if skill.usable}
+    usable = {f"{skill.origin}/{skill.name}": skill for skill in skills if skill.usable}
     if not query:
         return [usable[key] for key in sorted(usable, key=lambda key: usable[key].name)]
     index = SearchIndex(

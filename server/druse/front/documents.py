@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import hashlib
 import json
 import mimetypes
@@ -23,8 +24,8 @@ from mcp.shared.exceptions import MCPError
 from druse.front.context import DEFAULT_TOKENS, Context, build_context
 from druse.memory import Notebook
 from druse.model import DruseError, Invalid, NotFound, run_to_neutral
-from druse.skills import Skill, SkillDesk, VolumeRef, fields_of
-from druse.store import Store
+from druse.skills import Skill, SkillDesk, VolumeRef, as_of, digest_of, fields_of
+from druse.store import Pinned, Store
 
 EXTENSION = "io.modelcontextprotocol/skills"
 PAGE = 100
@@ -53,7 +54,21 @@ class Documents:
         self._desk = desk
         self._store = store
         self._notebook = notebook
+        self._pinned: Pinned | None = None
         self.listeners: list[Callable[[], Awaitable[None]]] = []
+
+    def seen_by(self, pinned: Pinned | None) -> Documents:
+        """The same for a session: with the texts of skills that it began with (seed id N-09)."""
+        if pinned is None:
+            return self
+        seen = copy.copy(self)
+        seen._pinned = pinned
+        return seen
+
+    async def load(self, name: str) -> Skill:
+        """One skill by name, or by `ORIGIN/NAME`. Raises NotFound, Invalid."""
+        skill = await asyncio.to_thread(self._desk.library.load, name)
+        return (await self._as_begun([skill], named="/" in name))[0]
 
     async def changed(self) -> None:
         """Skills were added, changed or taken away: tell every client."""
@@ -273,7 +288,7 @@ class Documents:
 
     async def context(self, query: str, tokens: int, run_id: str) -> Context:
         """Markers and skills within a budget; the skills whose text is in it count as used."""
-        made = await build_context(self._notebook, self._desk.library, query, tokens=tokens)
+        made = await build_context(self._notebook, await self._usable(), query, tokens=tokens)
         await self._offered([skill.uri for skill in made.skills])
         for skill in made.skills:
             await self.used(skill, run_id)
@@ -296,7 +311,37 @@ class Documents:
             await self._store.skills.offered(keys, now=time.time())
 
     async def _usable(self) -> list[Skill]:
-        return [skill for skill in await asyncio.to_thread(self._desk.library.all) if skill.usable]
+        skills = [skill for skill in await asyncio.to_thread(self._desk.library.all) if skill.usable]
+        return await self._as_begun(skills)
+
+    async def _as_begun(self, skills: list[Skill], *, named: bool = False) -> list[Skill]:
+        """Skills that may be used, each with the text that the session began with.
+
+        `named`: asked for by their layer, so a pin on another layer says nothing of them.
+        """
+        pins = self._pinned.skills if self._pinned is not None else {}
+        changed = [
+            (number, skill, *pins[skill.name])
+            for number, skill in enumerate(skills)
+            if skill.name in pins and pins[skill.name] != (skill.origin, digest_of(skill.text))
+        ]
+        if not changed:
+            return skills
+        texts = await self._store.pins.texts(digest for *_, digest in changed)
+        seen = list(skills)
+        for number, skill, origin, digest in changed:
+            begun = skill
+            if origin != skill.origin:
+                if named:
+                    continue
+                try:
+                    begun = await asyncio.to_thread(self._desk.library.load, f"{origin}/{skill.name}")
+                except DruseError:
+                    continue  # gone, retired or broken there: the one in service is all there is
+            if digest_of(begun.text) != digest and digest not in texts:
+                continue
+            seen[number] = begun if digest_of(begun.text) == digest else as_of(begun, texts[digest])
+        return seen
 
     async def _skill_of(self, uri: str) -> tuple[Skill, str]:
         parts = uri.removeprefix("skill://").split("/")

@@ -11,6 +11,7 @@ from druse.governance.entries import root_as_dict, seq_of
 from druse.governance.exports import export_lines, verify_export
 from druse.governance.history import causes, why_tool
 from druse.governance.integrity import ChainCheck, Verified
+from druse.governance.pins import InService, Pins
 from druse.governance.policy import Content, losses
 from druse.governance.proofs import check_proof, prove_entry, prove_growth
 from druse.governance.quotas import Quotas
@@ -30,6 +31,8 @@ __all__ = [
     "ChainCheck",
     "Content",
     "Declarations",
+    "InService",
+    "Pins",
     "Quotas",
     "Rules",
     "SigningKey",

@@ -34,6 +34,7 @@ class Caller:
     depth: int = 0  # nesting of tools calling tools
     unconfined: bool = False  # it runs in a sandbox that does not hold on this machine (tier T0)
     cause: str = ""  # the audit entry that led to what is called
+    shared: bool = False  # the session stands for several clients that cannot be told apart
 
 
 class Verdict(StrEnum):

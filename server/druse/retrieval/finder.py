@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -56,8 +56,19 @@ class Finder:
             self._index.close()
         self._index, self._documents = None, documents
 
-    def find(self, query: str, *, kind: str | None = None, limit: int = 8, detail: str = "schema") -> list[JsonObject]:
-        """What fits the query, best first. `detail`: name, schema (compact), or signature (typed Python)."""
+    def find(
+        self,
+        query: str,
+        *,
+        kind: str | None = None,
+        limit: int = 8,
+        detail: str = "schema",
+        seen: Callable[[ToolSpec], ToolSpec] = lambda spec: spec,
+    ) -> list[JsonObject]:
+        """What fits the query, best first. `detail`: name, schema (compact), or signature (typed Python).
+
+        `seen` gives a tool as who asks knows it.
+        """
         if not self._documents:
             return []
         if self._index is None:
@@ -66,12 +77,12 @@ class Finder:
             from druse.retrieval.index import HybridIndex
 
             self._index = HybridIndex(self._documents, default_embedder())
-        return [self._shown(found, detail) for found, _ in self._index.search(query, kind=kind, limit=limit)]
+        return [self._shown(found, detail, seen) for found, _ in self._index.search(query, kind=kind, limit=limit)]
 
-    def _shown(self, found: str, detail: str) -> JsonObject:
+    def _shown(self, found: str, detail: str, seen: Callable[[ToolSpec], ToolSpec]) -> JsonObject:
         kind, _, name = found.partition(":")
         if kind == "tool":
-            spec = self._tools[name]
+            spec = seen(self._tools[name])
             shown: JsonObject = {"kind": "tool", "name": spec.alias if spec.security else spec.name}
             if spec.security:
                 shown["security"] = spec.security

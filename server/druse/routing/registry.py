@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from druse.model import NotFound, Provider, ToolSpec
+from druse.model import Caller, NotFound, Provider, ToolSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,14 @@ class Entry:
 class Registry:
     """Resolves names over all providers. Earlier providers win a clash; clashes are kept in `clashes` for `status`."""
 
-    def __init__(self, providers: Sequence[Provider] = ()) -> None:
+    def __init__(
+        self,
+        providers: Sequence[Provider] = (),
+        *,
+        seen_by: Callable[[ToolSpec, Caller | None], ToolSpec] = lambda spec, caller: spec,
+    ) -> None:
         self._providers: list[Provider] = list(providers)
+        self._seen_by = seen_by  # which version of a tool a caller's session goes on with (seed id N-09)
         self._entries: dict[str, Entry] | None = None
         self._retired: dict[str, str] = {}
         self.clashes: tuple[str, ...] = ()
@@ -45,16 +51,16 @@ class Registry:
             self._entries = self._collect()
         return self._entries
 
-    def specs(self) -> list[ToolSpec]:
-        """All tools, in a stable order."""
-        return [entry.spec for entry in self.entries().values()]
+    def specs(self, caller: Caller | None = None) -> list[ToolSpec]:
+        """All tools, in a stable order, as this caller's session knows them."""
+        return [self._seen_by(entry.spec, caller) for entry in self.entries().values()]
 
-    def resolve(self, name: str) -> Entry:
+    def resolve(self, name: str, caller: Caller | None = None) -> Entry:
         """The tool called `name` (wire name or dotted alias). Raises NotFound with the nearest names."""
         entries = self.entries()
         entry = entries.get(name)
         if entry is not None:
-            return entry
+            return replace(entry, spec=self._seen_by(entry.spec, caller)) if caller is not None else entry
         for candidate in entries.values():
             if candidate.spec.alias and candidate.spec.alias == name:
                 return candidate

@@ -114,7 +114,7 @@ class Router:
     async def call(self, name: str, arguments: Json, caller: Caller, *, progress: Progress | None = None) -> Outcome:
         """Carry out one call. Cancelling the caller's task cancels the effect and is recorded as a failed step."""
         try:
-            entry = self.registry.resolve(name)
+            entry = self.registry.resolve(name, caller)
             checked = self._arguments.check(entry.spec, arguments)
             if caller.depth > self._max_depth():
                 raise Invalid(
@@ -138,7 +138,7 @@ class Router:
 
     def preview(self, name: str, arguments: Json, caller: Caller) -> Decision:
         """What the decision function says of a call, without making it. Raises NotFound and Invalid."""
-        entry = self.registry.resolve(name)
+        entry = self.registry.resolve(name, caller)
         return self._decide(entry.spec, self._arguments.check(entry.spec, arguments), caller)
 
     async def _permit(self, call: Call) -> Decision:

@@ -49,6 +49,18 @@ class Skill:
         return self.status == "active"
 
 
+@functools.lru_cache(maxsize=4096)
+def digest_of(text: str) -> str:
+    """What tells texts of skills apart."""
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def as_of(skill: Skill, text: str) -> Skill:
+    """A skill with an earlier text of its own."""
+    document = parse(text, where=skill.uri)
+    return replace(skill, text=text, description=document.description, document=document)
+
+
 class SkillLibrary:
     """The layers of one project."""
 

@@ -16,6 +16,7 @@ from druse.store.events import EventRepository
 from druse.store.jobs import JobRepository
 from druse.store.memories import MemoryRepository
 from druse.store.notices import NoticeRepository
+from druse.store.pins import Pinned, PinRepository
 from druse.store.plans import ExecutedStep, Execution, PlanRepository, StoredPlan
 from druse.store.policies import Adopted, PolicyRepository
 from druse.store.runs import ModeCount, RunRecord, RunRepository, WorkflowCount
@@ -30,6 +31,7 @@ __all__ = [
     "ExecutedStep",
     "Execution",
     "ModeCount",
+    "Pinned",
     "RootRow",
     "RunRecord",
     "RunRepository",
@@ -65,6 +67,7 @@ class Store:
         self.declarations = DeclarationRepository(database)
         self.counters = CounterRepository(database)
         self.policies = PolicyRepository(database)
+        self.pins = PinRepository(database)
         self.plans = PlanRepository(database)
         self.tasks = TaskRepository(database)
 

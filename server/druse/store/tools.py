@@ -9,7 +9,7 @@ from druse.store.database import Database, Row, Transaction
 
 _COLUMNS = (
     "name, version, status, approval_hash, workflow, created_at, changed_at, reason, made_runs, made_successes, runs,"
-    " failures, divergences, last_used_at, last_verified_at, wall_ms, steps_saved, approved_by, streak"
+    " failures, divergences, last_used_at, last_verified_at, wall_ms, steps_saved, approved_by, streak, withdrawn"
 )
 
 
@@ -36,6 +36,7 @@ class VersionRecord:
     steps_saved: int = 0
     approved_by: str = "person"  # or "trust": put in service by the trust level
     streak: int = 0  # failed runs since the last good one
+    withdrawn: bool = False  # somebody went back from it: no session goes on with it
 
 
 class ToolRepository:
@@ -66,8 +67,17 @@ class ToolRepository:
     ) -> None:
         """Change the status of one version."""
         await transaction.execute(
-            "UPDATE tool_version SET status = ?, changed_at = ?, reason = ? WHERE name = ? AND version = ?",
-            (str(status), now, reason, name, version),
+            "UPDATE tool_version SET status = ?, changed_at = ?, reason = ?, withdrawn = withdrawn AND ? WHERE name = ?"
+            " AND version = ?",
+            (str(status), now, reason, status is not VersionStatus.ACTIVE, name, version),
+        )
+
+    async def withdraw(self, transaction: Transaction, name: str, *, after: int, until: int | None = None) -> None:
+        """No session goes on with the versions above `after`, up to `until`; what is in service stays there."""
+        await transaction.execute(
+            "UPDATE tool_version SET withdrawn = 1 WHERE name = ? AND version > ? AND version <= coalesce(?, version)"
+            " AND status != 'active'",
+            (name, after, until),
         )
 
     async def get(self, name: str, version: int) -> VersionRecord | None:
@@ -128,4 +138,4 @@ class ToolRepository:
 
 
 def _record(row: Row) -> VersionRecord:
-    return VersionRecord(row[0], row[1], VersionStatus(row[2]), *row[3:])
+    return VersionRecord(row[0], row[1], VersionStatus(row[2]), *row[3:-1], withdrawn=bool(row[-1]))
