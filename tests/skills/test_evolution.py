@@ -152,14 +152,14 @@ async def test_the_story_of_thirty_days(world: World, tmp_path: Path) -> None:
     assert name == "create-python-scripts"
     assert world.subjects()[0] == "Evolution: Create skill create-python-scripts from 5 traces"
     assert (world.volumes.root / "user" / "alice" / "skills" / name / "SKILL.md").is_file()
-    context = await build_context(world.notebook, world.library, "create a Python script")
+    context = await build_context(world.notebook, world.library.all(), "create a Python script")
     assert name not in [skill.name for skill in context.skills]  # a draft is given to nobody
 
     (approval,) = stats["approvals"]  # type: ignore[misc]
     await world.approvals.decide(str(approval), PERSON, approve=True, how="cli")
     for day in range(8, 14):  # day 8 and on: it is there for the work it fits
         world.now = start + day * DAY
-        context = await build_context(world.notebook, world.library, "create a Python script")
+        context = await build_context(world.notebook, world.library.all(), "create a Python script")
         assert name in [skill.name for skill in context.skills]
         run_id = await world.run(f"Create Python scripts for task_{day}")
         await world.store.skills.used(f"user/{name}", run_id, now=world.now)

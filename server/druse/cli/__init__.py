@@ -23,6 +23,7 @@ _COMMANDS: dict[str, str] = {
     "jobs": "druse.cli.jobs:jobs",
     "memory": "druse.cli.memory:memory",
     "permissions": "druse.cli.permissions:permissions",
+    "pins": "druse.cli.pins:pins",
     "policy": "druse.cli.policy:policy",
     "run": "druse.cli.work:run",
     "sandbox": "druse.cli.sandbox:sandbox",

@@ -247,6 +247,7 @@ def accept(name: str, as_json: bool) -> None:
             if found is None or found.source is not Source.UPSTREAM:
                 raise NotFound(f"Cannot accept {name}: no server offers it. See druse find.")
             await application.base.declarations.accept(found, person())
+            application.base.shelf.files.touch()
 
     finish(work(), as_json=as_json)
     emit({"accepted": name}, as_json=as_json, render=lambda: f"{name}: its declaration of today is accepted")

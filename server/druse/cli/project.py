@@ -89,6 +89,7 @@ def status(connect: bool, as_json: bool) -> None:
 
 async def _status(connect: bool) -> dict[str, Any]:
     from druse.front.application import open_application
+    from druse.front.pinned import told
 
     async with open_application(workspace_here()) as application:
         base = application.base
@@ -98,6 +99,7 @@ async def _status(connect: bool) -> dict[str, Any]:
         if base.rules.problem:
             problems.append(base.rules.problem)
         runs = await base.store.runs.count()
+        sessions = await told(base.store, base.shelf, base.skills.library)
         return {
             "workspace": str(base.workspace.root),
             "tools": [
@@ -113,6 +115,9 @@ async def _status(connect: bool) -> dict[str, Any]:
             "trust_level": base.rules.trust_level,
             "rules_waiting": base.rules.waiting,
             "notices": [notice["text"] for notice in await base.store.notices.list(5)],
+            "sessions_behind": [
+                row for row in await told(base.store, base.shelf, base.skills.library) if row["behind"]
+            ],
             "problems": problems,
         }
 
@@ -128,6 +133,7 @@ def _status_text(data: dict[str, Any]) -> str:
         lines += [f"  {text}" for text in data["rules_waiting"]]
     tools = ", ".join(f"{tool['name']} v{tool['version']}" for tool in data["tools"]) or "none"
     lines.append(f"Learned tools: {tools}")
+    lines += [f"Session {row['session']} goes on with {', '.join(row['behind'])}" for row in data["sessions_behind"]]
     runs = ", ".join(f"{count} {name}" for name, count in sorted(data["runs"].items())) or "none"
     lines.append(f"Runs: {runs}")
     unfinished = data["runs"].get("unfinished", 0)

@@ -91,7 +91,10 @@ class CrystalProvider:
         if drift:
             return Outcome(OutcomeStatus.FAILED, message=drift, kind="suspended")
         # Nobody but a person's yes, or the highest trust level, answers for what a tool calls.
-        answered = self._shelf.approved_by_person(version.name, version.version) or self._trust(Action.EXECUTE) is Verdict.ALLOW
+        answered = (
+            self._shelf.approved_by_person(version.name, version.version)
+            or self._trust(Action.EXECUTE) is Verdict.ALLOW
+        )
         run = _Run(version, context, cast("Calls", self.router), granted=answered)
         result = await self._host.run(version.source, arguments, call=run.call, progress=context.progress)
         outcome = run.outcome(result)
@@ -131,7 +134,6 @@ class CrystalProvider:
                     f"{await self._instead(version, caller)}"
                 )
         return ""
-
 
     async def _instead(self, version: ToolVersion, caller: Caller) -> str:
         """What to do in place of a suspended version; a session held to it is let go."""
@@ -258,10 +260,11 @@ def _spec(version: ToolVersion, *, newest: int | None = None) -> ToolSpec:
     calls = ", ".join(map(str, permissions)) if isinstance(permissions, list) else ""
     schema = manifest.get("input_schema")
     later = f", the version this session began with, v{newest} is for new ones" if newest is not None else ""
+    told = f" [learned tool v{version.version}{later}; calls {calls}]"[:400]
     return ToolSpec(
         version.name,
         Source.CRYSTAL,
-        description=f"{description} [learned tool v{version.version}{later}; calls {calls}]"[:600],
+        description=f"{description[: 600 - len(told)]}{told}",
         input_schema=schema if isinstance(schema, dict) else json.loads('{"type": "object"}'),
         version=version.version,
     )

@@ -188,9 +188,7 @@ class Dispatcher:
             return match
         return match.held(f"{outcomes} outcomes of this workflow are known, {self._follow_runs} are needed")
 
-    def _best_tool(
-        self, goal: str, given: Mapping[str, Json], recognized: Recognition, caller: Caller | None
-    ) -> Known:
+    def _best_tool(self, goal: str, given: Mapping[str, Json], recognized: Recognition, caller: Caller | None) -> Known:
         """The approved tool that fits; none where two fit equally well, for then nobody knows which is meant."""
         matches: list[tuple[Match, ToolVersion]] = []
         for name in recognized.tools:

@@ -37,6 +37,8 @@ from druse.governance import (
     Approvals,
     AuditChain,
     Declarations,
+    InService,
+    Pins,
     Quotas,
     Rules,
     SigningKey,
@@ -70,7 +72,7 @@ from druse.retrieval import Finder, GoalEntry, SkillEntry
 from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
 from druse.runtime import EndRun, SandboxHost, ToolCallFailed
 from druse.settings import Config, Workspace, load_config
-from druse.skills import SkillDesk, SkillLibrary, Volumes, watch_skills
+from druse.skills import SkillDesk, SkillLibrary, Volumes, digest_of, watch_skills
 from druse.store import Store
 from druse.succession import Succession
 from druse.traces import Recorder, SecretHandles
@@ -113,6 +115,7 @@ class Base:
     declarations: Declarations
     notebook: Notebook
     succession: Succession
+    pins: Pins
 
     def jobs(self) -> list[Job]:
         """What is done in the background."""
@@ -162,6 +165,8 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         declarations = Declarations(store, audit, clock=time.time)
         await declarations.load()
         notebook = Notebook(store, project_hash(workspace.root), clock=steady)
+        pins = Pins(store, clock=time.time)
+        shelf.reloaded += [pins.refresh, declarations.refresh]
         succession = Succession(workspace, store, shelf, approvals, audit, rules, clock=time.time)
         await approvals.settle()
         await adoption.begin(person("first start"))
@@ -182,6 +187,7 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
                 declarations,
                 notebook,
                 succession,
+                pins,
             )
         finally:
             await audit.close()
@@ -195,7 +201,7 @@ class Application:
         self.upstreams = upstreams
         self.host = host
         self.skills = base.skills.library
-        self.documents = Documents(base.skills, base.store, base.notebook)
+        self.documents = Documents(base.skills, base.store, base.notebook, base.shelf)
         self.scheduler = Scheduler(base.store, base.jobs(), clock=time.time, owner=f"pid {os.getpid()}", new_id=_new_id)
         self.listeners: list[Callable[[], Awaitable[None]]] = []
         self._surface = {spec.name: spec for spec in SURFACE}
@@ -204,13 +210,21 @@ class Application:
         self._finder_stale = True
         self._skills_seen: tuple[object, ...] = ()
         self.crystal = CrystalProvider(
-            base.shelf, host, base.store, specs=self.specs_of, clock=time.time, trust=base.approvals.trust
+            base.shelf,
+            host,
+            base.store,
+            specs=self.specs_of,
+            clock=time.time,
+            pins=base.pins,
+            trust=base.approvals.trust,
         )
         self.capabilities = Capabilities()
-        skills = SkillTools(base.skills, base.notebook, self.documents, run_of=self.run_of)
+        skills = SkillTools(base.skills, base.notebook, self.documents_of, run_of=self.run_of)
         local = LocalTools(base.workspace.root, decide=self._decide, environment=environment)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
-        self.registry = Registry([local, self.capabilities, skills, self.crystal, upstreams])
+        self.registry = Registry(
+            [local, self.capabilities, skills, self.crystal, upstreams], seen_by=self.crystal.spec_for
+        )
         self.router = Router(
             self.registry,
             decide=self._decide,
@@ -235,7 +249,8 @@ class Application:
             base.recorder,
             self,
             host,
-            find=lambda goal: self.find(goal, limit=6),
+            find=lambda goal, caller: self.find(goal, limit=6, caller=caller),
+            version_for=self.crystal.version_for,
             follow_runs=base.config.knobs.candidate_runs,
         )
         self.capabilities.furnish(
@@ -253,13 +268,39 @@ class Application:
         """Itself: it is open."""
         return self
 
-    def listing(self) -> Sequence[ToolSpec]:
-        """The fixed surface and the pinned crystallized tools."""
-        pinned = self.crystal.specs()[: self.base.config.knobs.pinned_tools]
-        return [*SURFACE, *pinned]
+    async def listing(self, caller: Caller) -> Sequence[ToolSpec]:
+        """The fixed surface and the first crystallized tools, in the versions that the caller's session began with."""
+        await self.begin(caller)
+        learned = self.crystal.specs()[: self.base.config.knobs.pinned_tools]
+        return [*SURFACE, *(self.crystal.spec_for(spec, caller) for spec in learned)]
+
+    async def documents_for(self, caller: Caller) -> Documents:
+        """Resources and prompts, with the texts of skills that the caller's session began with."""
+        await self.begin(caller)
+        return self.documents_of(caller)
+
+    def documents_of(self, caller: Caller) -> Documents:
+        """The same, for a session that has begun."""
+        return self.documents.seen_by(self.base.pins.of(caller))
+
+    async def begin(self, caller: Caller) -> None:
+        """Note, at a session's first request, which versions it goes on with (seed id N-09)."""
+        if await self.base.pins.begin(caller, self._in_service) and caller.session != caller.connection:
+            listed = self.base.pins.of(replace(caller, session=caller.connection))
+            begun = self.base.pins.of(caller)
+            if listed is not None and begun is not None and listed.tools != begun.tools:
+                await self._announce()  # a conversation taken up again: its connection was listed newer versions
+
+    async def _in_service(self) -> InService:
+        skills = [skill for skill in await asyncio.to_thread(self.skills.all) if skill.usable]
+        return InService(
+            {name: version.version for name, version in self.base.shelf.active.items()},
+            {skill.name: (skill.origin, digest_of(skill.text), skill.text) for skill in skills},
+        )
 
     async def serve_call(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
         """One `tools/call`: a tool of the surface, or any other tool by its name."""
+        await self.begin(caller)
         spec = self._surface.get(name)
         if spec is None:
             return await self.call(name, arguments, caller, progress=progress)
@@ -322,6 +363,7 @@ class Application:
                 kind=kind if isinstance(kind, str) else None,
                 limit=limit if isinstance(limit, int) else 8,
                 detail=str(arguments.get("detail") or "schema"),
+                caller=caller,
             )
             return Outcome.of({"results": list[Json](found), "call_with": "run_tool"})
         if name == "run_code":
@@ -332,7 +374,7 @@ class Application:
         if name == "propose_tool":
             return await self._propose(arguments, caller)
         if name == "load_skill":
-            skill = self.skills.load(str(arguments["name"]))
+            skill = await self.documents_of(caller).load(str(arguments["name"]))
             await self.documents.used(skill, self.run_of(caller))
             return Outcome(OutcomeStatus.OK, data=skill.text)
         note = arguments.get("note")
@@ -363,9 +405,15 @@ class Application:
             await self.upstreams.connect()
 
     async def find(
-        self, query: str, *, kind: str | None = None, limit: int = 8, detail: str = "schema"
+        self,
+        query: str,
+        *,
+        kind: str | None = None,
+        limit: int = 8,
+        detail: str = "schema",
+        caller: Caller | None = None,
     ) -> list[JsonObject]:
-        """Tools, skills and past runs that fit a query. Connects every server once."""
+        """Tools, skills and past runs that fit a query, as the caller knows them. Connects every server once."""
         await self.connect_all()
         skills_now = self.skills.stamp()
         if self._finder_stale or skills_now != self._skills_seen:
@@ -377,7 +425,9 @@ class Application:
             skills = [SkillEntry(s.name, s.description) for s in self.skills.all() if not s.problem]
             self._finder.fill(self.registry.specs(), skills, list(goals.values()))
             self._finder_stale = False
-        found = self._finder.find(query, kind=kind, limit=limit, detail=detail)
+        found = self._finder.find(
+            query, kind=kind, limit=limit, detail=detail, seen=lambda spec: self.crystal.spec_for(spec, caller)
+        )
         await self.documents.offer([str(row.get("name")) for row in found if row.get("kind") == "skill"])
         return found
 
@@ -584,6 +634,9 @@ class Application:
         self.registry.retire(self.base.shelf.retired)
         self.registry.refresh()
         self._finder_stale = True
+        await self._announce()
+
+    async def _announce(self) -> None:
         for listener in self.listeners:
             await listener()
 

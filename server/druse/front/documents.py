@@ -13,7 +13,7 @@ import hashlib
 import json
 import mimetypes
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -21,7 +21,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
+from druse.crystal import Shelf
 from druse.front.context import DEFAULT_TOKENS, Context, build_context
+from druse.front.pinned import told
 from druse.memory import Notebook
 from druse.model import DruseError, Invalid, NotFound, run_to_neutral
 from druse.skills import Skill, SkillDesk, VolumeRef, as_of, digest_of, fields_of
@@ -50,8 +52,9 @@ TEMPLATES = (
 class Documents:
     """Resources and prompts of one workspace."""
 
-    def __init__(self, desk: SkillDesk, store: Store, notebook: Notebook) -> None:
+    def __init__(self, desk: SkillDesk, store: Store, notebook: Notebook, shelf: Shelf) -> None:
         self._desk = desk
+        self._shelf = shelf
         self._store = store
         self._notebook = notebook
         self._pinned: Pinned | None = None
@@ -85,6 +88,7 @@ class Documents:
         listed += [
             types.Resource(uri=_CONTEXT, name=_NAME, description=_ABOUT_CONTEXT, mime_type="text/markdown"),
             types.Resource(uri="druse://memory", name="memory", description="What is remembered.", **_JSON),
+            types.Resource(uri="druse://pins", name="pins", description="Versions this session goes on with.", **_JSON),
             types.Resource(uri="druse://volumes", name="volumes", description="Volumes and their counts.", **_JSON),
             types.Resource(uri="druse://traces", name="traces", description="Recorded runs, newest first.", **_JSON),
         ]
@@ -157,6 +161,8 @@ class Documents:
                 held = self._notebook
                 found = await (held.search(query, limit=limit) if query else held.list(limit=limit))
                 return {"project_hash": held.project, "memories": [asdict(memory) for memory in found]}
+            case ["pins"]:
+                return await self._session()
             case ["traces"]:
                 return await self._traces(asked)
             case ["traces", run_id]:
@@ -166,6 +172,11 @@ class Documents:
                 return {**run_to_neutral(record.run), "mode": record.mode, "skills": await self._used_in(run_id)}
             case _:
                 return None
+
+    async def _session(self) -> Any:
+        sessions = [self._pinned.session] if self._pinned is not None else []
+        rows = await told(self._store, self._shelf, self._desk.library, sessions)
+        return rows[0] if rows else {"session": None, "tools": {}, "skills": {}, "behind": []}
 
     async def _traces(self, asked: dict[str, str]) -> Any:
         offset, limit = _count(asked.get("offset"), 0), min(_count(asked.get("limit"), 50), 500)
@@ -319,15 +330,15 @@ class Documents:
 
         `named`: asked for by their layer, so a pin on another layer says nothing of them.
         """
-        pins = self._pinned.skills if self._pinned is not None else {}
+        pins: Mapping[str, tuple[str, str]] = self._pinned.skills if self._pinned is not None else {}
         changed = [
-            (number, skill, *pins[skill.name])
+            (number, skill, pins[skill.name][0], pins[skill.name][1])
             for number, skill in enumerate(skills)
             if skill.name in pins and pins[skill.name] != (skill.origin, digest_of(skill.text))
         ]
         if not changed:
             return skills
-        texts = await self._store.pins.texts(digest for *_, digest in changed)
+        texts = await self._store.pins.texts(digest for _, _, _, digest in changed)
         seen = list(skills)
         for number, skill, origin, digest in changed:
             begun = skill

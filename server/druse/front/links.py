@@ -43,10 +43,12 @@ class Carrier(Protocol):
 class Link:
     """A client on a pipe or socket. `name` is ours; nothing the client sends changes it."""
 
-    def __init__(self, name: str = "") -> None:
+    def __init__(self, name: str = "", *, shared: bool = False) -> None:
+        self.shared = shared  # clients that cannot be told apart
         self.name = name or f"c-{uuid.uuid4().hex[:12]}"
         self.client = ""  # name and version as the client told them in its handshake
         self.sessions: set[str] = set()  # what its calls were recorded under
+        self.latest = ""  # the conversation that spoke last; a list of tools is asked for without a name
         self.context = contextvars.copy_context()
         self.context.run(_current.set, self)
         self.asks = False  # it declared that it can put a question before its user
@@ -71,9 +73,21 @@ class Link:
 
     def caller(self, meta: JsonObject, client: str = "") -> Caller:
         """Who calls: from the connection and the client's own metadata, never from arguments."""
-        session = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), self.name)
+        named = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), "")
+        self.latest = named or self.latest
+        session = named or self.name
         self.sessions.add(session)
-        return Caller(CallerKind.AGENT, session=session, connection=self.name, client=client or self.client)
+        return self._caller(session, client, shared=self.shared and not named)
+
+    def reader(self, meta: JsonObject, client: str = "") -> Caller:
+        """Who asks for a list or a document: clients name the conversation in calls only, so it is the last one."""
+        named = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), self.latest)
+        return self._caller(named or self.name, client, shared=self.shared and not named)
+
+    def _caller(self, session: str, client: str, *, shared: bool) -> Caller:
+        return Caller(
+            CallerKind.AGENT, session=session, connection=self.name, client=client or self.client, shared=shared
+        )
 
     def take(self, message: Any) -> bool:
         """Whether a message of the client is dealt with here; the session gets all others."""

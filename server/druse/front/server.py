@@ -45,13 +45,17 @@ _QUESTION = "approval"
 class Desk(Decider, Protocol):
     """What the server puts on the wire (see `druse.front.application`)."""
 
-    def listing(self) -> Sequence[ToolSpec]:
-        """The tools of `tools/list`: the fixed surface and the pinned crystallized tools."""
+    async def listing(self, caller: Caller) -> Sequence[ToolSpec]:
+        """The tools of `tools/list`: the fixed surface and the first crystallized tools."""
         ...
 
     @property
     def documents(self) -> Documents:
         """Resources and prompts."""
+        ...
+
+    async def documents_for(self, caller: Caller) -> Documents:
+        """Resources and prompts as the caller's session knows them."""
         ...
 
     @property
@@ -158,14 +162,12 @@ class Front:
         self._connections.setdefault(connection, f"c-{uuid.uuid4().hex[:12]}")
         connection.exit_stack.callback(self._connections.pop, connection, None)
 
-    async def _list_tools(self, _ctx: Any, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        tools = [_wire_tool(spec) for spec in (await self._ready()).listing()]
+    async def _list_tools(self, ctx: Any, _params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        tools = [_wire_tool(spec) for spec in await (await self._ready()).listing(self._reader(ctx))]
         return types.ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
 
-    async def _list_resources(
-        self, _ctx: Any, params: types.PaginatedRequestParams | None
-    ) -> types.ListResourcesResult:
-        return await (await self._ready()).documents.resources(params.cursor if params else None)
+    async def _list_resources(self, ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+        return await (await self._documents(ctx)).resources(params.cursor if params else None)
 
     async def _list_templates(
         self, _ctx: Any, _params: types.PaginatedRequestParams | None
@@ -173,25 +175,24 @@ class Front:
         return (await self._ready()).documents.templates()
 
     async def _read_resource(self, ctx: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-        return await (await self._ready()).documents.read(
-            str(params.uri), (await self._ready()).run_of(self._caller(ctx))
-        )
+        run_id = (await self._ready()).run_of(self._caller(ctx))
+        return await (await self._documents(ctx)).read(str(params.uri), run_id)
 
-    async def _list_prompts(self, _ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-        return await (await self._ready()).documents.prompts(params.cursor if params else None)
+    async def _list_prompts(self, ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+        return await (await self._documents(ctx)).prompts(params.cursor if params else None)
 
     async def _get_prompt(self, ctx: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         run_id = (await self._ready()).run_of(self._caller(ctx))
-        return await (await self._ready()).documents.prompt(params.name, params.arguments or {}, run_id)
+        return await (await self._documents(ctx)).prompt(params.name, params.arguments or {}, run_id)
 
-    async def _skills_list(self, _ctx: Any, params: types.PaginatedRequestParams) -> dict[str, Any]:
-        return await (await self._ready()).documents.skills(params.cursor)
+    async def _skills_list(self, ctx: Any, params: types.PaginatedRequestParams) -> dict[str, Any]:
+        return await (await self._documents(ctx)).skills(params.cursor)
 
-    async def _skills_get(self, _ctx: Any, params: _At) -> dict[str, Any]:
-        return await (await self._ready()).documents.skill(params.uri)
+    async def _skills_get(self, ctx: Any, params: _At) -> dict[str, Any]:
+        return await (await self._documents(ctx)).skill(params.uri)
 
-    async def _directory_read(self, _ctx: Any, params: _At) -> dict[str, Any]:
-        return await (await self._ready()).documents.directory(params.uri)
+    async def _directory_read(self, ctx: Any, params: _At) -> dict[str, Any]:
+        return await (await self._documents(ctx)).directory(params.uri)
 
     async def _call_tool(
         self, ctx: Any, params: types.CallToolRequestParams
@@ -253,13 +254,24 @@ class Front:
                 kind="internal",
             )
 
+    async def _documents(self, ctx: Any) -> Documents:
+        return await (await self._ready()).documents_for(self._reader(ctx))
+
     def _caller(self, ctx: Any) -> Caller:
         """Identity from the connection and the client's own metadata, never from arguments."""
         meta: dict[str, Any] = dict(ctx.meta or {})
+        return self._link(ctx).caller(meta, _client_of(ctx, meta))
+
+    def _reader(self, ctx: Any) -> Caller:
+        meta: dict[str, Any] = dict(ctx.meta or {})
+        return self._link(ctx).reader(meta, _client_of(ctx, meta))
+
+    def _link(self, ctx: Any) -> Link:
         link = current_link()
-        if link is None:  # over HTTP
-            link = Link(self._connections.get(ctx.session._connection, self._modern_name))
-        return link.caller(meta, _client_of(ctx, meta))
+        if link is not None:
+            return link
+        held = self._connections.get(ctx.session._connection)  # over HTTP
+        return Link(held or self._modern_name, shared=held is None)
 
 
 def _client_of(ctx: Any, meta: dict[str, Any]) -> str:

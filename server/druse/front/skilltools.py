@@ -91,11 +91,16 @@ class SkillTools:
     """Carries out the capabilities."""
 
     def __init__(
-        self, desk: SkillDesk, notebook: Notebook, documents: Documents, *, run_of: Callable[[Caller], str]
+        self,
+        desk: SkillDesk,
+        notebook: Notebook,
+        documents_of: Callable[[Caller], Documents],
+        *,
+        run_of: Callable[[Caller], str],
     ) -> None:
         self._desk = desk
         self._notebook = notebook
-        self._documents = documents
+        self._documents_of = documents_of
         self._run_of = run_of
         self._tools: dict[str, _Tool] = {
             "context.for_query": self._context,
@@ -120,7 +125,7 @@ class SkillTools:
     async def _context(self, arguments: JsonObject, context: CallContext) -> JsonObject:
         tokens, run_id = arguments.get("tokens"), self._run_of(context.caller)
         budget = tokens if isinstance(tokens, int) else DEFAULT_TOKENS
-        made = await self._documents.context(str(arguments["query"]), budget, run_id)
+        made = await self._documents_of(context.caller).context(str(arguments["query"]), budget, run_id)
         return {**made.as_dict(), "trace_id": run_id}
 
     async def _search(self, arguments: JsonObject, context: CallContext) -> JsonObject:

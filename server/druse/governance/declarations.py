@@ -29,6 +29,12 @@ class Declarations:
         """Read what is pinned."""
         self._pinned = await self._store.declarations.all()
 
+    async def refresh(self) -> bool:
+        """Notice what was accepted in another process; whether anything was."""
+        before = dict(self._pinned)
+        self._pinned |= await self._store.declarations.all()
+        return self._pinned != before
+
     def checked(self, spec: ToolSpec, decision: Decision) -> Decision:
         """The decision, or ASK where an allow was given for another declaration of this tool."""
         if decision.verdict is not Verdict.ALLOW or spec.source is not Source.UPSTREAM:

@@ -86,6 +86,8 @@ class Finder:
             shown: JsonObject = {"kind": "tool", "name": spec.alias if spec.security else spec.name}
             if spec.security:
                 shown["security"] = spec.security
+            if spec.version is not None:
+                shown["version"] = spec.version
             if detail == "signature":
                 shown["signature"] = signature_of(spec)
                 shown["description"] = spec.description[:200]

@@ -7,7 +7,7 @@ from druse.skills.evolution import Evolved, Pattern, patterns, run_user_evolutio
 from druse.skills.exchange import TARGETS, adapt, check_path_of, export, incoming
 from druse.skills.gitrunner import Git
 from druse.skills.gitvolume import GitVolume
-from druse.skills.library import Skill, SkillLibrary
+from druse.skills.library import Skill, SkillLibrary, as_of, digest_of
 from druse.skills.memoryvolume import MemoryVolume
 from druse.skills.remote import Remote
 from druse.skills.templates import new_skill
@@ -42,8 +42,10 @@ __all__ = [
     "Volumes",
     "Written",
     "adapt",
+    "as_of",
     "check_path_of",
     "check_skill_id",
+    "digest_of",
     "export",
     "fields_of",
     "high_use",

@@ -7,6 +7,8 @@ so that what an editor saves, or another process commits, is there at the next l
 from __future__ import annotations
 
 import difflib
+import functools
+import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
