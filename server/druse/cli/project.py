@@ -115,9 +115,7 @@ async def _status(connect: bool) -> dict[str, Any]:
             "trust_level": base.rules.trust_level,
             "rules_waiting": base.rules.waiting,
             "notices": [notice["text"] for notice in await base.store.notices.list(5)],
-            "sessions_behind": [
-                row for row in await told(base.store, base.shelf, base.skills.library) if row["behind"]
-            ],
+            "sessions_behind": [row for row in sessions if row["behind"]],
             "problems": problems,
         }
 
