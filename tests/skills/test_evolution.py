@@ -36,7 +36,7 @@ class World:
         self.library = SkillLibrary(root / "skills", self.volumes)
         self.desk = SkillDesk(self.library, self.volumes, store, self.approvals, clock=self.clock)
         self.notebook = Notebook(store, "p", clock=self.clock)
-        jobs = jobs_of(store, self.desk, self.notebook, self.audit, clock=self.clock)
+        jobs = jobs_of(store, self.desk, self.notebook, self.audit, root=root, clock=self.clock)
         self.jobs = {job.name: job for job in jobs}
 
     def clock(self) -> float:
