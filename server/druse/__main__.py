@@ -5,7 +5,9 @@ import sys
 
 def main() -> None:
     """Run the command. A bare `druse serve` goes to the shim before anything else is imported."""
-    if sys.argv[1:] == ["serve"] and sys.platform != "win32":
+    given = sys.argv[1:]
+    plain = given == ["serve"] or (given[:2] == ["serve", "--workspace"] and len(given) == 3)
+    if plain and sys.platform != "win32":
         from druse.shim import main as join
 
         sys.exit(join())

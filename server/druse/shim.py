@@ -36,6 +36,12 @@ class CannotJoin(Exception):
 
 def main() -> int:
     """Carry lines until the client leaves; the exit code."""
+    if sys.argv[2:3] == ["--workspace"]:
+        try:
+            os.chdir(sys.argv[3])
+        except (IndexError, OSError) as error:
+            print(f"druse: cannot work in the folder given as --workspace: {error}.", file=sys.stderr)
+            return 2
     place = Place(os.getcwd())
     try:
         Relay(place).run()

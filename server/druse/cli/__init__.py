@@ -20,7 +20,9 @@ _COMMANDS: dict[str, str] = {
     "doctor": "druse.cli.doctor:doctor",
     "find": "druse.cli.work:find",
     "init": "druse.cli.project:init",
+    "install": "druse.cli.editors:install",
     "jobs": "druse.cli.jobs:jobs",
+    "mcp-json": "druse.cli.editors:mcp_json",
     "memory": "druse.cli.memory:memory",
     "permissions": "druse.cli.permissions:permissions",
     "pins": "druse.cli.pins:pins",
@@ -34,6 +36,7 @@ _COMMANDS: dict[str, str] = {
     "successor": "druse.cli.successor:successor",
     "tools": "druse.cli.crystal:tools",
     "traces": "druse.cli.traces:traces",
+    "uninstall": "druse.cli.editors:uninstall",
     "volumes": "druse.cli.volumes:volumes",
 }
 

@@ -225,9 +225,11 @@ async def _first_line(workspace: Workspace) -> tuple[str, float]:
             "clientInfo": {"name": "druse-doctor", "version": __version__},
         },
     }
+    from druse.editors.machine import serve_arguments
+
     began = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", "serve"),
+        *serve_arguments(),
         cwd=workspace.root,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -254,7 +256,10 @@ async def _first_line(workspace: Workspace) -> tuple[str, float]:
 async def _listed(workspace: Workspace, mode: Any, era: str) -> Finding:
     from mcp import Client, StdioServerParameters
 
-    server = StdioServerParameters(command=sys.executable, args=["-m", "druse", "serve"], cwd=workspace.root)
+    from druse.editors.machine import serve_arguments
+
+    command, *arguments = serve_arguments()
+    server = StdioServerParameters(command=command, args=arguments, cwd=workspace.root)
     try:
         async with asyncio.timeout(_HANDSHAKE_SECONDS), Client(server, mode=mode) as client:
             tools = (await client.list_tools()).tools

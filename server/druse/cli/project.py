@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 import click
@@ -37,6 +36,8 @@ def init(allowed: tuple[str, ...], asked: tuple[str, ...], denied: tuple[str, ..
     The rules of a new config.toml are in force at once: you wrote them. Allow rules and trust levels that came with a
     project you cloned wait for "druse policy approve".
     """
+    from druse.editors.machine import serve_arguments
+
     workspace = workspace_here()
     made: list[str] = []
     new_config = not workspace.config.exists()
@@ -53,7 +54,8 @@ def init(allowed: tuple[str, ...], asked: tuple[str, ...], denied: tuple[str, ..
             path.write_text(content, encoding="utf-8")
             made.append(str(path))
     waiting = finish(_adopted(new=new_config), as_json=as_json)
-    client = {"mcpServers": {"druse": {"command": sys.executable, "args": ["-m", "druse", "serve"]}}}
+    command = serve_arguments()
+    client = {"mcpServers": {"druse": {"command": command[0], "args": command[1:]}}}
     data = {"root": str(workspace.root), "made": made, "rules_waiting": waiting, "client_config": client}
 
     def text() -> str:
@@ -62,6 +64,7 @@ def init(allowed: tuple[str, ...], asked: tuple[str, ...], denied: tuple[str, ..
             lines.append("These are not in force until you run druse policy approve:")
             lines += [f"  {rule}" for rule in waiting]
         lines += ["", "Put your other MCP servers into mcp.json, and Druse alone into your client:"]
+        lines.append('"druse install CLIENT" does it; by hand it is')
         return "\n".join([*lines, json.dumps(client, indent=2)])
 
     emit(data, as_json=as_json, render=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import click
@@ -12,9 +13,15 @@ from druse.cli.output import finish, workspace_here
 
 @click.command()
 @click.option("--http", "address", metavar="HOST:PORT", help="Serve streamable HTTP there instead of stdio.")
+@click.option(
+    "--workspace",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="DIR",
+    help="Work in DIR, for clients that start servers elsewhere.",
+)
 @click.option("--no-daemon", is_flag=True, help="Serve from this process, not from the project's daemon.")
 @click.option("--verbose", is_flag=True, help="Log more to stderr; from this process, as with --no-daemon.")
-def serve(address: str | None, no_daemon: bool, verbose: bool) -> None:
+def serve(address: str | None, workspace: str | None, no_daemon: bool, verbose: bool) -> None:
     """Serve MCP for the project in this folder: on standard input and output, or over HTTP.
 
     Clients start it themselves. On standard input and output it joins the project's daemon, which is started where
@@ -22,6 +29,8 @@ def serve(address: str | None, no_daemon: bool, verbose: bool) -> None:
     standard output; logs go to stderr, those of the daemon to .druse/logs/daemon.log. Over HTTP every request needs
     the bearer token in .druse/keys/http.token.
     """
+    if workspace is not None:
+        os.chdir(workspace)
     if not (address or no_daemon or verbose or sys.platform == "win32"):
         from druse.shim import main as join
 

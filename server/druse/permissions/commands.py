@@ -457,8 +457,8 @@ _LOOKING: dict[str, frozenset[str] | None] = {
 }
 _SPEAKING = frozenset(
     (
-        *("accept", "approve", "confirm", "crystallize", "dispatch", "init", "mark", "promote", "reject", "retire"),
-        *("rollback", "run", "serve", "trust"),
+        *("accept", "approve", "confirm", "crystallize", "dispatch", "init", "install", "mark", "promote", "reject"),
+        *("retire", "rollback", "run", "serve", "trust", "uninstall"),
     )
 )
 

@@ -1,0 +1,37 @@
+"""A file without what Druse put into it: the very bytes from before where nobody else touched it, else without ours."""
+
+from __future__ import annotations
+
+import re
+
+from druse.editors.documents import decoded, meaning_is_same, read, reverted, text_without
+from druse.editors.receipts import Entry, Receipt
+
+__all__ = ["bytes_without"]
+
+
+def bytes_without(receipt: Receipt, raw: bytes | None, entries: tuple[Entry, ...]) -> bytes | None:
+    """What the file should hold when these entries of its receipt are taken back; None where it should be gone.
+
+    Raises Invalid where the file cannot be read any more, or holds our entry in a form that cannot be cut out.
+    """
+    if raw is None:
+        return None
+    everything = len(entries) == len(receipt.entries)
+    if everything and raw == receipt.after:
+        return receipt.before
+    where = str(receipt.path)
+    current = decoded(raw, where)
+    cut = text_without(current, receipt.form, [entry.change for entry in entries], where)
+    if everything:
+        before = decoded(receipt.before or b"", where)
+        patched = reverted(before, decoded(receipt.after, where), current)
+        if patched is not None and meaning_is_same(patched, cut, receipt.form, where):
+            cut = patched
+        if (
+            receipt.before is None
+            and not re.sub(r"[\ufeff\s{}\[\],]", "", cut)
+            and read(cut, receipt.form, where) == {}
+        ):
+            return None
+    return cut.encode("utf-8")
