@@ -135,8 +135,8 @@ async def _end_daemon(folder: str) -> None:
             answer += more
         process: int = json.loads(answer)["pid"]
         async with asyncio.timeout(10):
-            while _lives(process):
-                await asyncio.sleep(0.02)  # it is nobody's child: there is nothing to wait on
+            while _lives(process):  # noqa: ASYNC110 - it is nobody's child: there is nothing to wait on
+                await asyncio.sleep(0.02)
     except (OSError, ValueError, KeyError, TimeoutError):
         return
     finally:
