@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import AsyncGenerator, Mapping
@@ -65,3 +66,18 @@ async def command(root: Path, environment: Mapping[str, str], *arguments: str) -
         return json.loads(out)
     except ValueError:
         raise AssertionError(f"druse {arguments}: {out!r} {err!r}") from None
+
+
+def said(root: Path, environment: Mapping[str, str], *arguments: str) -> Any:
+    """A person's command in this process, for tests that are no coroutines; its JSON answer. Several times quicker."""
+    from click.testing import CliRunner
+
+    from druse.cli import main
+
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    with contextlib.chdir(root):
+        done = CliRunner().invoke(main, [*arguments[:at], "--json", *arguments[at:]], env=dict(environment))
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        raise AssertionError(f"druse {arguments}: {done.output!r} {done.exception!r}") from done.exception

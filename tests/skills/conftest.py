@@ -12,6 +12,7 @@ import pytest
 from mcp import Client
 
 import doors
+from doors import said
 
 
 class Home:
@@ -25,6 +26,10 @@ class Home:
     async def druse(self, *arguments: str) -> Any:
         """A command's JSON answer."""
         return await doors.command(self.root, self.environment, *arguments)
+
+    def said(self, *arguments: str) -> Any:
+        """A command's JSON answer, in this process: quicker, for tests that are no coroutines."""
+        return said(self.root, self.environment, *arguments)
 
     @asynccontextmanager
     async def client(self, mode: str = "legacy", on_message: Any = None) -> AsyncGenerator[Client]:

@@ -137,7 +137,9 @@ def context(query: str, tokens: int, as_json: bool) -> None:
         from druse.front.context import build_context
 
         async with open_base(workspace_here()) as base:
-            return (await build_context(base.notebook, base.skills.library.all(), query, tokens=tokens)).as_dict()
+            desk = base.skills
+            made = await build_context(base.notebook, desk.library.all(), query, tokens=tokens, finder=desk.finder)
+            return made.as_dict()
 
     data = finish(work(), as_json=as_json)
     emit(data, as_json=as_json, render=lambda: str(data["context"]))

@@ -73,6 +73,36 @@ def row_of(skill: Any, count: Any) -> dict[str, Any]:
 
 
 @skills.command()
+@click.argument("query")
+@click.option("--limit", default=5, show_default=True, type=click.IntRange(1, 100), help="At most so many.")
+@click.option(
+    "--embeddings/--words", default=None, help="By meaning as well, or by words only (default: as configured)."
+)
+@json_option
+def find(query: str, limit: int, embeddings: bool | None, as_json: bool) -> None:
+    """The skills in service that fit a query, best first: by whole words of name, description, keywords and body.
+
+    With `skill_embeddings = true` under [settings], or --embeddings, their meaning counts as well.
+    """
+
+    async def work() -> list[dict[str, Any]]:
+        from druse.front.application import open_base
+        from druse.skills import SkillFinder
+
+        async with open_base(workspace_here()) as base:
+            finder = base.skills.finder if embeddings is None else SkillFinder(meaning=lambda: embeddings is True)
+            found = finder.find(base.skills.library.all(), query, limit=limit)
+            return [
+                {"name": s.name, "uri": s.uri, "score": round(score, 4), "description": s.description}
+                for s, score in found
+            ]
+
+    data = finish(work(), as_json=as_json)
+    rows = [[row["name"], f"{row['score']:.2f}", row["description"][:90]] for row in data]
+    emit({"skills": data}, as_json=as_json, render=lambda: table(rows, ["skill", "score", "description"]))
+
+
+@skills.command()
 @click.argument("name")
 @click.option("--at", "revision", default="", help="A commit of its volume, to see an older text.")
 @json_option

@@ -72,7 +72,7 @@ from druse.retrieval import Finder, GoalEntry, SkillEntry
 from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
 from druse.runtime import EndRun, SandboxHost, ToolCallFailed
 from druse.settings import Config, Workspace, load_config
-from druse.skills import SkillDesk, SkillLibrary, Volumes, digest_of, watch_skills
+from druse.skills import SkillDesk, SkillFinder, SkillLibrary, Volumes, digest_of, watch_skills
 from druse.store import Store
 from druse.succession import Succession
 from druse.traces import Recorder, SecretHandles
@@ -161,7 +161,8 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         approvals.on_decided("retire", shelf.retirement_decided)
         volumes = Volumes(workspace.volumes, account=_account())
         library = SkillLibrary(workspace.skills, volumes)
-        skills = SkillDesk(library, volumes, store, approvals, clock=steady)
+        finder = SkillFinder(meaning=lambda: config.knobs.skill_embeddings)
+        skills = SkillDesk(library, volumes, store, approvals, clock=steady, finder=finder)
         declarations = Declarations(store, audit, clock=time.time)
         await declarations.load()
         notebook = Notebook(store, project_hash(workspace.root), clock=steady)

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from druse.memory import MAX_CHARACTERS, Notebook
 from druse.model import Json, JsonObject
-from druse.skills import Skill
-from druse.store.search import Document, SearchIndex
+from druse.skills import Skill, SkillFinder
 
 CHARACTERS_PER_TOKEN = 4
 DEFAULT_TOKENS = 2000
@@ -40,7 +39,12 @@ class Context:
 
 
 async def build_context(
-    notebook: Notebook, skills: Sequence[Skill], query: str = "", *, tokens: int = DEFAULT_TOKENS
+    notebook: Notebook,
+    skills: Sequence[Skill],
+    query: str = "",
+    *,
+    tokens: int = DEFAULT_TOKENS,
+    finder: SkillFinder | None = None,
 ) -> Context:
     """Markers and skills for a query; without one the most relevant markers and the names of the skills."""
     budget = max(0, min(tokens, MAX_TOKENS)) * CHARACTERS_PER_TOKEN
@@ -55,7 +59,7 @@ async def build_context(
         parts.append("\n".join(lines))
     left = budget - sum(len(part) + 2 for part in parts)
     whole: list[Skill] = []
-    for skill in _ranked(skills, query):
+    for skill in _ranked(skills, query, finder or SkillFinder()):
         body = skill.document.body.strip() if skill.document else ""
         text = f"## Skill: {skill.name}\n\n{skill.description}\n\n{body}"
         short = f"Skill {skill.name}: {skill.description}"
@@ -71,22 +75,9 @@ async def build_context(
     return Context("\n\n".join(parts), tuple(whole), len(lines))
 
 
-def _ranked(skills: Sequence[Skill], query: str) -> list[Skill]:
+def _ranked(skills: Sequence[Skill], query: str, finder: SkillFinder) -> list[Skill]:
     """The skills that fit a query best; all by name without one."""
     usable = {f"{skill.origin}/{skill.name}": skill for skill in skills if skill.usable}
     if not query:
         return [usable[key] for key in sorted(usable, key=lambda key: usable[key].name)]
-    index = SearchIndex(
-        Document(
-            key,
-            "skill",
-            skill.name,
-            f"{skill.description} {skill.document.body[:4000] if skill.document else ''}",
-            " ".join(skill.document.keywords) if skill.document else "",
-        )
-        for key, skill in usable.items()
-    )
-    try:
-        return [usable[key] for key, _ in index.search(query, limit=_SKILLS)]
-    finally:
-        index.close()
+    return [skill for skill, _ in finder.find(list(usable.values()), query, limit=_SKILLS)]

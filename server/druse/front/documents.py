@@ -299,7 +299,8 @@ class Documents:
 
     async def context(self, query: str, tokens: int, run_id: str) -> Context:
         """Markers and skills within a budget; the skills whose text is in it count as used."""
-        made = await build_context(self._notebook, await self._usable(), query, tokens=tokens)
+        usable = await self._usable()
+        made = await build_context(self._notebook, usable, query, tokens=tokens, finder=self._desk.finder)
         await self._offered([skill.uri for skill in made.skills])
         for skill in made.skills:
             await self.used(skill, run_id)

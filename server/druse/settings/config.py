@@ -42,6 +42,7 @@ class Knobs:
     elicit: bool = False  # ask the client for approval of calls that only read; governs as far as a person approved it
     elicit_writes: bool = False  # with elicit: of calls that change something, too
     elicit_seconds: int = 120  # how long an answer is waited for
+    skill_embeddings: bool = False  # find skills by meaning as well as by words
     unconfined_effects: bool = False  # let code write where the sandbox is language and limits only (tier T0)
 
 

@@ -5,6 +5,7 @@ from druse.skills.desk import SkillDesk, Written, proposer
 from druse.skills.document import SkillDocument, fields_of, parse, render, slug_of
 from druse.skills.evolution import Evolved, Pattern, patterns, run_user_evolution
 from druse.skills.exchange import TARGETS, adapt, check_path_of, export, incoming
+from druse.skills.finding import ByMeaning, Labelled, SkillFinder, SkillIndex, by_words, labelled_queries
 from druse.skills.gitrunner import Git
 from druse.skills.gitvolume import GitVolume
 from druse.skills.library import Skill, SkillLibrary, as_of, digest_of
@@ -19,12 +20,14 @@ from druse.skills.watching import watch_skills
 __all__ = [
     "TARGETS",
     "Actor",
+    "ByMeaning",
     "Commit",
     "Conflict",
     "Evolved",
     "Git",
     "GitVolume",
     "Identity",
+    "Labelled",
     "MemoryVolume",
     "Message",
     "Pattern",
@@ -34,6 +37,8 @@ __all__ = [
     "Skill",
     "SkillDesk",
     "SkillDocument",
+    "SkillFinder",
+    "SkillIndex",
     "SkillLibrary",
     "StoredSkill",
     "Volume",
@@ -43,6 +48,7 @@ __all__ = [
     "Written",
     "adapt",
     "as_of",
+    "by_words",
     "check_path_of",
     "check_skill_id",
     "digest_of",
@@ -50,6 +56,7 @@ __all__ = [
     "fields_of",
     "high_use",
     "incoming",
+    "labelled_queries",
     "memory_view",
     "new_skill",
     "parse",

@@ -15,6 +15,7 @@ from druse.model import Caller, Invalid, JsonObject, digest_text
 from druse.skills.access import Actor, VolumeKind, VolumeRef
 from druse.skills.document import SkillDocument, parse, render
 from druse.skills.exchange import Incoming
+from druse.skills.finding import SkillFinder
 from druse.skills.library import SkillLibrary
 from druse.skills.likeness import ALIKE, nearest
 from druse.skills.volume import Message, check_skill_id
@@ -54,8 +55,10 @@ class SkillDesk:
         approvals: Approvals,
         *,
         clock: Callable[[], float],
+        finder: SkillFinder | None = None,
     ) -> None:
         self.library = library
+        self.finder = finder or SkillFinder()
         self.volumes = volumes
         self._store = store
         self._approvals = approvals
