@@ -16,6 +16,7 @@ import mcp_types as types
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.exceptions import MCPError
 
 import doors
 
@@ -217,15 +218,19 @@ async def test_an_answer_nobody_asked_for_or_for_another_call_approves_nothing(p
                 "run_tool", call, input_responses={"approval": YES}, request_state=state, allow_input_required=True
             )
 
-        invented = await forged(SEND, "made up")
+        with pytest.raises(MCPError, match="not one that was given out"):
+            await forged(SEND, "made up")
+        invented = await forged(SEND, None)
         assert isinstance(invented, types.InputRequiredResult) and sent(project) == []
         other = await client.session.call_tool("run_tool", READ, allow_input_required=True)
         assert isinstance(other, types.InputRequiredResult)
-        moved = await forged(SEND, other.request_state)  # a yes to reading, sent along with another call
-        assert dict(moved.structured_content or {})["status"] == "pending" and sent(project) == []
+        with pytest.raises(MCPError, match="not one that was given out"):
+            await forged(SEND, other.request_state)  # a yes to reading, sent along with another call
+        assert sent(project) == []
         assert "sent" in str(await forged(SEND, invented.request_state))
-        again = await forged(SEND, invented.request_state)  # counts once
-        assert isinstance(again, types.InputRequiredResult) and sent(project) == ["ada"]
+        with pytest.raises(MCPError, match="not one that was given out"):
+            await forged(SEND, invented.request_state)  # counts once
+        assert sent(project) == ["ada"]
 
 
 @ERAS

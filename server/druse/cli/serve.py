@@ -21,7 +21,12 @@ from druse.cli.output import finish, workspace_here
 )
 @click.option("--no-daemon", is_flag=True, help="Serve from this process, not from the project's daemon.")
 @click.option("--verbose", is_flag=True, help="Log more to stderr; from this process, as with --no-daemon.")
-def serve(address: str | None, workspace: str | None, no_daemon: bool, verbose: bool) -> None:
+@click.option(
+    "--profile",
+    metavar="NAME",
+    help="Serve the tools of a profile in place of the project's.",
+)
+def serve(address: str | None, workspace: str | None, no_daemon: bool, verbose: bool, profile: str | None) -> None:
     """Serve MCP for the project in this folder: on standard input and output, or over HTTP.
 
     Clients start it themselves. On standard input and output it joins the project's daemon, which is started where
@@ -31,32 +36,36 @@ def serve(address: str | None, workspace: str | None, no_daemon: bool, verbose: 
     """
     if workspace is not None:
         os.chdir(workspace)
-    if not (address or no_daemon or verbose or sys.platform == "win32"):
+    if not (address or no_daemon or verbose or profile or sys.platform == "win32"):
         from druse.shim import main as join
 
         sys.exit(join())
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    finish(_serve_http(address) if address else _serve_stdio(), as_json=False)
+    finish(_serve_http(address, profile) if address else _serve_stdio(profile), as_json=False)
 
 
-async def _serve_stdio() -> None:
+async def _serve_stdio(name: str | None) -> None:
     from druse.front.application import open_application
+    from druse.front.profiles import load_profile
     from druse.front.server import Front
     from druse.front.stdio import serve_stdio
 
-    async with open_application(workspace_here(), background=True) as application:
-        front = Front(application)
+    profile = load_profile(name) if name else None
+    async with open_application(workspace_here(), background=True, profile=profile) as application:
+        front = Front(application, profile)
         front.listen_to(application)
         await serve_stdio(front)
 
 
-async def _serve_http(address: str) -> None:
+async def _serve_http(address: str, name: str | None) -> None:
     from druse.front.application import open_application
     from druse.front.http import serve_http
+    from druse.front.profiles import load_profile
     from druse.front.server import Front
 
-    async with open_application(workspace_here(), background=True) as application:
-        front = Front(application)
+    profile = load_profile(name) if name else None
+    async with open_application(workspace_here(), background=True, profile=profile) as application:
+        front = Front(application, profile)
         front.listen_to(application)
         await serve_http(front, address, application.base.workspace.keys / "http.token")

@@ -8,9 +8,10 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from druse.capabilities import Capabilities, Workbench
 from druse.crystal import (
@@ -29,6 +30,7 @@ from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.documents import Documents
 from druse.front.elicitation import Question
+from druse.front.profiles import Profile
 from druse.front.skilltools import SkillTools
 from druse.front.surface import SURFACE
 from druse.governance import (
@@ -63,6 +65,7 @@ from druse.model import (
     Outcome,
     OutcomeStatus,
     Progress,
+    Provider,
     Source,
     ToolSpec,
     UpstreamFailure,
@@ -197,8 +200,18 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
 class Application:
     """A workspace at work. Use `open_application`."""
 
-    def __init__(self, base: Base, upstreams: Upstreams, host: SandboxHost, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        base: Base,
+        upstreams: Upstreams,
+        host: SandboxHost,
+        environment: Mapping[str, str],
+        profile: Profile | None = None,
+    ) -> None:
         self.base = base
+        self._profile = profile
+        self._group: asyncio.TaskGroup | None = None
+        self._spawned: set[asyncio.Task[Any]] = set()
         self.upstreams = upstreams
         self.host = host
         self.skills = base.skills.library
@@ -223,9 +236,9 @@ class Application:
         skills = SkillTools(base.skills, base.notebook, self.documents_of, run_of=self.run_of)
         local = LocalTools(base.workspace.root, decide=self._decide, environment=environment)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
-        self.registry = Registry(
-            [local, self.capabilities, skills, self.crystal, upstreams], seen_by=self.crystal.spec_for
-        )
+        outside: list[Provider] = [profile] if profile else [upstreams]
+        inside = [*([] if profile else [local]), self.capabilities, skills, self.crystal]
+        self.registry = Registry([*inside, *outside], seen_by=self.crystal.spec_for)
         self.router = Router(
             self.registry,
             decide=self._decide,
@@ -273,7 +286,8 @@ class Application:
         """The fixed surface and the first crystallized tools, in the versions that the caller's session began with."""
         await self.begin(caller)
         learned = self.crystal.specs()[: self.base.config.knobs.pinned_tools]
-        return [*SURFACE, *(self.crystal.spec_for(spec, caller) for spec in learned)]
+        fixtures = self._profile.specs() if self._profile else ()
+        return [*SURFACE, *(self.crystal.spec_for(spec, caller) for spec in learned), *fixtures]
 
     async def documents_for(self, caller: Caller) -> Documents:
         """Resources and prompts, with the texts of skills that the caller's session began with."""
@@ -298,6 +312,24 @@ class Application:
             {name: version.version for name, version in self.base.shelf.active.items()},
             {skill.name: (skill.origin, digest_of(skill.text), skill.text) for skill in skills},
         )
+
+    @asynccontextmanager
+    async def tasks(self) -> AsyncGenerator[None]:
+        """Where `spawn` starts its work; at the end of the block the work is stopped."""
+        async with asyncio.TaskGroup() as self._group:
+            try:
+                yield
+            finally:
+                for task in list(self._spawned):
+                    task.cancel()
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start work that no request owns; it is stopped with the application. It keeps its errors to itself."""
+        assert self._group is not None  # `open_application` entered `tasks`
+        task = self._group.create_task(work)
+        self._spawned.add(task)
+        task.add_done_callback(self._spawned.discard)
+        return task
 
     async def serve_call(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
         """One `tools/call`: a tool of the surface, or any other tool by its name."""
@@ -649,11 +681,16 @@ class Application:
 
 @asynccontextmanager
 async def open_application(
-    workspace: Workspace, *, background: bool = False, environment: Mapping[str, str] = os.environ
+    workspace: Workspace,
+    *,
+    background: bool = False,
+    environment: Mapping[str, str] = os.environ,
+    profile: Profile | None = None,
 ) -> AsyncGenerator[Application]:
     """A workspace at work until the block ends. `background` also watches for new versions and closes idle runs.
 
-    `environment` is the client's: mcp.json may name variables of it, and child processes see a harmless part.
+    `environment` is the client's: mcp.json may name variables of it, and child processes see a harmless part. With a
+    profile its tools take the place of the project's servers and local tools.
     """
     async with contextlib.AsyncExitStack() as stack:
         base = await stack.enter_async_context(open_base(workspace))
@@ -661,7 +698,7 @@ async def open_application(
         holder: list[Application] = []
         upstreams = await stack.enter_async_context(
             Upstreams.open(
-                read_servers(workspace.servers, environment),
+                () if profile else read_servers(workspace.servers, environment),
                 environment=environment,
                 logs=workspace.state / "logs",
                 connect_timeout=knobs.connect_timeout,
@@ -670,7 +707,8 @@ async def open_application(
             )
         )
         host = await stack.enter_async_context(SandboxHost.open())
-        application = Application(base, upstreams, host, environment)
+        application = Application(base, upstreams, host, environment, profile)
+        await stack.enter_async_context(application.tasks())
         holder.append(application)
         await application.tools_changed()
         if not background:

@@ -1,19 +1,28 @@
 """Asking the person behind a client, where it can ask and the rules let it (D8).
 
-Handshake-era clients are sent `elicitation/create` while their call waits. Clients of 2026-07-28 get an input-required
-result and make the call again with the answer; what they send back counts only with a state that was given out for
-exactly this call of this connection, and once. Anything but a clear answer in time leaves the request as it was.
+How the question reaches the client, and which call an answer is for, is the business of `druse.front.interaction`.
+Anything but a clear answer in time leaves the request as it was.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
-from druse.model import Caller, DruseError, Json, JsonObject, NotFound, Outcome, OutcomeStatus, digest
+from druse.governance import ELICITATION_SCHEMA
+from druse.model import (
+    Caller,
+    Counterpart,
+    DruseError,
+    Json,
+    JsonObject,
+    NotFound,
+    Outcome,
+    OutcomeStatus,
+    asks_forms,
+)
 
 _WAITING = 1000  # questions remembered at a time
 
@@ -44,23 +53,11 @@ class Decider(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """A question that a client of 2026-07-28 took along, with the end of the call it was asked for."""
-
-    question: Question
-    outcome: Outcome
-    call: str
-    until: float
-
-
 class Elicitation:
-    """The questions of one front. `clock` counts seconds and never goes back."""
+    """The questions of one front."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._asked: dict[tuple[str, str], None] = {}  # approval and connection: nobody is asked the same twice
-        self._given: dict[str, _Given] = {}  # by the state the client has to send back
 
     async def carry(self, desk: Decider, first: Outcome, caller: Caller, tool: str, ask: Ask, again: Again) -> Outcome:
         """The end of a call after its client, if need be, was asked. `again` makes the call once more."""
@@ -68,29 +65,6 @@ class Elicitation:
         if question is None:
             return first
         return await self._settle(desk, question, first, caller, tool, await ask(question), again)
-
-    async def give(
-        self, desk: Decider, first: Outcome, caller: Caller, call: JsonObject
-    ) -> tuple[Question, str] | None:
-        """A question for the client to take along, and the state that lets its answer count."""
-        question = await self._question(desk, first, caller)
-        if question is None:
-            return None
-        state = secrets.token_urlsafe(24)
-        self._given[state] = _Given(question, first, _bound(caller, call), self._clock() + question.seconds)
-        _trim(self._given)
-        return question, state
-
-    async def resume(
-        self, desk: Decider, state: str, answer: JsonObject | None, caller: Caller, call: JsonObject, again: Again
-    ) -> Outcome | None:
-        """The end of a call that comes with an answer; None where no such question was asked."""
-        given = self._given.pop(state, None)
-        if given is None or given.call != _bound(caller, call):
-            return None
-        known = answer if self._clock() <= given.until else None
-        tool = called_tool(str(call["name"]), call["arguments"])
-        return await self._settle(desk, given.question, given.outcome, caller, tool, known, again)
 
     async def _question(self, desk: Decider, outcome: Outcome, caller: Caller) -> Question | None:
         if outcome.status is not OutcomeStatus.PENDING or not outcome.approval_id:
@@ -145,10 +119,17 @@ def decision_of(answer: JsonObject | None) -> bool | None:
     return given if isinstance(given, bool) else None
 
 
-def asks_forms(capabilities: Json) -> bool:
-    """Whether a client declared that it can put a form before its user."""
-    declared = capabilities.get("elicitation") if isinstance(capabilities, dict) else None
-    return isinstance(declared, dict) and ("form" in declared or "url" not in declared)
+def asking(side: Counterpart | None) -> Ask | None:
+    """The way of a question to a client; None where it did not declare that it can put one before its user."""
+    if side is None or not asks_forms(side.capabilities):
+        return None
+
+    async def ask(question: Question) -> JsonObject | None:
+        form: JsonObject = {"mode": "form", "message": question.message, "requestedSchema": ELICITATION_SCHEMA}
+        request: JsonObject = {"method": "elicitation/create", "params": form}
+        return (await side.ask({"approval": request}, seconds=question.seconds))["approval"]
+
+    return ask
 
 
 def called_tool(name: str, arguments: Json) -> str:
@@ -163,10 +144,6 @@ async def within(seconds: float, answer: Awaitable[Any]) -> Any:
             return await answer
     except TimeoutError:
         return None
-
-
-def _bound(caller: Caller, call: JsonObject) -> str:
-    return digest({"call": call, "connection": caller.connection, "client": caller.client, "session": caller.session})
 
 
 def _trim(held: dict[Any, Any]) -> None:

@@ -8,8 +8,11 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from druse.front.events import RecentEvents
 from druse.front.server import Front
 from druse.model import Invalid
+
+RETRY_MILLISECONDS = 500  # after which a client whose stream broke may come back
 
 
 async def serve_http(front: Front, address: str, token_file: Path) -> None:
@@ -19,10 +22,17 @@ async def serve_http(front: Front, address: str, token_file: Path) -> None:
     host, _, port = address.rpartition(":")
     if not port.isdigit() or not host:
         raise Invalid(f"Cannot serve on {address!r}: write HOST:PORT, for example 127.0.0.1:8765.", where="--http")
-    application: Any = front.server.streamable_http_app(host=host)
-    guarded = BearerToken(application, read_token(token_file))
+    guarded = http_application(front, host, token_file)
     config = uvicorn.Config(guarded, host=host, port=int(port), log_level="warning", lifespan="on")
     await uvicorn.Server(config).serve()
+
+
+def http_application(front: Front, host: str, token_file: Path) -> BearerToken:
+    """The ASGI application that is served at `host`."""
+    application: Any = front.server.streamable_http_app(
+        host=host, event_store=RecentEvents(), retry_interval=RETRY_MILLISECONDS
+    )
+    return BearerToken(application, read_token(token_file))
 
 
 def read_token(path: Path) -> str:

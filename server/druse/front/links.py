@@ -11,12 +11,13 @@ import contextvars
 import json
 import uuid
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from mcp.shared.exceptions import MCPError
 
-from druse.front.elicitation import Ask, Question, asks_forms, within
-from druse.governance import ELICITATION_SCHEMA
+from druse.front.counterparts import Direct
+from druse.front.elicitation import within
 from druse.model import Caller, CallerKind, Json, JsonObject, Outcome, Progress
 
 _SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
@@ -33,9 +34,7 @@ def current_link() -> Link | None:
 class Carrier(Protocol):
     """Carries out one `tools/call`."""
 
-    async def __call__(
-        self, name: str, arguments: Json, caller: Caller, progress: Progress | None, ask: Ask | None
-    ) -> Outcome:
+    async def __call__(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
         """The outcome; never raises for what a call can get wrong."""
         ...
 
@@ -51,7 +50,7 @@ class Link:
         self.latest = ""  # the conversation that spoke last; a list of tools is asked for without a name
         self.context = contextvars.copy_context()
         self.context.run(_current.set, self)
-        self.asks = False  # it declared that it can put a question before its user
+        self.side = Direct({}, self.request)  # to ask a handshake-era client something
         self._open = False  # the handshake is complete
         self._calls: dict[str, asyncio.Task[None]] = {}  # by the id of the request, as JSON
         self._questions: dict[str, asyncio.Future[JsonObject | None]] = {}  # by the id of our request
@@ -104,21 +103,21 @@ class Link:
         if method is None:
             return self._take_answer(received)
         if method == "initialize":
-            self.asks = asks_forms(given.get("capabilities"))
+            declared = given.get("capabilities")
+            self.side = Direct(declared if isinstance(declared, dict) else {}, self.request)
             info = given.get("clientInfo")
             self.client = f"{info.get('name', '')} {info.get('version', '')}".strip() if isinstance(info, dict) else ""
         elif method == "notifications/initialized":
             self._open = bool(self.client)
         return False
 
-    async def ask(self, question: Question) -> JsonObject | None:
-        """The client's answer to `elicitation/create`; None where none came in time. The session never sees it."""
+    async def request(self, method: str, params: JsonObject, seconds: float) -> JsonObject | None:
+        """The client's result; None where it refused or none came in time. The session never sees it."""
         number = f"druse-{uuid.uuid4().hex[:12]}"
         answer = self._questions[number] = asyncio.get_running_loop().create_future()
-        params: JsonObject = {"mode": "form", "message": question.message, "requestedSchema": ELICITATION_SCHEMA}
         try:
-            await self._send({"jsonrpc": "2.0", "id": number, "method": "elicitation/create", "params": params})
-            return await within(question.seconds, answer)
+            await self._send({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+            return await within(seconds, answer)
         finally:
             del self._questions[number]
             if answer.cancelled():  # nobody waits any more: the client can close its dialog
@@ -163,10 +162,10 @@ class Link:
         progress = self._progress(token) if isinstance(token, str | int) else None
         answer: JsonObject = {"jsonrpc": "2.0", "id": number}
         try:
-            ask = self.ask if self.asks else None
-            answer["result"] = self._wire(await self._carry(name, arguments, self.caller(meta), progress, ask))
+            caller = replace(self.caller(meta), client_side=self.side)
+            answer["result"] = self._wire(await self._carry(name, arguments, caller, progress))
         except MCPError as error:
-            answer["error"] = {"code": error.code, "message": error.message}
+            answer["error"] = error.error.model_dump(mode="json", exclude_none=True)
         finally:
             del self._calls[json.dumps(number)]
         await self._send(answer)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -24,22 +23,20 @@ from mcp.server.subscriptions import (
     ToolsListChanged,
 )
 from mcp.shared.exceptions import MCPError
-from pydantic import ValidationError
 
 from druse import __version__
+from druse.front.calls import Calls
 from druse.front.documents import EXTENSION, Documents
-from druse.front.elicitation import Ask, Decider, Elicitation, Question, asks_forms, called_tool, within
+from druse.front.elicitation import Decider, Elicitation, asking, called_tool
+from druse.front.interaction import carried
 from druse.front.links import Link, current_link
+from druse.front.profiles import Profile
 from druse.front.results import result_of, wire_of
 from druse.front.surface import INSTRUCTIONS
-from druse.governance import ELICITATION_SCHEMA
 from druse.model import Caller, DruseError, Json, JsonObject, Outcome, OutcomeStatus, Progress, ToolSpec
 from druse.upstream.lines import LineReader, LineWriter, not_a_message
 
 log = logging.getLogger("druse.front")
-
-_INPUT_REQUIRED = "2026-07-28"  # since then a question is a result, not a request of the server
-_QUESTION = "approval"
 
 
 class Desk(Decider, Protocol):
@@ -61,6 +58,10 @@ class Desk(Decider, Protocol):
     @property
     def listeners(self) -> list[Callable[[], Awaitable[None]]]:
         """Whoever wants to hear that the listing changed."""
+        ...
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start work that no request owns; it is stopped with the desk."""
         ...
 
     def run_of(self, caller: Caller) -> str:
@@ -89,11 +90,13 @@ class Opening(Protocol):
 class Front:
     """Builds the `Server` around a desk and tells clients when the listing changed."""
 
-    def __init__(self, desk: Opening) -> None:
+    def __init__(self, desk: Opening, profile: Profile | None = None) -> None:
         self._desk = desk
+        self._profile = profile
         self._bus = InMemorySubscriptionBus()
         self._connections: dict[Any, str] = {}  # live handshake-era connections and the name we gave each
-        self._elicitation = Elicitation(time.monotonic)
+        self._elicitation = Elicitation()
+        self._calls = Calls()
         self._modern_name = f"c-{uuid.uuid4().hex[:12]}"
         self.server: Server[Any] = Server(
             "druse",
@@ -109,6 +112,9 @@ class Front:
             on_get_prompt=self._get_prompt,
             on_subscriptions_listen=ListenHandler(self._bus),
         )
+        if profile is not None:
+            profile.announce = self._announce
+            self._serve_profile()
         self.server.extensions = {EXTENSION: {"directoryRead": True}}
         self.server.add_request_handler("skills/list", types.PaginatedRequestParams, self._skills_list)
         self.server.add_request_handler("skills/get", _At, self._skills_get)
@@ -141,6 +147,7 @@ class Front:
                 await self.server.run(reads, LineWriter(writer), self.options())
             finally:
                 link.end()
+                await self._calls.leave(link.name)
 
     async def tools_changed(self) -> None:
         """Tell every client, each in its era, that `tools/list` differs."""
@@ -167,21 +174,47 @@ class Front:
         return types.ListToolsResult(tools=tools, ttl_ms=0, cache_scope="private")
 
     async def _list_resources(self, ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        return await (await self._documents(ctx)).resources(params.cursor if params else None)
+        listed = await (await self._documents(ctx)).resources(params.cursor if params else None)
+        if self._profile is not None and not listed.next_cursor:
+            more = [types.Resource.model_validate(one, by_name=False) for one in self._profile.resources()]
+            listed.resources = [*listed.resources, *more]
+        return listed
 
     async def _list_templates(
         self, _ctx: Any, _params: types.PaginatedRequestParams | None
     ) -> types.ListResourceTemplatesResult:
-        return (await self._ready()).documents.templates()
+        listed = (await self._ready()).documents.templates()
+        if self._profile is not None:
+            more = [types.ResourceTemplate.model_validate(one, by_name=False) for one in self._profile.templates()]
+            listed.resource_templates = [*listed.resource_templates, *more]
+        return listed
 
     async def _read_resource(self, ctx: Any, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        found = self._profile.read(str(params.uri)) if self._profile is not None else None
+        if found is not None:
+            wire = {"contents": [found], "ttlMs": 0, "cacheScope": "private"}
+            return types.ReadResourceResult.model_validate(wire, by_name=False)
         run_id = (await self._ready()).run_of(self._caller(ctx))
         return await (await self._documents(ctx)).read(str(params.uri), run_id)
 
     async def _list_prompts(self, ctx: Any, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-        return await (await self._documents(ctx)).prompts(params.cursor if params else None)
+        listed = await (await self._documents(ctx)).prompts(params.cursor if params else None)
+        if self._profile is not None and not listed.next_cursor:
+            more = [types.Prompt.model_validate(one, by_name=False) for one in self._profile.prompts()]
+            listed.prompts = [*listed.prompts, *more]
+        return listed
 
-    async def _get_prompt(self, ctx: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
+    async def _get_prompt(self, ctx: Any, params: types.GetPromptRequestParams) -> Any:
+        profile = self._profile
+        if profile is not None and params.name in [one["name"] for one in profile.prompts()]:
+
+            async def work(caller: Caller, progress: Progress | None) -> Any:
+                found = await profile.prompt(params.name, params.arguments or {}, caller.client_side)
+                return types.GetPromptResult.model_validate(found, by_name=False)
+
+            request: JsonObject = {"prompt": params.name, "arguments": dict(params.arguments or {})}
+            spawn = (await self._ready()).spawn
+            return await carried(ctx, params, self._caller(ctx), request, work, calls=self._calls, spawn=spawn)
         run_id = (await self._ready()).run_of(self._caller(ctx))
         return await (await self._documents(ctx)).prompt(params.name, params.arguments or {}, run_id)
 
@@ -194,34 +227,33 @@ class Front:
     async def _directory_read(self, ctx: Any, params: _At) -> dict[str, Any]:
         return await (await self._documents(ctx)).directory(params.uri)
 
-    async def _call_tool(
-        self, ctx: Any, params: types.CallToolRequestParams
-    ) -> types.CallToolResult | types.InputRequiredResult:
-        caller, arguments = self._caller(ctx), params.arguments or {}
-        declared = ctx.session.client_capabilities
-        able = declared is not None and asks_forms(declared.model_dump(mode="json", exclude_none=True))
-        if not able or ctx.protocol_version < _INPUT_REQUIRED:
-            ask = _asking(ctx) if able else None
-            return result_of(await self._carry_out(params.name, arguments, caller, _progress(ctx), ask))
-        call: JsonObject = {"name": params.name, "arguments": arguments}
+    async def _call_tool(self, ctx: Any, params: types.CallToolRequestParams) -> Any:
+        name, arguments = params.name, params.arguments or {}
+        desk = await self._ready()
 
-        async def again() -> Outcome:
-            return await self._carry_out(params.name, arguments, caller, _progress(ctx), None)
+        async def work(caller: Caller, progress: Progress | None) -> Any:
+            return result_of(await self._carry_out(name, arguments, caller, progress))
 
-        if params.request_state is not None:
-            response = (params.input_responses or {}).get(_QUESTION)
-            answer = response.model_dump(mode="json") if isinstance(response, types.ElicitResult) else None
-            ended = await self._elicitation.resume(
-                await self._ready(), params.request_state, answer, caller, call, again
-            )
-            if ended is not None:
-                return result_of(ended)
-        outcome = await again()
-        given = await self._elicitation.give(await self._ready(), outcome, caller, call)
-        if given is None:
-            return result_of(outcome)
-        request = types.ElicitRequest(params=_form(given[0]))
-        return types.InputRequiredResult(input_requests={_QUESTION: request}, request_state=given[1])
+        request: JsonObject = {"name": name, "arguments": arguments}
+        caller = self._caller(ctx)
+        return await carried(ctx, params, caller, request, work, calls=self._calls, spawn=desk.spawn)
+
+    def _serve_profile(self) -> None:
+        """What only a profile has: log levels, watched resources, completion."""
+
+        async def accept(_ctx: Any, _params: Any) -> types.EmptyResult:
+            return types.EmptyResult()
+
+        async def complete(_ctx: Any, _params: types.CompleteRequestParams) -> types.CompleteResult:
+            return types.CompleteResult(completion=types.Completion(values=[], total=0, has_more=False))
+
+        self.server.add_request_handler("logging/setLevel", types.SetLevelRequestParams, accept)
+        self.server.add_request_handler("resources/subscribe", types.SubscribeRequestParams, accept)
+        self.server.add_request_handler("resources/unsubscribe", types.UnsubscribeRequestParams, accept)
+        self.server.add_request_handler("completion/complete", types.CompleteRequestParams, complete)
+
+    async def _announce(self, what: str) -> None:
+        await (self.tools_changed() if what == "tools" else self.documents_changed())
 
     async def _ready(self) -> Desk:
         try:
@@ -229,12 +261,13 @@ class Front:
         except DruseError as error:
             raise MCPError(types.INTERNAL_ERROR, str(error)) from error
 
-    async def _carry_out(
-        self, name: str, arguments: Json, caller: Caller, progress: Progress | None, ask: Ask | None
-    ) -> Outcome:
+    async def _carry_out(self, name: str, arguments: Json, caller: Caller, progress: Progress | None) -> Outcome:
         try:
             desk = await self._desk.ready()
             outcome = await desk.serve_call(name, arguments, caller, progress)
+            if outcome.kind == "protocol_error":
+                raise _error_of(outcome)
+            ask = asking(caller.client_side)
             if ask is None or outcome.status is not OutcomeStatus.PENDING:
                 return outcome
             tool = called_tool(name, arguments)
@@ -274,6 +307,12 @@ class Front:
         return Link(held or self._modern_name, shared=held is None)
 
 
+def _error_of(outcome: Outcome) -> MCPError:
+    """The JSON-RPC error that a call ended in, in place of a result."""
+    code = outcome.details.get("code")
+    return MCPError(code if isinstance(code, int) else types.INTERNAL_ERROR, outcome.message, outcome.details["data"])
+
+
 def _client_of(ctx: Any, meta: dict[str, Any]) -> str:
     params = ctx.session.client_params
     if params is not None:
@@ -290,32 +329,3 @@ def _wire_tool(spec: ToolSpec) -> types.Tool:
         # A hint only where it is proven: clients run read-only tools without asking anyone.
         annotations=types.ToolAnnotations(read_only_hint=True) if spec.read_only_hint else None,
     )
-
-
-def _form(question: Question) -> types.ElicitRequestFormParams:
-    return types.ElicitRequestFormParams(message=question.message, requested_schema=ELICITATION_SCHEMA)
-
-
-def _asking(ctx: Any) -> Ask:
-    """The way of a question through a handshake-era session, where it has no link."""
-
-    async def ask(question: Question) -> JsonObject | None:
-        form = ctx.session.elicit_form(question.message, ELICITATION_SCHEMA, related_request_id=ctx.request_id)
-        try:
-            result = await within(question.seconds, form)
-        except (MCPError, ValidationError):  # it declared what it cannot do, or answered with nonsense
-            return None
-        return result.model_dump(mode="json") if result is not None else None
-
-    return ask
-
-
-def _progress(ctx: Any) -> Progress | None:
-    meta: dict[str, Any] = ctx.meta or {}
-    if not meta.get("progress_token"):
-        return None
-
-    async def report(done: float, total: float | None, message: str | None) -> None:
-        await ctx.session.report_progress(done, total, message)
-
-    return report

@@ -1,5 +1,6 @@
 """The words everyone speaks: runs, steps, tools, decisions, outcomes, errors. Knows nothing else of Druse."""
 
+from druse.model.counterpart import Counterpart, able, asks_forms
 from druse.model.decisions import Caller, CallerKind, Decision, Outcome, OutcomeStatus, Verdict
 from druse.model.display import visible
 from druse.model.errors import (
@@ -21,6 +22,7 @@ __all__ = [
     "CallContext",
     "Caller",
     "CallerKind",
+    "Counterpart",
     "Decision",
     "DruseError",
     "Effect",
@@ -45,6 +47,8 @@ __all__ = [
     "UpstreamFailure",
     "Verdict",
     "VersionStatus",
+    "able",
+    "asks_forms",
     "canonical",
     "digest",
     "digest_text",

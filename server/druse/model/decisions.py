@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from druse.model.counterpart import Counterpart
 from druse.model.json_data import Json, JsonObject
 
 
@@ -35,6 +36,8 @@ class Caller:
     unconfined: bool = False  # it runs in a sandbox that does not hold on this machine (tier T0)
     cause: str = ""  # the audit entry that led to what is called
     shared: bool = False  # the session stands for several clients that cannot be told apart
+    # The client itself, where what is called may ask it something; no part of who calls.
+    client_side: Counterpart | None = field(default=None, compare=False, repr=False)
 
 
 class Verdict(StrEnum):

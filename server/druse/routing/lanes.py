@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from typing import Self
 
-from druse.model import Effect, Source, ToolSpec
+from druse.model import Counterpart, Effect, Json, JsonObject, Source, ToolSpec
 
 
 class Lanes:
@@ -18,28 +19,88 @@ class Lanes:
         self._waiting: dict[str, int] = {}
 
     @asynccontextmanager
-    async def turn(self, spec: ToolSpec) -> AsyncGenerator[None]:
+    async def turn(self, spec: ToolSpec) -> AsyncGenerator[Turn]:
         """Wait for this call's turn and hold it."""
         if spec.source in (Source.CRYSTAL, Source.CAPABILITY):
-            yield
+            yield Turn(None)
         elif is_read(spec):
-            async with self._reads:
-                yield
+            async with Turn(self._reads) as turn:
+                yield turn
         else:
-            async with self._write_turn(target_of(spec)):
-                yield
+            async with self._write_turn(target_of(spec)) as turn:
+                yield turn
 
     @asynccontextmanager
-    async def _write_turn(self, target: str) -> AsyncGenerator[None]:
+    async def _write_turn(self, target: str) -> AsyncGenerator[Turn]:
         lock = self._writes.setdefault(target, asyncio.Lock())
         self._waiting[target] = self._waiting.get(target, 0) + 1
         try:
-            async with lock:
-                yield
+            async with Turn(lock) as turn:
+                yield turn
         finally:
             self._waiting[target] -= 1
             if not self._waiting[target]:  # keep the table as small as the targets in use
                 del self._waiting[target], self._writes[target]
+
+
+class Turn:
+    """A turn, held from the beginning of the block to its end, but for the times it stands aside."""
+
+    def __init__(self, lock: asyncio.Lock | asyncio.Semaphore | None) -> None:
+        self._lock = lock
+        self._held = False
+
+    async def __aenter__(self) -> Self:
+        if self._lock is not None:
+            await self._lock.acquire()
+            self._held = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._lock is not None and self._held:
+            self._lock.release()
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncGenerator[None]:
+        """Let others go on meanwhile; wait for a turn again afterwards, unless this call was stopped."""
+        if self._lock is None:
+            yield
+            return
+        self._lock.release()
+        self._held = False
+        yield
+        await self._lock.acquire()
+        self._held = True
+
+
+class Aside:
+    """A client that is asked while others have the turn: a person may take long to answer."""
+
+    def __init__(self, side: Counterpart, turn: Turn) -> None:
+        self._side = side
+        self._turn = turn
+
+    @property
+    def capabilities(self) -> JsonObject:
+        """What the client declared."""
+        return self._side.capabilities
+
+    async def ask(self, requests: Mapping[str, JsonObject], *, seconds: float) -> dict[str, JsonObject | None]:
+        """Ask it, standing aside."""
+        async with self._turn.aside():
+            return await self._side.ask(requests, seconds=seconds)
+
+    async def log(self, level: str, data: Json) -> None:
+        """Tell it."""
+        await self._side.log(level, data)
+
+    async def go_on_alone(self, message: str = "") -> None:
+        """Become a task."""
+        await self._side.go_on_alone(message)
+
+    async def hang_up(self) -> None:
+        """End the stream."""
+        await self._side.hang_up()
 
 
 def is_read(spec: ToolSpec) -> bool:

@@ -37,7 +37,7 @@ from druse.model import (
     digest,
 )
 from druse.routing.arguments import ArgumentCheck
-from druse.routing.lanes import Lanes, is_read
+from druse.routing.lanes import Aside, Lanes, is_read
 from druse.routing.registry import Entry, Registry
 
 log = logging.getLogger("druse.routing")
@@ -174,12 +174,15 @@ class Router:
         )
 
     async def _run(self, entry: Entry, call: Call, decision: Decision, progress: Progress | None) -> Outcome:
-        async with self._lanes.turn(call.spec):
+        async with self._lanes.turn(call.spec) as turn:
             cause = await self._journal.begin(call, decision)
             started = self._clock()
             outcome = Outcome(OutcomeStatus.FAILED, message=f"{_shown(call)} was cancelled.", kind="cancelled")
             try:
-                context = CallContext(call.caller, progress, cause, decision)
+                caller, side = call.caller, call.caller.client_side
+                if side is not None:
+                    caller = replace(caller, client_side=Aside(side, turn))
+                context = CallContext(caller, progress, cause, decision)
                 outcome = await self._carry_out(entry, call, context)
             finally:
                 step = Step(
