@@ -91,6 +91,14 @@ async def test_an_edit_by_hand_is_found_and_its_first_entry_named(bench: Bench, 
 
 
 @pytest.mark.requirement("N-34")
+async def test_a_kept_root_of_a_tile_that_was_changed_is_found(bench: Bench) -> None:
+    """The next root would be signed over it."""
+    await bench.write(TILE * 3 + 10)
+    bench.tamper("UPDATE audit_tile SET root = x'00' WHERE number = 1")
+    assert await first_bad(bench) == f"a{TILE + 1}"
+
+
+@pytest.mark.requirement("N-34")
 async def test_two_rows_that_changed_places_are_found(bench: Bench) -> None:
     await bench.write(10)
     bench.tamper(

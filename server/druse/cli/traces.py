@@ -87,10 +87,13 @@ def mark(run_id: str, success: bool, as_json: bool) -> None:
     """Say how a run went that ended without a report."""
 
     async def work() -> None:
-        from druse.front.application import open_base
+        from druse.front.application import open_base, person
 
         async with open_base(workspace_here()) as base:
             await base.recorder.mark(run_id, success=success)
+            await base.audit.record(
+                "run.marked", run_id, person(), {"outcome": "success" if success else "failure"}, durable=True
+            )
 
     finish(work(), as_json=as_json)
     word = "success" if success else "failure"
@@ -104,9 +107,13 @@ def delete(run_id: str, as_json: bool) -> None:
     """Delete a run and the stored results that only it held."""
 
     async def work() -> bool:
-        from druse.front.application import open_base
+        from druse.front.application import open_base, person
 
         async with open_base(workspace_here()) as base:
+            if await base.store.runs.get(run_id) is None:
+                return False
+            # Before the effect: a run that is gone and that no entry deletes was taken out by hand.
+            await base.audit.record("run.deleted", run_id, person(), {}, durable=True)
             return await base.store.runs.delete(run_id)
 
     gone = finish(work(), as_json=as_json)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from druse.crystal.crystallize import publishable
 from druse.crystal.versions import VersionFiles
 from druse.governance import Approval, AuditChain
-from druse.model import Caller, Invalid, NotFound, ToolVersion, VersionStatus
+from druse.model import Caller, CallerKind, Invalid, NotFound, ToolVersion, VersionStatus
 from druse.store import Store, Transaction, VersionRecord
 
 
@@ -262,6 +262,13 @@ class Shelf:
                 reason="files removed",
             )
             await self._store.runs.uncrystallized(transaction, record.name)
+            await self._audit.append(
+                transaction,
+                "tool.retired",
+                f"{record.name} v{record.version}",
+                Caller(CallerKind.JOB, client="druse"),
+                {"reason": "files removed"},
+            )
 
     def _unapproved(self, on_disk: dict[str, list[int]], known: set[tuple[str, int]]) -> dict[str, str]:
         return {

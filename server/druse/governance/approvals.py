@@ -14,8 +14,20 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from druse.governance.audit import AuditChain
+from druse.governance.entries import seq_of
 from druse.governance.trust import Action
-from druse.model import Caller, CallerKind, DruseError, Invalid, Json, JsonObject, NotAllowed, NotFound, Verdict
+from druse.model import (
+    Caller,
+    CallerKind,
+    DruseError,
+    Invalid,
+    Json,
+    JsonObject,
+    NotAllowed,
+    NotFound,
+    StoreDamaged,
+    Verdict,
+)
 from druse.store import Store, Transaction
 from druse.store.approvals import Approval, Decided
 
@@ -82,7 +94,8 @@ class Approvals:
                     return held
             requested: JsonObject = {"kind": str(caller.kind), "session": caller.session, "client": caller.client}
             approval_id = self._new_id()
-            payload: JsonObject = {"kind": kind, "subject": subject_hash}
+            until = now + LIFETIME_SECONDS.get(kind, _OTHER_SECONDS)
+            payload: JsonObject = {"kind": kind, "subject": subject_hash, "until": round(until, 3)}
             if evidence:
                 payload["evidence"] = list[Json](evidence)
             entry = await self._audit.append(
@@ -96,7 +109,7 @@ class Approvals:
                 details=details,
                 requested_by=requested,
                 requested_at=now,
-                expires_at=now + LIFETIME_SECONDS.get(kind, _OTHER_SECONDS),
+                expires_at=until,
                 requested_entry=entry,
             )
             await self._store.approvals.add(transaction, approval)
@@ -113,7 +126,7 @@ class Approvals:
             if await self._voided(transaction, kind, subject_hash, caller):
                 return None
             for held in await self._standing(kind, subject_hash, transaction):
-                if not _usable(held, caller):
+                if not _usable(held, caller) or not await self._vouched(held):
                     continue
                 if kind == "call" and held.scope == "once":
                     await self._store.approvals.set_status(transaction, held.id, "used", before="approved")
@@ -237,6 +250,7 @@ class Approvals:
         status, now = "approved" if approve else "rejected", self._clock()
         lasts = SESSION_SECONDS if scope == "session" else LIFETIME_SECONDS.get(approval.kind, _OTHER_SECONDS)
         payload: JsonObject = {"kind": approval.kind, "subject": approval.subject_hash, "how": how, "scope": scope}
+        payload["until"] = round(now + lasts, 3)
         async with self._store.database.transaction(durable=True) as transaction:
             entry = await self._audit.append(
                 transaction, f"approval.{status}", approval.id, caller, payload, cause=approval.requested_entry
@@ -251,9 +265,28 @@ class Approvals:
                 raise Invalid(f"Approval {approval.id} was decided by somebody else meanwhile. Look at it again.")
         return await self.get(approval.id)
 
+    async def _vouched(self, approval: Approval) -> bool:
+        """Whether the audit chain has the decision that the row claims: a row changed by hand decides nothing."""
+        if not approval.decided_entry:
+            return False
+        entry = await self._audit.get(seq_of(approval.decided_entry)) or {}
+        payload = entry.get("payload")
+        said = payload.get("subject") if isinstance(payload, dict) else None
+        return (entry.get("action"), entry.get("subject"), said) == (
+            f"approval.{approval.status}",
+            approval.id,
+            approval.subject_hash,
+        )
+
     async def _apply(self, approval: Approval, caller: Caller) -> None:
         handler = self._handlers.get(approval.kind)
         if handler is not None:
+            if not await self._vouched(approval):
+                raise StoreDamaged(
+                    f"Cannot carry out approval {approval.id}: the table says {approval.status}, and no entry of the "
+                    'audit chain decides that. See "druse audit verify".',
+                    first_bad=f"approval {approval.id}",
+                )
             await handler(approval, caller)
             await self._store.approvals.applied(approval.id, now=self._clock())
 

@@ -28,6 +28,7 @@ from druse.governance.entries import (
 )
 from druse.governance.integrity import ChainCheck, Verified
 from druse.governance.merkle import leaf_hash, root_of
+from druse.governance.references import References
 from druse.governance.signing import SigningKey
 from druse.model import Caller, Invalid, JsonObject
 from druse.store import AuditRow, RootRow, Store, Transaction
@@ -122,16 +123,21 @@ class AuditChain:
             self._appended = False
 
     async def verify(self) -> Verified:
-        """Check every entry, its place, and every signed root. Raises StoreDamaged naming the first bad entry."""
-        # Read before the entries: others may append meanwhile.
-        issued = await self._store.audit.issued()
-        check = ChainCheck([*await self._store.audit.roots(), *self._copied()], self.key.public)
-        after = 0
-        while rows := await self._store.audit.page(after, _PAGE):
-            for row in rows:
-                check.feed(row)
-            after = rows[-1].seq
-        return check.finish(issued)
+        """Check every entry, its place, every signed root, and the rows in other tables that entries speak of.
+
+        Raises StoreDamaged naming the first bad entry, or the row that no entry speaks of.
+        """
+        async with self._store.database.snapshot():
+            check = ChainCheck([*await self._store.audit.roots(), *self._copied()], self.key.public)
+            references = References()
+            after = 0
+            while rows := await self._store.audit.page(after, _PAGE):
+                for row in rows:
+                    references.feed(row.seq, check.feed(row))
+                after = rows[-1].seq
+            verified = check.finish(await self._store.audit.issued())
+            await references.check(self._store, check.tile_roots)
+        return verified
 
     async def newest(self, limit: int = 50, matching: Mapping[str, str | float] | None = None) -> list[JsonObject]:
         """The newest entries that match (see `AuditRepository.newest`), oldest first, with their hashes."""

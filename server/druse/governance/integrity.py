@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from druse.governance.entries import GENESIS, entry_id, hash_of, parsed
+from druse.governance.entries import GENESIS, TILE, entry_id, hash_of, parsed
 from druse.governance.merkle import Frontier, leaf_hash
 from druse.governance.signing import instance_of, signed_by
 from druse.model import JsonObject, StoreDamaged
@@ -50,10 +50,11 @@ class ChainCheck:
         self._tree = Frontier()
         self._head = GENESIS
         self._last_root = 0
+        self.tile_roots: dict[int, bytes] = {}  # the root over all entries at each multiple of TILE
         self._check_signatures()
 
-    def feed(self, row: AuditRow) -> None:
-        """The next entry."""
+    def feed(self, row: AuditRow) -> JsonObject:
+        """The next entry; what it says."""
         expected = self._tree.size + 1
         name = entry_id(expected)
         if row.seq != expected:
@@ -70,6 +71,9 @@ class ChainCheck:
         self._head = row.hash
         for root in self._roots.get(expected, ()):
             self._check_root(root)
+        if expected % TILE == 0:
+            self.tile_roots[expected] = self._tree.root()
+        return entry
 
     def finish(self, issued: int) -> Verified:
         """All entries are in; `issued` is the highest number ever given out."""

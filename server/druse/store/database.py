@@ -7,6 +7,7 @@ write survives `kill -9` of any process (WAL, synchronous=NORMAL), a durable one
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
@@ -46,6 +47,7 @@ class Database:
         self.path = path
         self._connection = connection
         self._writer: Writer | None = None
+        self._looking = asyncio.Lock()
 
     @classmethod
     @asynccontextmanager
@@ -73,6 +75,17 @@ class Database:
         """The first row of a query, or None."""
         rows = await self.all(sql, values)
         return rows[0] if rows else None
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncGenerator[None]:
+        """All reads of this process inside the block see the database of one moment, whatever is written meanwhile."""
+        async with self._looking:
+            with _translated(self.path):
+                await self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                await self._connection.execute("COMMIT")
 
     async def write(self, work: Callable[[Transaction], Coroutine[Any, Any, T]], *, durable: bool = False) -> T:
         """Carry out one unit of writing, committed before this returns; see `Writer.write`."""

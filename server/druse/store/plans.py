@@ -78,6 +78,13 @@ class PlanRepository:
         )
         return StoredPlan(row[0], cast("JsonObject", json.loads(row[1])), *row[2:]) if row else None
 
+    async def all(self) -> list[StoredPlan]:
+        """Every stored plan, newest first."""
+        rows = await self._database.all(
+            "SELECT hash, content, parent, made_at, made_by FROM plan ORDER BY made_at DESC, hash"
+        )
+        return [StoredPlan(row[0], cast("JsonObject", json.loads(row[1])), *row[2:]) for row in rows]
+
     async def begin(self, execution: Execution) -> None:
         """Note an execution before its first step."""
 

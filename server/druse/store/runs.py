@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, cast
@@ -304,6 +304,33 @@ class RunRepository:
             changed = await transaction.execute("DELETE FROM run WHERE id = ?", (run_id,))
             await blobs.drop_unreferenced(transaction)
         return changed == 1
+
+    async def statuses(self) -> dict[str, RunStatus]:
+        """How every run stands, by its id."""
+        return {str(row[0]): RunStatus(row[1]) for row in await self._database.all("SELECT id, status FROM run")}
+
+    async def every_step(self, page: int) -> AsyncGenerator[tuple[str, str, JsonObject, Json, bool]]:
+        """Every step of every run, `page` at a time: run, tool, arguments, result, and whether it failed."""
+        last: tuple[str, int] = ("", -1)
+        while rows := await self._database.all(
+            "SELECT run_id, position, tool, arguments, coalesce(result, CAST(body AS TEXT)), failed FROM step"
+            " LEFT JOIN blob ON digest = result_blob WHERE (run_id, position) > (?, ?)"
+            " ORDER BY run_id, position LIMIT ?",
+            (*last, page),
+        ):
+            for row in rows:
+                yield row[0], row[2], json.loads(row[3]), json.loads(row[4] or "null"), bool(row[5])
+            last = (str(rows[-1][0]), int(rows[-1][1]))
+
+    async def payloads(self, page: int) -> AsyncGenerator[tuple[str, bytes]]:
+        """Every large payload with its digest, `page` at a time."""
+        last = ""
+        while rows := await self._database.all(
+            "SELECT digest, body FROM blob WHERE digest > ? ORDER BY digest LIMIT ?", (last, page)
+        ):
+            for row in rows:
+                yield row[0], row[1]
+            last = str(rows[-1][0])
 
     async def count(self) -> dict[str, int]:
         """Number of runs by status."""

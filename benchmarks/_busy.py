@@ -1,4 +1,4 @@
-"""A busy process: writes and reads through the application, four at a time; a line on stdout once one is acknowledged."""
+"""A busy process: writes through the application, four at a time; a line on stdout once one is acknowledged."""
 
 from __future__ import annotations
 
