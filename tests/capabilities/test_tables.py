@@ -162,6 +162,6 @@ async def test_what_a_person_deletes_marks_and_restores_through_druse_verifies(d
     async with open_base(Workspace.find(desk.root)) as base:
         await base.audit.verify()
         told = await base.audit.newest(50, {"action": "run.*"})
-        assert {"run.marked", "run.deleted"} <= {entry["action"] for entry in told}
+        assert {"run.marked", "run.deleted"} <= {str(entry["action"]) for entry in told}
     await desk.druse("checkpoint", "restore", "early", "--yes")
     assert (await desk.druse("audit", "verify"))["ok"]
