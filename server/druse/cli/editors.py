@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +14,7 @@ from druse.cli.output import emit, fail, finish, json_option, workspace_here
 from druse.model import DruseError, Invalid
 
 if TYPE_CHECKING:
-    from druse.editors import Client, Handshake, Machine, Scope
+    from druse.editors import Client, Handshake, Machine, Scope, Takeover
 
 _scope_option = click.option(
     "--scope",
@@ -30,6 +32,10 @@ _dry_option = click.option("--dry-run", is_flag=True, help="Show the changes and
 @click.option(
     "--workspace", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Work in DIR always."
 )
+@click.option("--hooks", is_flag=True, help="Let the client tell Druse what it does with its own tools (druse hook).")
+@click.option(
+    "--import-servers", is_flag=True, help="Move the client's other servers behind Druse; uninstall undoes it."
+)
 @click.option("--no-handshake", is_flag=True, help="Do not start the server afterwards to see that it answers.")
 @json_option
 def install(
@@ -37,6 +43,8 @@ def install(
     scope: str | None,
     dry_run: bool,
     workspace: Path | None,
+    hooks: bool,
+    import_servers: bool,
     no_handshake: bool,
     as_json: bool,
 ) -> None:
@@ -59,7 +67,9 @@ def install(
     known: dict[tuple[str, ...], Handshake] = {}
     try:
         for client in _chosen(clients, machine):
-            results.append(_one(client, machine, scope, workspace, dry_run=dry_run))
+            results.append(
+                _one(client, machine, scope, workspace, hooks=hooks, servers=import_servers, dry_run=dry_run)
+            )
             if results[-1]["ok"] and not (no_handshake or dry_run):
                 _shaken(client, machine, results[-1], known)
     except DruseError as error:
@@ -176,9 +186,17 @@ def _list(machine: Machine, *, as_json: bool) -> None:
 
 
 def _one(
-    client: Client, machine: Machine, scope: str | None, workspace: Path | None, *, dry_run: bool
+    client: Client,
+    machine: Machine,
+    scope: str | None,
+    workspace: Path | None,
+    *,
+    hooks: bool,
+    servers: bool,
+    dry_run: bool,
 ) -> dict[str, Any]:
     """Install into one client. A failure is part of the answer, so that the others are still done."""
+    from druse.editors import Edit, Takeover, has_hooks, hook_edit, server_file, take_over
     from druse.editors import install as put_in
 
     root = workspace_here().root
@@ -189,15 +207,57 @@ def _one(
         workspace = workspace.resolve()
     result: dict[str, Any] = {"client": client.name, "scope": wanted, "ok": True, "files": [], "notes": []}
     result["workspace"] = str(workspace) if workspace else None
+    notes: list[str] = []
+    more: list[Edit] = []
     try:
-        done = put_in(client, machine, wanted, root, workspace=workspace, dry_run=dry_run)
+        moving = take_over(client, machine, wanted, root) if servers else Takeover()
+        if moving.takes:
+            path = server_file(client, machine, wanted, root)
+            project = "" if wanted == "user" else str(root)
+            more.append(Edit(client.name, path, client.form, wanted, project, tuple(moving.takes)))
+        if hooks and has_hooks(client):
+            edit, note = hook_edit(client, machine, wanted, root)
+            more.append(edit)
+            notes += [note] if note else []
+        elif hooks:
+            notes.append(f"{client.title} has no hooks that Druse knows; only calls through Druse are recorded.")
+        done = put_in(
+            client,
+            machine,
+            wanted,
+            root,
+            workspace=workspace,
+            variables=_variables(root, machine, moving),
+            first=moving.edits,
+            more=more,
+            dry_run=dry_run,
+        )
     except DruseError as error:
         return result | {"ok": False, "error": str(error)}
     result["files"] = [edited.as_dict() for edited in done.files]
-    result["notes"] = done.notes
+    result["notes"] = [*notes, *done.notes]
+    result["moved"], result["left"] = moving.moved, moving.left
     if not client.found(machine):
         result["notes"].append(f"{client.title} was not found on this machine; the file is there for when it is.")
     return result
+
+
+def _variables(root: Path, machine: Machine, moving: Takeover) -> list[str]:
+    """What the servers behind Druse need of the client's environment."""
+    from druse.settings import Workspace, named_variables
+
+    workspace = Workspace(root, machine.config_home / "druse" / "config.toml")
+    named = named_variables(workspace.servers, workspace.user_servers)
+    kept: set[str] = set()
+    for edit in moving.edits:
+        if edit.path == workspace.user_values:
+            kept |= {change.path[0] for change in edit.changes}
+        else:
+            named += re.findall(r"\$\{([A-Za-z_]\w*)", json.dumps([change.value for change in edit.changes]))
+    with contextlib.suppress(OSError, ValueError):
+        kept |= set(json.loads(workspace.user_values.read_text(encoding="utf-8")))
+    # What every client hands on needs no mention.
+    return [name for name in dict.fromkeys(named) if name not in kept and name not in ("HOME", "PATH", "USER")]
 
 
 def _desk(root: Path, machine: Machine) -> Path:
@@ -241,6 +301,11 @@ def _installed_text(results: list[dict[str, Any]]) -> str:
             continue
         if result["workspace"]:
             lines.append(f"  works in {result['workspace']}")
+        if result["moved"]:
+            lines.append(f"  behind Druse now: {', '.join(result['moved'])}")
+            lines.append("  Their tools are asked for until a rule allows them, for example")
+            lines.append(f"  allow = [{json.dumps(result['moved'][0] + '__*')}] in .druse/config.toml")
+        lines += [f"  stays with the client: {name}, because {reason}" for name, reason in result["left"].items()]
         hand = result.get("handshake")
         if hand:
             answered = f"answered after {hand['milliseconds']:.0f} ms, {hand['tools']} tools"

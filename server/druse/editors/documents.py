@@ -93,7 +93,7 @@ def apply(text: str, form: Format, changes: Sequence[Change], where: str) -> tup
             made = _edited(text, form, change, before)
         except (ValueError, TypeError) as error:
             raise _unedited(where, str(error)) from error
-        if not _same(read(made, form, where), after):
+        if not _same(read(made, form, where), after, but_empty=change.kind == "take"):
             raise _unedited(where, f"what is at {'.'.join(change.path)} is written in a way that is not understood")
         text = made
         done.append(full)
@@ -195,7 +195,9 @@ def _says(data: Json, change: Change) -> bool:
         return found == change.value and found is not None
     if change.kind == "append":
         return isinstance(found, list) and change.value in found
-    return found is None if change.index is None else not isinstance(found, list)
+    if change.index is None:
+        return found is None
+    return not isinstance(found, list) or (change.value is not None and change.value not in found)
 
 
 def _edited(text: str, form: Format, change: Change, before: Json) -> str:
@@ -204,8 +206,9 @@ def _edited(text: str, form: Format, change: Change, before: Json) -> str:
         return module.put(text, change.path, change.value)
     if change.kind == "append":
         return module.append(text, change.path, change.value)
-    del before
-    return module.drop(text, change.path if change.index is None else (*change.path, change.index))
+    if change.index is None:
+        return module.drop(text, change.path)
+    return module.drop(text, (*change.path, _position(found_at(before, change.path), change)))
 
 
 def _carried_out(data: Json, change: Change) -> Change:
@@ -213,7 +216,7 @@ def _carried_out(data: Json, change: Change) -> Change:
     made = 0
     if change.kind == "take":
         holder: Any = found_at(data, change.path[:-1] if change.index is None else change.path)
-        key: Any = change.path[-1] if change.index is None else change.index
+        key: Any = change.path[-1] if change.index is None else _position(holder, change)
         taken = holder.pop(key)
         return Change("take", change.path, taken, index=change.index)
     for key in change.path[:-1]:
@@ -239,6 +242,13 @@ def _carried_out(data: Json, change: Change) -> Change:
     previous = data.get(last)
     data[last] = copy.deepcopy(change.value)
     return Change("put", change.path, change.value, previous, replaced, made)
+
+
+def _position(found: Any, change: Change) -> int:
+    """Where the element to take stands; its number may have changed since the change was thought out."""
+    if change.value is not None and change.value in found:
+        return found.index(change.value)
+    return change.index or 0
 
 
 def _undoing(data: Json, change: Change) -> list[Change]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from druse.editors.clients import NAME, Client, Form, Scope
 from druse.editors.documents import Change, apply, decoded, found_at, read
-from druse.editors.files import bytes_of, made_folders, replace
+from druse.editors.files import bytes_of, made_folders, remove, replace
 from druse.editors.machine import Machine, serve_arguments
 from druse.editors.receipts import Entry, Receipt, Receipts
 from druse.editors.restoring import bytes_without
@@ -88,14 +88,15 @@ def install(
     *,
     workspace: Path | None,
     variables: Sequence[str] = (),
+    first: Sequence[Edit] = (),
     more: Sequence[Edit] = (),
     dry_run: bool = False,
 ) -> Installed:
-    """Write our entry into the client's file, and carry out the edits in `more` (hooks, servers taken over).
+    """Write our entry into the client's file; before it the edits in `first`, after it those in `more`.
 
     `workspace`: where Druse works for a client that does not start servers in the project. `variables`: what the
     servers behind Druse need of the environment; clients that hand on nothing else are told their names.
-    Raises Invalid where a file cannot be read or edited; it stays as it was then.
+    Raises Invalid where a file cannot be read or edited; then all of them are as they were.
     """
     path = server_file(client, machine, scope, root)
     command = serve_arguments(workspace, system=machine.system)
@@ -113,8 +114,17 @@ def install(
     )
     done = Installed(client.name, scope)
     receipts = Receipts(machine.state)
-    for part in _joined([edit, *more]):
-        done.files.append(write(part, machine, receipts, dry_run=dry_run))
+    undo: list[tuple[Path, bytes | None, Receipt | None]] = []
+    try:
+        for part in _joined([*first, edit, *more]):
+            target = Path(os.path.realpath(part.path))
+            undo.append((target, bytes_of(target), receipts.of(target)))
+            done.files.append(write(part, machine, receipts, dry_run=dry_run))
+    except DruseError:
+        for (target, was, receipt), edited in zip(undo, done.files, strict=False):
+            if edited.status == "written":
+                _undo(receipts, target, was, receipt)
+        raise
     done.notes.append(client.restart)
     return done
 
@@ -138,9 +148,11 @@ def write(edit: Edit, machine: Machine, receipts: Receipts, *, dry_run: bool) ->
     where = str(edit.path)
     raw = bytes_of(path)
     text = decoded(raw or b"", where)
-    if not apply(text, edit.form, edit.changes, where)[1]:
-        return Edited(edit.path, "unchanged")
     receipt = receipts.of(path)
+    if not apply(text, edit.form, edit.changes, where)[1]:
+        if receipt is not None and not dry_run:
+            _share(receipts, receipt, edit)
+        return Edited(edit.path, "unchanged")
     base, earlier = raw, ()
     if receipt is not None:
         base = bytes_without(receipt, raw, receipt.entries)
@@ -150,6 +162,8 @@ def write(edit: Edit, machine: Machine, receipts: Receipts, *, dry_run: bool) ->
     for wanted in (*earlier, *(Entry(edit.client, change) for change in edit.changes)):
         made, carried_out = apply(made, edit.form, [wanted.change], where)
         entries += [Entry(wanted.client, change) for change in carried_out]
+        if not carried_out:
+            entries += [Entry(wanted.client, other.change) for other in entries if other.wants(wanted.change)][:1]
     after = made.encode("utf-8")
     diff = masked_diff(text, made, where)
     if dry_run:
@@ -238,6 +252,27 @@ def _superseded(entry: Entry, edit: Edit) -> bool:
         and (mine.kind == "put" or mine.value == change.value or mine.path[-1] == "mcpServers")
         for change in edit.changes
     )
+
+
+def _share(receipts: Receipts, receipt: Receipt, edit: Edit) -> None:
+    """Note that what is there already for one client is there for another one as well."""
+    owned = [entry.change for entry in receipt.entries if entry.client == edit.client]
+    shared = [
+        Entry(edit.client, entry.change)
+        for entry in receipt.entries
+        if entry.change not in owned and any(entry.wants(change) for change in edit.changes)
+    ]
+    if shared:
+        receipts.keep(receipt.now(entries=(*receipt.entries, *shared)))
+
+
+def _undo(receipts: Receipts, path: Path, was: bytes | None, receipt: Receipt | None) -> None:
+    there = receipts.of(path)
+    if was is None:
+        remove(path, list(there.folders) if there else [])
+    else:
+        replace(path, was, expected=bytes_of(path))
+    _put_back(receipts, receipt, path)
 
 
 def _put_back(receipts: Receipts, receipt: Receipt | None, path: Path) -> None:

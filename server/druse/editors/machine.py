@@ -68,6 +68,10 @@ def serve_arguments(workspace: Path | None = None, *, system: str = sys.platform
     return [sys.executable, *start, *(("--workspace", str(workspace)) if workspace else ())]
 
 
-def hook_command(client: str) -> list[str]:
-    """What a client's hook runs: it reads one event on standard input and never fails."""
-    return [sys.executable, "-m", "druse", "hook", client]
+def hook_command(client: str, event: str, *, system: str = sys.platform) -> list[str]:
+    """What a client's hook runs: it writes down one event given on standard input, prints nothing and never fails."""
+    import druse
+
+    recorder = Path(druse.__file__).resolve().with_name("hook.py")
+    start = ["-m", "druse", "hook"] if system == "win32" else ["-I", "-S", str(recorder)]
+    return [sys.executable, *start, client, event]

@@ -27,6 +27,11 @@ class Entry:
     client: str
     change: Change
 
+    def wants(self, change: Change) -> bool:
+        """Whether it is the same as `change`, made already."""
+        mine = self.change
+        return (mine.kind, mine.path) == (change.kind, change.path) and mine.value == change.value
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -41,10 +46,11 @@ class Receipt:
     after: bytes
     folders: tuple[Path, ...] = field(default=())  # that were made for the file
 
-    def without(self, client: str) -> tuple[list[Change], tuple[Entry, ...]]:
-        """The changes made for a client, and the entries of all others."""
-        mine = [entry.change for entry in self.entries if entry.client == client]
-        return mine, tuple(entry for entry in self.entries if entry.client != client)
+    def parted(self, client: str) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+        """What was made for this client alone, and the entries of all others."""
+        others = tuple(entry for entry in self.entries if entry.client != client)
+        mine = (entry for entry in self.entries if entry.client == client)
+        return tuple(entry for entry in mine if not any(other.wants(entry.change) for other in others)), others
 
     def now(self, **changes: Any) -> Receipt:
         """A copy with these fields changed."""

@@ -43,11 +43,9 @@ def uninstall(
 
 
 def _undone(client: Client, receipt: Receipt, receipts: Receipts, *, dry_run: bool) -> Edited:
-    mine, others = receipt.without(client.name)
-    entries = tuple(entry for entry in receipt.entries if entry.client == client.name)
-    del mine
+    mine, others = receipt.parted(client.name)
     raw = bytes_of(receipt.path)
-    after = bytes_without(receipt, raw, entries)
+    after = bytes_without(receipt, raw, mine, everything=not others)
     diff = masked_diff(
         decoded(raw or b"", str(receipt.path)), decoded(after or b"", str(receipt.path)), str(receipt.path)
     )

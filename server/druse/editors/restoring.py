@@ -10,14 +10,17 @@ from druse.editors.receipts import Entry, Receipt
 __all__ = ["bytes_without"]
 
 
-def bytes_without(receipt: Receipt, raw: bytes | None, entries: tuple[Entry, ...]) -> bytes | None:
+def bytes_without(
+    receipt: Receipt, raw: bytes | None, entries: tuple[Entry, ...], *, everything: bool = True
+) -> bytes | None:
     """What the file should hold when these entries of its receipt are taken back; None where it should be gone.
+
+    `everything`: no other entry is left.
 
     Raises Invalid where the file cannot be read any more, or holds our entry in a form that cannot be cut out.
     """
     if raw is None:
         return None
-    everything = len(entries) == len(receipt.entries)
     if everything and raw == receipt.after:
         return receipt.before
     where = str(receipt.path)

@@ -79,7 +79,7 @@ from druse.skills import SkillDesk, SkillFinder, SkillLibrary, Volumes, digest_o
 from druse.store import Store
 from druse.succession import Succession
 from druse.traces import Recorder, SecretHandles
-from druse.upstream import Upstreams, read_servers
+from druse.upstream import Upstreams, servers_of
 
 log = logging.getLogger("druse.front")
 
@@ -698,7 +698,7 @@ async def open_application(
         holder: list[Application] = []
         upstreams = await stack.enter_async_context(
             Upstreams.open(
-                () if profile else read_servers(workspace.servers, environment),
+                () if profile else servers_of(workspace, environment),
                 environment=environment,
                 logs=workspace.state / "logs",
                 connect_timeout=knobs.connect_timeout,

@@ -257,7 +257,7 @@ class Daemon:
     def _served(self, group: asyncio.TaskGroup, given: Mapping[str, str]) -> Served:
         home = Path(given["HOME"]) if given.get("HOME") else None
         workspace = Workspace(self.root, Workspace.find(self.root, home=home, environment=given).user_config)
-        environment = needed_environment(given, workspace.servers)
+        environment = needed_environment(given, workspace.servers, workspace.user_servers)
         key = likeness(environment)
         for other, held in list(self.served.items()):
             if other != key and not held.links:  # nobody of that kind is left: its secrets go

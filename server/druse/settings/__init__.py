@@ -1,7 +1,7 @@
 """Configuration files, workspace and paths."""
 
 from druse.settings.config import Config, Knobs, SelfProgramming, load_config
-from druse.settings.environment import child_environment, likeness, needed_environment
+from druse.settings.environment import child_environment, likeness, named_variables, needed_environment
 from druse.settings.workspace import Workspace
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "child_environment",
     "likeness",
     "load_config",
+    "named_variables",
     "needed_environment",
 ]

@@ -13,12 +13,20 @@ _PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "LOGNA
 _DECIDING = ("PATH", "HOME", "XDG_CONFIG_HOME")
 
 
-def needed_environment(own: Mapping[str, str], servers: Path) -> dict[str, str]:
-    """Of a client's environment: the harmless variables and those that `servers` (mcp.json) names, nothing else."""
-    try:
-        named = re.findall(r"\$\{([A-Za-z_][A-Za-z0-9_]*)", servers.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError):
-        named = []
+def named_variables(*servers: Path) -> list[str]:
+    """The variables that these files (mcp.json) name, in their order."""
+    named: list[str] = []
+    for path in servers:
+        try:
+            named += re.findall(r"\$\{([A-Za-z_][A-Za-z0-9_]*)", path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            continue
+    return list(dict.fromkeys(named))
+
+
+def needed_environment(own: Mapping[str, str], *servers: Path) -> dict[str, str]:
+    """Of a client's environment: the harmless variables and those that `servers` (mcp.json) name, nothing else."""
+    named = named_variables(*servers)
     return {name: own[name] for name in (*_PASSED_ON, *_DECIDING, *named) if name in own}
 
 

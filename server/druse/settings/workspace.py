@@ -55,6 +55,16 @@ class Workspace:
         return self.root / "mcp.json"
 
     @property
+    def user_servers(self) -> Path:
+        """The user's upstream servers, behind Druse in every project: beside the user's own config.toml."""
+        return self.user_config.parent / "mcp.json"
+
+    @property
+    def user_values(self) -> Path:
+        """Values of variables that mcp.json names and no environment holds, readable by this account only."""
+        return self.user_config.parent / "secrets.json"
+
+    @property
     def generated(self) -> Path:
         """Crystallized tools, meant to be committed with the project."""
         return self.root / "tools" / "generated"

@@ -91,6 +91,7 @@ async def fingerprint(workspace: Workspace, store: Store) -> str:
     and which tool versions and rules the database has in force.
     """
     paths = [workspace.config, workspace.servers, workspace.state / "policy.json", workspace.user_config]
+    paths += [workspace.user_servers]
     for folder in (workspace.keys, workspace.generated, workspace.skills):
         paths += [path for path in folder.rglob("*") if not path.name.startswith(".")] if folder.is_dir() else []
     files: JsonObject = {str(path): await asyncio.to_thread(_hash, path) for path in sorted(paths) if path.is_file()}

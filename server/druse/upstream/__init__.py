@@ -2,6 +2,6 @@
 
 from druse.upstream.names import wire_name
 from druse.upstream.provider import Upstreams
-from druse.upstream.servers import ServerEntry, read_servers
+from druse.upstream.servers import ServerEntry, read_servers, servers_of
 
-__all__ = ["ServerEntry", "Upstreams", "read_servers", "wire_name"]
+__all__ = ["ServerEntry", "Upstreams", "read_servers", "servers_of", "wire_name"]

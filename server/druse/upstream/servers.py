@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from druse.model import Invalid, Json
+from druse.model import Invalid, Json, JsonObject
+from druse.settings import Workspace
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _KNOWN = {
@@ -33,15 +34,49 @@ class ServerEntry:
     problem: str = ""
 
 
-def read_servers(path: Path, environment: Mapping[str, str]) -> tuple[ServerEntry, ...]:
+def servers_of(workspace: Workspace, environment: Mapping[str, str]) -> tuple[ServerEntry, ...]:
+    """The enabled servers of a project, and those of its user that the project has no entry for. Raises Invalid.
+
+    Variables that the user keeps for servers (secrets.json) come before those of the environment.
+    """
+    values = {**environment, **_kept_values(workspace.user_values)}
+    own = read_servers(workspace.servers, values)
+    users = read_servers(workspace.user_servers, values, folder=workspace.root)
+    named: set[str] = set(_entries(workspace.servers)) if users else set()
+    return (*own, *(entry for entry in users if entry.name not in named))
+
+
+def read_servers(path: Path, environment: Mapping[str, str], *, folder: Path | None = None) -> tuple[ServerEntry, ...]:
     """The enabled servers of a file; none where there is no file. Raises Invalid where it is not JSON of that shape.
 
-    A mistake in one entry makes that entry's `problem`; the other servers stay usable.
+    A mistake in one entry makes that entry's `problem`; the other servers stay usable. They are started in `folder`,
+    else in that of the file.
     """
+    return tuple(
+        _entry(name, raw, folder or path.parent, environment)
+        for name, raw in _entries(path).items()
+        if not (isinstance(raw, dict) and raw.get("disabled") is True)
+    )
+
+
+def _kept_values(path: Path) -> dict[str, str]:
+    try:
+        loaded: Json = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise Invalid(f"Cannot read {path}: {error}. Correct the file or remove it.", where=str(path)) from error
+    if not isinstance(loaded, dict):
+        raise Invalid(f"Cannot read {path}: it is no object of names and texts. Correct it.", where=str(path))
+    return {name: value for name, value in loaded.items() if isinstance(value, str)}
+
+
+def _entries(path: Path) -> JsonObject:
+    """The servers of a file as they are written."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return ()
+        return {}
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"Cannot read {path}: {error}. Correct the file.", where=str(path), problem=str(error)) from error
     try:
@@ -60,11 +95,7 @@ def read_servers(path: Path, environment: Mapping[str, str]) -> tuple[ServerEntr
             where=str(path),
             problem="no mcpServers",
         )
-    return tuple(
-        _entry(name, raw, path.parent, environment)
-        for name, raw in servers.items()
-        if not (isinstance(raw, dict) and raw.get("disabled") is True)
-    )
+    return servers
 
 
 def _entry(name: str, raw: Json, folder: Path, environment: Mapping[str, str]) -> ServerEntry:
