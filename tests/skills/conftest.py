@@ -12,7 +12,6 @@ import pytest
 from mcp import Client
 
 import doors
-from doors import said
 
 
 class Home:
@@ -29,7 +28,7 @@ class Home:
 
     def said(self, *arguments: str) -> Any:
         """A command's JSON answer, in this process: quicker, for tests that are no coroutines."""
-        return said(self.root, self.environment, *arguments)
+        return doors.said(self.root, self.environment, *arguments)
 
     @asynccontextmanager
     async def client(self, mode: str = "legacy", on_message: Any = None) -> AsyncGenerator[Client]:

@@ -149,7 +149,8 @@ SPECS: tuple[ToolSpec, ...] = (
     _capability(
         "learning.run_now",
         Action.SYNTHESIZE,
-        "Look for workflows ready to become tools and propose the best three.",
+        "Learn now: keep memories of what ended, draft skills of work that recurs, propose the best three workflows as "
+        "tools. Called again while that is under way, it waits for it and gives the same answer.",
         {},
     ),
     _capability(

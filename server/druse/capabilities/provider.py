@@ -42,4 +42,7 @@ class Capabilities:
     async def call(self, spec: ToolSpec, arguments: JsonObject, context: CallContext) -> Outcome:
         """Carry out one decided call."""
         assert self._handlers is not None, "furnish comes first"
-        return await self._handlers[spec.alias](arguments, replace(context.caller, cause=context.cause))
+        caller = replace(context.caller, cause=context.cause)
+        if spec.alias == "learning.run_now":
+            return await self.teaching.run_now(caller, context.progress)
+        return await self._handlers[spec.alias](arguments, caller)

@@ -7,7 +7,7 @@ import difflib
 from druse.capabilities.planning import report_outcome
 from druse.capabilities.workbench import Handler, Workbench
 from druse.learning import Diagnosis, diagnose
-from druse.model import Caller, Invalid, Json, JsonObject, NotFound, Outcome, RunStatus
+from druse.model import Caller, Invalid, Json, JsonObject, NotFound, Outcome, Progress, RunStatus
 from druse.store import RunRecord
 from druse.traces import schema_of, shape_of
 
@@ -27,7 +27,6 @@ class Teaching:
             "learning.suggest_improvement": self._suggest,
             "learning.apply_improvement": self._apply,
             "learning.refine_schema": self._refine,
-            "learning.run_now": self._run_now,
         }
 
     async def diagnosis(self, record: RunRecord) -> Diagnosis:
@@ -151,8 +150,9 @@ class Teaching:
             proposed.append(told)
         return proposed
 
-    async def _run_now(self, arguments: JsonObject, caller: Caller) -> Outcome:
-        return Outcome.of({"looked_at": list[Json](await self.propose(caller)), "limit": PROPOSED_AT_ONCE})
+    async def run_now(self, caller: Caller, progress: Progress | None) -> Outcome:
+        """Let Druse learn now; a call while that is under way waits for it and gets the same answer."""
+        return Outcome.of({**await self._bench.desk.learn(caller, progress), "limit": PROPOSED_AT_ONCE})
 
     async def _record(self, run_id: str) -> RunRecord:
         record = await self._bench.store.runs.get(run_id)

@@ -9,7 +9,7 @@ from typing import Protocol
 from druse.crystal import Candidate, Crystallizer, Report, Shelf
 from druse.dispatch import Dispatcher
 from druse.governance import Approval, Approvals, AuditChain, Rules
-from druse.model import Caller, Json, JsonObject, Outcome, ToolSpec
+from druse.model import Caller, Json, JsonObject, Outcome, Progress, ToolSpec
 from druse.routing import Registry, Router
 from druse.runtime import SandboxHost
 from druse.skills import SkillLibrary
@@ -51,6 +51,10 @@ class Desk(Protocol):
 
     async def register(self, approval_id: str) -> Approval | None:
         """Put a proposed tool in service where the trust level lets Druse; None where it does not."""
+        ...
+
+    async def learn(self, caller: Caller, progress: Progress | None) -> JsonObject:
+        """Keep memories, draft skills, propose tools, now; joins a run that is under way."""
         ...
 
     async def candidates(self) -> list[Candidate]:

@@ -13,6 +13,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import anyio
+from mcp.shared.exceptions import MCPError
+
 from druse.capabilities import Capabilities, Workbench
 from druse.crystal import (
     Crystallizer,
@@ -28,6 +31,7 @@ from druse.crystal import (
 )
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
+from druse.front.agenttasks import AgentTasks
 from druse.front.documents import Documents
 from druse.front.elicitation import Question
 from druse.front.profiles import Profile
@@ -84,6 +88,7 @@ from druse.upstream import Upstreams, servers_of
 log = logging.getLogger("druse.front")
 
 _IDLE_CHECK_SECONDS = 30.0
+_STAGES = ("historian: reading what ended", "evolution: drafting skills", "proposals: looking for tools")  # of learning
 
 
 def person(name: str = "cli") -> Caller:
@@ -216,7 +221,11 @@ class Application:
         self.host = host
         self.skills = base.skills.library
         self.documents = Documents(base.skills, base.store, base.notebook, base.shelf)
-        self.scheduler = Scheduler(base.store, base.jobs(), clock=time.time, owner=f"pid {os.getpid()}", new_id=_new_id)
+        learning = Job("learning", "Keep memories, draft skills and propose tools, when somebody asks.", self._learn)
+        jobs = [*base.jobs(), learning]
+        self.scheduler = Scheduler(base.store, jobs, clock=time.time, owner=f"pid {os.getpid()}", new_id=_new_id)
+        self._learner = Caller(CallerKind.JOB, session="job", client="druse")
+        self._watching_learning: list[Progress] = []
         self.listeners: list[Callable[[], Awaitable[None]]] = []
         self._surface = {spec.name: spec for spec in SURFACE}
         self._surface_check = ArgumentCheck()
@@ -234,10 +243,11 @@ class Application:
         )
         self.capabilities = Capabilities()
         skills = SkillTools(base.skills, base.notebook, self.documents_of, run_of=self.run_of)
+        self.tasks = AgentTasks(self, self.scheduler, base.store, base.recorder, new_id=_new_id)
         local = LocalTools(base.workspace.root, decide=self._decide, environment=environment)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
         outside: list[Provider] = [profile] if profile else [upstreams]
-        inside = [*([] if profile else [local]), self.capabilities, skills, self.crystal]
+        inside = [*([] if profile else [local]), self.capabilities, skills, self.tasks, self.crystal]
         self.registry = Registry([*inside, *outside], seen_by=self.crystal.spec_for)
         self.router = Router(
             self.registry,
@@ -464,13 +474,26 @@ class Application:
         await self.documents.offer([str(row.get("name")) for row in found if row.get("kind") == "skill"])
         return found
 
-    async def run_code(self, code: str, arguments: JsonObject, caller: Caller, progress: Progress | None) -> Outcome:
-        """A script in the sandbox; its calls go through the router as the agent's own and are recorded."""
+    async def run_code(
+        self,
+        code: str,
+        arguments: JsonObject,
+        caller: Caller,
+        progress: Progress | None,
+        *,
+        before_call: Callable[[str], None] | None = None,
+    ) -> Outcome:
+        """A script in the sandbox; its calls go through the router as the agent's own and are recorded.
+
+        `before_call` is told of each call and may end the script by raising EndRun.
+        """
         run_id = await self.base.recorder.run_of(caller)
         cause = await self.base.audit.record("code.run", run_id, caller, {"code": digest_text(code)})
         scripted = replace(caller, kind=CallerKind.CODE, run_id=run_id, cause=cause)
 
         async def call(tool: str, given: JsonObject) -> Json:
+            if before_call is not None:
+                before_call(tool)
             outcome = await self.call(tool, given, scripted)
             if outcome.ok:
                 return outcome.data
@@ -628,6 +651,52 @@ class Application:
             log.warning("%s", text)
         return text if given else ""
 
+    async def learn(self, caller: Caller, progress: Progress | None) -> JsonObject:
+        """Learn now, or wait for the run that is under way, also in another process; what it did.
+
+        Raises Invalid where it failed.
+        """
+        if progress is not None:
+            self._watching_learning.append(progress)
+        try:
+            mine = f"agent {_new_id()}"
+            busy = await self.base.store.jobs.running("learning", now=time.time())
+            if busy is None:
+                self._learner = caller
+            elif progress is not None:
+                await progress(0, len(_STAGES), f"waiting for the run that {busy.owner} began")
+            run = await self.scheduler.run_now("learning", cause=mine)
+        finally:
+            if progress is not None:
+                self._watching_learning.remove(progress)
+        if run.status != "done":
+            raise Invalid(
+                f"Cannot learn now: {run.report.get('problem', run.status)}. See druse jobs history learning."
+            )
+        return {**run.report, "run": run.id, "joined": run.cause != mine}
+
+    async def _learn(self) -> JsonObject:
+        caller, report = self._learner, dict[str, Json]()
+        for number, stage in enumerate(_STAGES):
+            await self._tell_learning(number, stage)
+            try:
+                if stage == _STAGES[-1]:
+                    report["looked_at"] = list[Json](await self.capabilities.teaching.propose(caller))
+                else:
+                    name = stage.split(":")[0]
+                    report[name] = await self.scheduler.jobs[name].work()
+            except DruseError as error:
+                if stage == _STAGES[-1]:
+                    raise
+                report[stage.split(":")[0]] = {"problem": str(error)[:500]}  # without git there are no volumes
+        await self._tell_learning(len(_STAGES), "done")
+        return report
+
+    async def _tell_learning(self, number: int, text: str) -> None:
+        for watching in list(self._watching_learning):
+            with contextlib.suppress(OSError, MCPError, anyio.ClosedResourceError, anyio.BrokenResourceError):
+                await watching(number, len(_STAGES), text)  # who is gone is not told
+
     async def candidates(self, *, kin_of: str = "") -> list[Candidate]:
         """Workflows ready to become tools, by the configured thresholds; only the kin of one, if it is given."""
         knobs = self.base.config.knobs
@@ -723,9 +792,11 @@ async def open_application(
             working = group.create_task(application.scheduler.run())
             waiting = [job.name for job in application.scheduler.jobs.values() if job.on_commit is not None]
             looking = group.create_task(CommitWatch(workspace.root, base.store, waiting).run())
+            application.tasks.open(group)
             try:
                 yield application
             finally:
+                application.tasks.close()
                 watching.cancel()
                 idling.cancel()
                 proposing.cancel()

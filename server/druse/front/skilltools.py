@@ -34,36 +34,46 @@ _Tool: TypeAlias = "Callable[[JsonObject, CallContext], Awaitable[JsonObject]]"
 _TEXT: JsonObject = {"type": "string"}
 
 
-def _spec(alias: str, action: Action | None, description: str, properties: JsonObject, required: list[str]) -> ToolSpec:
+def spec_of(
+    alias: str,
+    action: Action | None,
+    description: str,
+    properties: JsonObject,
+    required: list[str],
+    *,
+    keeps: bool = False,
+) -> ToolSpec:
+    """A capability of this room; one without an action only looks, or `keeps` book for its caller."""
+    reads = action is None and not keeps
     return ToolSpec(
         alias.replace(".", "_"),
         Source.CAPABILITY,
         description,
         object_schema(properties, required),
-        effect=Effect.WRITE if action else Effect.READ,
-        read_only_hint=action is None,
+        effect=Effect.READ if reads else Effect.WRITE,
+        read_only_hint=reads,
         alias=alias,
         action=str(action) if action else "",
-        security=SECURITY[action] if action else "",
+        security=SECURITY[action] if action else "low" if keeps else "",
     )
 
 
 SPECS: tuple[ToolSpec, ...] = (
-    _spec(
+    spec_of(
         "context.for_query",
         None,
         "What this project remembers and the skills that fit a query, within a token budget, as one text.",
         {"query": _TEXT, "tokens": {"type": "integer", "minimum": 50, "maximum": 100_000}},
         ["query"],
     ),
-    _spec(
+    spec_of(
         "memory.search",
         None,
         "Search project memory, or with events=true everything recorded: goals, turns, calls, results.",
         {"query": _TEXT, "events": {"type": "boolean"}, "limit": {"type": "integer", "minimum": 1, "maximum": 100}},
         ["query"],
     ),
-    _spec(
+    spec_of(
         "skills.create",
         Action.SYNTHESIZE,
         "Propose a Markdown skill, or an edit of one by the same name; a person approves it. `text` is the body, or a "
@@ -77,7 +87,7 @@ SPECS: tuple[ToolSpec, ...] = (
         },
         ["name", "description", "text"],
     ),
-    _spec(
+    spec_of(
         "skills.promote",
         Action.REGISTER,
         "Propose a skill of the user's for the team. Makes a branch; a person merges it.",

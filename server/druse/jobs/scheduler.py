@@ -74,6 +74,8 @@ class Scheduler:
         for run in await self._store.jobs.abandoned(now=now):
             if run.job in self.jobs:
                 found.append((self.jobs[run.job], run.slot, run.cause))
+            else:  # nobody can take it up again
+                await self.end(run, "stopped", {**run.report, "problem": f"stopped: its process died ({run.owner})"})
         for name, (cause, at) in list(self._waiting.items()):
             if now - at >= QUIET_SECONDS:
                 del self._waiting[name]
@@ -147,7 +149,10 @@ class Scheduler:
                     renewing.cancel()
             status = "done"
         except TimeoutError:
-            report = {"problem": f"stopped after its budget of {job.budget:.0f} s"}
+            report = {
+                **(job.so_far() if job.so_far else {}),
+                "problem": f"stopped after its budget of {job.budget:g} s",
+            }
         except BaseExceptionGroup as group_error:
             first = _first(group_error)
             if isinstance(first, _Lost):
@@ -156,6 +161,10 @@ class Scheduler:
             report = {"problem": str(first)[:2000], "kind": type(first).__name__}
             if not isinstance(first, DruseError):  # top handler of background jobs
                 log.error("job %s failed", job.name, exc_info=first)
+        await self._store.jobs.finish(run, status, report, now=self._clock())
+
+    async def end(self, run: JobRun, status: str, report: JsonObject) -> None:
+        """Write down how a run ended that this process held or that nobody holds any more."""
         await self._store.jobs.finish(run, status, report, now=self._clock())
 
     async def _renew(self, run: JobRun) -> None:

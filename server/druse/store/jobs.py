@@ -111,6 +111,15 @@ class JobRepository:
         )
         return [_run(row) for row in rows]
 
+    async def tasks(self, prefix: str, *, limit: int = 20) -> list[JobRun]:
+        """Runs of jobs whose names begin like this, newest first."""
+        rows = await self._database.all(
+            f"SELECT {_COLUMNS} FROM job_run WHERE job >= ?1 AND job < ?1 || ?2"
+            " ORDER BY started_at DESC, id DESC LIMIT ?3",
+            (prefix, chr(0x10FFFF), limit),
+        )
+        return [_run(row) for row in rows]
+
     async def slots(self, job: str) -> set[str]:
         """The slots of a job that were ever seen, newest thousand."""
         rows = await self._database.all("SELECT slot FROM job_run WHERE job = ? ORDER BY id DESC LIMIT 1000", (job,))
