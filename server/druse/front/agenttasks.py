@@ -190,7 +190,7 @@ class AgentTasks:
     async def _carry_out(self, task: _Task) -> JsonObject:
         def count(tool: str) -> None:
             if task.made >= task.steps:
-                message = f"stopped after its budget of {task.steps} calls; the next would be {tool}"
+                message = f"stopped after its budget of {task.steps} calls; {tool} was to be the next"
                 raise EndRun(Outcome(OutcomeStatus.FAILED, message=message, kind="step_limit"))
             task.made += 1
             task.tools.append(tool)

@@ -243,11 +243,11 @@ class Application:
         )
         self.capabilities = Capabilities()
         skills = SkillTools(base.skills, base.notebook, self.documents_of, run_of=self.run_of)
-        self.tasks = AgentTasks(self, self.scheduler, base.store, base.recorder, new_id=_new_id)
+        self.background = AgentTasks(self, self.scheduler, base.store, base.recorder, new_id=_new_id)
         local = LocalTools(base.workspace.root, decide=self._decide, environment=environment)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
         outside: list[Provider] = [profile] if profile else [upstreams]
-        inside = [*([] if profile else [local]), self.capabilities, skills, self.tasks, self.crystal]
+        inside = [*([] if profile else [local]), self.capabilities, skills, self.background, self.crystal]
         self.registry = Registry([*inside, *outside], seen_by=self.crystal.spec_for)
         self.router = Router(
             self.registry,
@@ -792,11 +792,11 @@ async def open_application(
             working = group.create_task(application.scheduler.run())
             waiting = [job.name for job in application.scheduler.jobs.values() if job.on_commit is not None]
             looking = group.create_task(CommitWatch(workspace.root, base.store, waiting).run())
-            application.tasks.open(group)
+            application.background.open(group)
             try:
                 yield application
             finally:
-                application.tasks.close()
+                application.background.close()
                 watching.cancel()
                 idling.cancel()
                 proposing.cancel()
