@@ -1,9 +1,13 @@
-"""The one writer of a process: a thread that owns a connection and commits together what waits together.
+"""The one writer of a process: a connection and its thread, which commits together what waits together.
 
 A *unit* is a function over a `Transaction`; it runs on the thread without giving way, so that a call costs one hop
 instead of one a statement. Units that wait while another commit is under way share the next one: one write, and where
 any of them asks for it one sync. Each stands behind a savepoint, so one that fails takes nothing else along. Nobody is
 answered before the commit that holds their unit has returned (D19).
+
+A unit that needs no sync is committed on the event loop itself while nothing else is under way: that is a write into
+the cache of the system, and takes less than waking a thread. It never waits there: for another process's
+lock, for the log to be moved, or for a sync, the writer's thread does.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Any, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
@@ -29,6 +33,7 @@ _BATCH = 256  # units in one commit
 _PAUSE_SECONDS = 0.25
 _LOG_PAGES = 2000
 _PAGE_BYTES = 4096
+_UNITS_IN_LOG = 250  # a unit changes some eight pages: about as many as the log has
 
 
 class Transaction:
@@ -96,15 +101,26 @@ class _Session:
         await answer
 
 
+class _Wake:
+    """Tells the thread that something was committed without it, so that it looks for a pause to move the log in."""
+
+
 class Writer:
     """Takes units and sessions in the order they came. Use `Writer.open`."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, loop: asyncio.AbstractEventLoop, busy_seconds: float
+    ) -> None:
         self._path = path
+        self._busy_ms = int(busy_seconds * 1000)
         self._connection = connection
         self._loop = loop
-        self._queue: SimpleQueue[_Unit | _Session | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Unit | _Session | _Wake | None] = SimpleQueue()
+        self._under_way = 0  # handed to the thread and not told yet; only the event loop counts
+        self._turn = Lock()  # whoever has it may use the connection
         self._dirty = False  # something was committed since the log was last moved
+        self._logged = 0  # units since then
+        self._restarted = True  # the next commit begins the log anew, which syncs its head
         self._rolled_out = os.name != "posix"
         self._thread = Thread(target=self._serve, name="druse-writer", daemon=True)
         self.commits = 0
@@ -116,7 +132,7 @@ class Writer:
         connection = await asyncio.to_thread(
             sqlite3.connect, path, timeout=busy_seconds, isolation_level=None, check_same_thread=False
         )
-        writer = cls(path, connection, asyncio.get_running_loop())
+        writer = cls(path, connection, asyncio.get_running_loop(), busy_seconds)
         try:
             await asyncio.to_thread(writer._settle)
             writer._thread.start()
@@ -133,14 +149,47 @@ class Writer:
         The unit awaits nothing but its transaction. `durable` has the log synced to the disk before this returns. A
         cancelled caller's unit is carried out all the same, unless its turn had not come yet.
         """
+        if not durable and not self._under_way and not self._restarted and self._turn.acquire(blocking=False):
+            try:
+                if self._begun_at_once():
+                    return self._committed(work)
+            finally:
+                self._turn.release()
         answer: asyncio.Future[Any] = self._loop.create_future()
+        self._under_way += 1
         self._queue.put(_Unit(work, durable, answer))
         return cast("T", await answer)
+
+    def _begun_at_once(self) -> bool:
+        """Whether a transaction was begun without waiting: not where another process writes at this moment."""
+        self._connection.execute("PRAGMA busy_timeout=0")
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False  # the thread waits for its turn, and says so if that does not come
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout={self._busy_ms}")
+        return True
+
+    def _committed(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+        try:
+            result = _driven(work(Transaction(self._connection)))
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        self.commits += 1
+        self._logged += 1
+        if not self._dirty or self._logged == _UNITS_IN_LOG:
+            self._dirty = True
+            self._queue.put(_Wake())
+        return result
 
     @asynccontextmanager
     async def transaction(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
         """A block whose statements land together: committed at its end, rolled back if it raises."""
         session = _Session(durable, self._loop, self._loop.create_future())
+        self._under_way += 1
         self._queue.put(session)
         try:
             await session.begun
@@ -160,17 +209,23 @@ class Writer:
         self._connection.execute("PRAGMA synchronous=NORMAL")
         self._connection.execute("PRAGMA foreign_keys=ON")
         self._connection.execute("PRAGMA temp_store=MEMORY")
-        self._connection.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
+        self._connection.execute("PRAGMA wal_autocheckpoint=0")  # done here, and never by a commit of the event loop
 
     def _serve(self) -> None:
-        held: _Unit | _Session | None = None  # taken from the queue while a batch was gathered
+        held: _Unit | _Session | _Wake | None = None  # taken from the queue while a batch was gathered
         while True:
+            if self._logged >= _UNITS_IN_LOG:
+                self._move_log()
             job = held or self._next()
             held = None
             if job is None:
                 return
+            if isinstance(job, _Wake):
+                continue
             if isinstance(job, _Session):
-                self._lend(job)
+                with self._turn:
+                    self._lend(job)
+                self._tell(self._over)
                 continue
             batch = [job]
             while len(batch) < _BATCH:
@@ -185,21 +240,27 @@ class Writer:
                 if more is None:
                     self._queue.put(None)
                 break
-            self._carry_out([unit for unit in batch if not unit.answer.cancelled()])
+            with self._turn:
+                self._carry_out(batch)
 
-    def _next(self) -> _Unit | _Session | None:
-        if not self._dirty:
-            return self._queue.get()
-        try:
-            return self._queue.get(timeout=_PAUSE_SECONDS)
-        except Empty:
-            self._dirty = False
+    def _next(self) -> _Unit | _Session | _Wake | None:
+        while self._dirty:
+            before = self.commits
+            try:
+                return self._queue.get(timeout=_PAUSE_SECONDS)
+            except Empty:
+                if self.commits == before:
+                    self._move_log()
+        return self._queue.get()
+
+    def _move_log(self) -> None:
+        with self._turn:
+            self._dirty, self._logged, self._restarted = False, 0, True
             with contextlib.suppress(sqlite3.Error):  # another process may be at it; the next pause comes
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
             if not self._rolled_out:
                 self._rolled_out = True
                 self._roll_out()
-            return self._queue.get()
 
     def _roll_out(self) -> None:
         """Make the log's file as long as it gets, so that syncing it later has no new length to note down.
@@ -219,9 +280,8 @@ class Writer:
             finally:
                 self._roll_back()
 
-    def _carry_out(self, batch: Sequence[_Unit]) -> None:
-        if not batch:
-            return
+    def _carry_out(self, handed: Sequence[_Unit]) -> None:
+        batch = [unit for unit in handed if not unit.answer.cancelled()]
         try:
             with self._synced(durable=any(unit.durable for unit in batch)):
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -232,12 +292,25 @@ class Writer:
                 except BaseException:
                     self._roll_back()
                     raise
-            self._dirty = True
-            self.commits += 1
+            self._note(len(batch))
         except BaseException as error:  # handed to whoever waits
             for unit in batch:
                 unit.error = unit.error or error
-        self._tell(lambda: [_settled(unit.answer, unit.result, unit.error) for unit in batch])
+
+        def told() -> None:
+            self._under_way -= len(handed)
+            for unit in batch:
+                _settled(unit.answer, unit.result, unit.error)
+
+        self._tell(told)
+
+    def _over(self) -> None:
+        self._under_way -= 1
+
+    def _note(self, units: int) -> None:
+        self._dirty, self._restarted = True, False
+        self._logged += units
+        self.commits += 1
 
     def _run(self, unit: _Unit) -> None:
         self._connection.execute("SAVEPOINT unit")
@@ -262,8 +335,7 @@ class Writer:
                 elif job == "COMMIT":
                     if not self._answer(answer, lambda: self._connection.execute("COMMIT")):
                         self._roll_back()
-                    self._dirty = True
-                    self.commits += 1
+                    self._note(1)
                     return
                 else:
                     self._roll_back()
