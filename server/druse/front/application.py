@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import anyio
@@ -32,9 +33,11 @@ from druse.crystal import (
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.agenttasks import AgentTasks
+from druse.front.deferred import Deferred, after_decision
 from druse.front.documents import Documents
 from druse.front.elicitation import Question
 from druse.front.profiles import Profile
+from druse.front.results import result_of
 from druse.front.skilltools import SkillTools
 from druse.front.surface import SURFACE
 from druse.governance import (
@@ -80,7 +83,7 @@ from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Rou
 from druse.runtime import EndRun, SandboxHost, ToolCallFailed
 from druse.settings import Config, Workspace, load_config
 from druse.skills import SkillDesk, SkillFinder, SkillLibrary, Volumes, digest_of, watch_skills
-from druse.store import Store
+from druse.store import DeferredCall, Store
 from druse.succession import Succession
 from druse.traces import Recorder, SecretHandles
 from druse.upstream import Upstreams, servers_of
@@ -89,6 +92,7 @@ log = logging.getLogger("druse.front")
 
 _IDLE_CHECK_SECONDS = 30.0
 _STAGES = ("historian: reading what ended", "evolution: drafting skills", "proposals: looking for tools")  # of learning
+_DECISION_SECONDS = 1.0
 
 
 def person(name: str = "cli") -> Caller:
@@ -241,6 +245,13 @@ class Application:
             pins=base.pins,
             trust=base.approvals.trust,
         )
+        self.deferred = Deferred(
+            base.store,
+            base.recorder.handles.mask,
+            clock=time.time,
+            spawn=self.spawn,
+            after=base.config.knobs.task_seconds,
+        )
         self.capabilities = Capabilities()
         skills = SkillTools(base.skills, base.notebook, self.documents_of, run_of=self.run_of)
         self.background = AgentTasks(self, self.scheduler, base.store, base.recorder, new_id=_new_id)
@@ -360,6 +371,28 @@ class Application:
             return None
         seconds = self.base.rules.config.knobs.elicit_seconds
         return Question(approval.id, str(approval.details.get("tool")), question(approval), seconds)
+
+    async def waits_with(self, approval_id: str) -> str:
+        """The tool that an approval is for."""
+        return str((await self.base.approvals.get(approval_id)).details.get("tool"))
+
+    async def decided(self, approval_id: str) -> str:
+        """Wait until an approval is decided or has expired; its status then."""
+        while True:
+            status = (await self.base.approvals.get(approval_id)).status
+            if status != "pending":
+                return status
+            await asyncio.sleep(_DECISION_SECONDS)  # it is decided by another process, which tells nobody
+
+    async def go_on_with(self, held: DeferredCall, caller: Caller) -> Any:
+        """The end of a call that waited for a person when the server ended."""
+        name, arguments = str((held.call or {})["name"]), (held.call or {})["arguments"]
+        first = Outcome(OutcomeStatus.PENDING, message=held.message, approval_id=held.approval_id)
+        try:
+            outcome = await after_decision(self, first, partial(self.serve_call, name, arguments, caller, None))
+        except DruseError as error:
+            outcome = Outcome(_status_of(error), message=str(error), kind=error.kind)
+        return result_of(outcome)
 
     async def answer(self, approval_id: str, caller: Caller, *, approve: bool) -> None:
         """Take the client's answer for a decision. Raises NotAllowed, NotFound, Invalid."""
@@ -788,6 +821,7 @@ async def open_application(
             watching = group.create_task(watch(base.shelf, workspace.generated, application.tools_changed))
             idling = group.create_task(_close_idle(base))
             proposing = group.create_task(_propose_regularly(application))
+            recovering = group.create_task(application.deferred.run(application.go_on_with))
             reading = group.create_task(watch_skills(application.skills, application.skills_changed))
             working = group.create_task(application.scheduler.run())
             waiting = [job.name for job in application.scheduler.jobs.values() if job.on_commit is not None]
@@ -800,6 +834,7 @@ async def open_application(
                 watching.cancel()
                 idling.cancel()
                 proposing.cancel()
+                recovering.cancel()
                 reading.cancel()
                 working.cancel()
                 looking.cancel()

@@ -27,9 +27,12 @@ _KEEP_SECONDS = 300.0  # that the end of a call is kept for a client which comes
 class Call:
     """One call at work. Implements `Counterpart` for whatever is called."""
 
-    def __init__(self, caller: Caller, capabilities: JsonObject) -> None:
+    def __init__(self, caller: Caller, capabilities: JsonObject, request: JsonObject) -> None:
         self.caller = caller
         self.capabilities = capabilities
+        self.request = request
+        self.approval_id = ""  # what it waits for, if a person has to approve it
+        self.may_defer = False  # the request is one that may be answered with a task
         self.alone = False  # it is to be, or has been, answered with a task
         self.message = ""  # what it is doing, in words
         self.changed: Callable[[], Awaitable[None]] | None = None  # told of each change once it is a task
@@ -53,6 +56,11 @@ class Call:
         """Whether it has ended."""
         return self._work is not None and self._work.done()
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was stopped before its end."""
+        return self._work is not None and self._work.cancelled()
+
     def begin(self, work: asyncio.Task[Any]) -> None:
         """It is at work in this task."""
         self._work = work
@@ -73,7 +81,7 @@ class Call:
         """What the call came to. Raises what it raised, and MCPError where it was stopped."""
         if self._error is not None:
             raise self._error
-        if self._work is not None and self._work.cancelled():
+        if self.cancelled:
             raise MCPError(types.INTERNAL_ERROR, "The call was cancelled.")
         return self._value
 
@@ -144,8 +152,8 @@ class Call:
             await log_to(self.context, level, data)
 
     async def go_on_alone(self, message: str = "") -> None:
-        """Be answered with a task, where the client takes one."""
-        if self.takes_tasks:
+        """Be answered with a task, where the client takes one and the request may be."""
+        if self.takes_tasks and self.may_defer:
             self.alone, self.message = True, message or self.message
             await self._stir()
 
@@ -184,18 +192,19 @@ class Calls:
         self,
         caller: Caller,
         capabilities: JsonObject,
+        request: JsonObject,
         work: Callable[[Call], Coroutine[Any, Any, Any]],
         spawn: Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]],
     ) -> Call:
         """Begin a call; `spawn` starts its task, which the request does not own."""
-        call = Call(caller, capabilities)
+        call = Call(caller, capabilities, request)
         call.begin(spawn(call.carry(work(call))))
         return call
 
-    def park(self, call: Call, request: JsonObject) -> types.InputRequiredResult:
+    def park(self, call: Call) -> types.InputRequiredResult:
         """What the client is to answer, with the state it comes back with."""
         state = secrets.token_urlsafe(24)
-        self._parked[state] = (call, _bound(call.caller, request))
+        self._parked[state] = (call, _bound(call.caller, call.request))
         call.context = None
         for old in [old for old, (parked, _) in self._parked.items() if parked.over_for > _KEEP_SECONDS]:
             del self._parked[old]

@@ -76,14 +76,15 @@ async def carried(
         async def working(begun: Call) -> Any:
             return await work(replace(caller, client_side=begun), begun.progress)
 
-        call = calls.start(caller, declared, working, spawn)
+        call = calls.start(caller, declared, request, working, spawn)
+        call.may_defer = defer is not None
     call.context = context
     try:
         await call.turn(defer.after if defer is not None and call.takes_tasks else None)
         if call.done:
             return call.result()
-        if call.pending:
-            return calls.park(call, request)
+        if call.pending and not call.alone:
+            return calls.park(call)
         assert defer is not None  # no other way out of `turn`
         return await defer.adopt(call)
     except asyncio.CancelledError:

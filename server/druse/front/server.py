@@ -25,10 +25,11 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPError
 
 from druse import __version__
-from druse.front.calls import Calls
+from druse.front.calls import TASKS, Call, Calls
+from druse.front.deferred import HEADER_MISMATCH, Deferred, after_decision, require_tasks
 from druse.front.documents import EXTENSION, Documents
 from druse.front.elicitation import Decider, Elicitation, asking, called_tool
-from druse.front.interaction import carried
+from druse.front.interaction import MODERN, capabilities_of, carried
 from druse.front.links import Link, current_link
 from druse.front.profiles import Profile
 from druse.front.results import result_of, wire_of
@@ -60,6 +61,19 @@ class Desk(Decider, Protocol):
         """Whoever wants to hear that the listing changed."""
         ...
 
+    @property
+    def deferred(self) -> Deferred:
+        """Calls answered with a task."""
+        ...
+
+    async def waits_with(self, approval_id: str) -> str:
+        """The tool that an approval is for."""
+        ...
+
+    async def decided(self, approval_id: str) -> str:
+        """Wait until an approval is decided or has expired; its status then."""
+        ...
+
     def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start work that no request owns; it is stopped with the desk."""
         ...
@@ -77,6 +91,18 @@ class _At(types.PaginatedRequestParams):
     """Parameters of requests about one resource."""
 
     uri: str
+
+
+class _Task(types.RequestParams):
+    """Parameters of requests about one task."""
+
+    task_id: str
+
+
+class _Answers(_Task):
+    """Parameters of `tasks/update`."""
+
+    input_responses: dict[str, dict[str, Any]]
 
 
 class Opening(Protocol):
@@ -115,7 +141,10 @@ class Front:
         if profile is not None:
             profile.announce = self._announce
             self._serve_profile()
-        self.server.extensions = {EXTENSION: {"directoryRead": True}}
+        self.server.extensions = {EXTENSION: {"directoryRead": True}, TASKS: {}}
+        self.server.add_request_handler("tasks/get", _Task, self._task_get)
+        self.server.add_request_handler("tasks/update", _Answers, self._task_update)
+        self.server.add_request_handler("tasks/cancel", _Task, self._task_cancel)
         self.server.add_request_handler("skills/list", types.PaginatedRequestParams, self._skills_list)
         self.server.add_request_handler("skills/get", _At, self._skills_get)
         self.server.add_request_handler("resources/directory/read", _At, self._directory_read)
@@ -236,7 +265,28 @@ class Front:
 
         request: JsonObject = {"name": name, "arguments": arguments}
         caller = self._caller(ctx)
-        return await carried(ctx, params, caller, request, work, calls=self._calls, spawn=desk.spawn)
+        calls, defer = self._calls, desk.deferred
+        return await carried(ctx, params, caller, request, work, calls=calls, spawn=desk.spawn, defer=defer)
+
+    async def _task_get(self, ctx: Any, params: _Task) -> dict[str, Any]:
+        return await (await self._deferred(ctx, params)).get(params.task_id)
+
+    async def _task_update(self, ctx: Any, params: _Answers) -> dict[str, Any]:
+        await (await self._deferred(ctx, params)).update(params.task_id, params.input_responses)
+        return {}
+
+    async def _task_cancel(self, ctx: Any, params: _Task) -> dict[str, Any]:
+        await (await self._deferred(ctx, params)).cancel(params.task_id)
+        return {}
+
+    async def _deferred(self, ctx: Any, params: _Task) -> Deferred:
+        if ctx.protocol_version < MODERN:
+            raise MCPError(types.METHOD_NOT_FOUND, "Method not found")
+        require_tasks(capabilities_of(ctx))
+        named = ctx.request.headers.get("mcp-name") if ctx.request is not None else None
+        if named is not None and named != params.task_id:
+            raise MCPError(HEADER_MISMATCH, "The Mcp-Name header does not match the request's taskId.")
+        return (await self._ready()).deferred
 
     def _serve_profile(self) -> None:
         """What only a profile has: log levels, watched resources, completion."""
@@ -267,12 +317,21 @@ class Front:
             outcome = await desk.serve_call(name, arguments, caller, progress)
             if outcome.kind == "protocol_error":
                 raise _error_of(outcome)
-            ask = asking(caller.client_side)
-            if ask is None or outcome.status is not OutcomeStatus.PENDING:
+            if outcome.status is not OutcomeStatus.PENDING:
                 return outcome
+            side, ask = caller.client_side, asking(caller.client_side)
             tool = called_tool(name, arguments)
             again = partial(desk.serve_call, name, arguments, caller, progress)
-            return await self._elicitation.carry(desk, outcome, caller, tool, ask, again)
+            if ask is not None:
+                outcome = await self._elicitation.carry(desk, outcome, caller, tool, ask, again)
+            waits = outcome.status is OutcomeStatus.PENDING and bool(outcome.approval_id)
+            if not (waits and isinstance(side, Call) and side.takes_tasks and side.may_defer):
+                return outcome
+            if await desk.waits_with(outcome.approval_id) != tool:
+                return outcome  # part of it is done: it is not for us to do that part twice
+            side.approval_id = outcome.approval_id
+            await side.go_on_alone(outcome.message)
+            return await after_decision(desk, outcome, again)
         except DruseError as error:
             return Outcome(OutcomeStatus.FAILED, message=str(error), kind=error.kind)
         except MCPError:

@@ -44,6 +44,7 @@ class Knobs:
     elicit_seconds: int = 120  # how long an answer is waited for
     skill_embeddings: bool = False  # find skills by meaning as well as by words
     minilm: bool = False  # find tools with the transformer of `druse[minilm]`, too
+    task_seconds: int = 10  # after which a call still at work is answered with a task, where the client takes one
     unconfined_effects: bool = False  # let code write where the sandbox is language and limits only (tier T0)
 
 
@@ -147,6 +148,7 @@ _RANGES = {
     "candidate_success": (0, 1),
     "propose_seconds": (0, 10_000_000),
     "elicit_seconds": (1, 3600),
+    "task_seconds": (1, 100_000),
 }
 
 

@@ -12,6 +12,7 @@ from druse.store.commits import CommitRepository
 from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.declarations import DeclarationRepository
+from druse.store.deferred import DeferredCall, DeferredRepository
 from druse.store.events import EventRepository
 from druse.store.jobs import JobRepository
 from druse.store.memories import MemoryRepository
@@ -28,6 +29,7 @@ __all__ = [
     "Adopted",
     "AuditRow",
     "Database",
+    "DeferredCall",
     "ExecutedStep",
     "Execution",
     "ModeCount",
@@ -69,6 +71,7 @@ class Store:
         self.policies = PolicyRepository(database)
         self.pins = PinRepository(database)
         self.plans = PlanRepository(database)
+        self.deferred = DeferredRepository(database)
         self.tasks = TaskRepository(database)
 
     @classmethod
