@@ -19,6 +19,7 @@ _COMMANDS: dict[str, str] = {
     "dispatch": "druse.cli.work:dispatch",
     "doctor": "druse.cli.doctor:doctor",
     "find": "druse.cli.work:find",
+    "hook": "druse.cli.hook:hook",
     "init": "druse.cli.project:init",
     "install": "druse.cli.editors:install",
     "jobs": "druse.cli.jobs:jobs",

@@ -78,6 +78,7 @@ from druse.model import (
     UpstreamFailure,
     digest_text,
 )
+from druse.past import Chronicle, Ingestion, take_quietly
 from druse.retrieval import Finder, GoalEntry, SkillEntry
 from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
 from druse.runtime import EndRun, SandboxHost, ToolCallFailed
@@ -91,6 +92,7 @@ from druse.upstream import Upstreams, servers_of
 log = logging.getLogger("druse.front")
 
 _IDLE_CHECK_SECONDS = 30.0
+_SPOOL_CHECK_SECONDS = 1.0
 _STAGES = ("historian: reading what ended", "evolution: drafting skills", "proposals: looking for tools")  # of learning
 _DECISION_SECONDS = 1.0
 
@@ -128,6 +130,8 @@ class Base:
     notebook: Notebook
     succession: Succession
     pins: Pins
+    chronicle: Chronicle
+    ingestion: Ingestion
 
     def jobs(self) -> list[Job]:
         """What is done in the background."""
@@ -181,6 +185,9 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         pins = Pins(store, clock=time.time)
         shelf.reloaded += [pins.refresh, declarations.refresh]
         succession = Succession(workspace, store, shelf, approvals, audit, rules, clock=time.time)
+        chronicle = Chronicle(store, handles, workflow_key=workflow_key)
+        ingestion = Ingestion(workspace.spool, workspace.root, store, chronicle)
+        await take_quietly(ingestion)
         await approvals.settle()
         await adoption.begin(person("first start"))
         await shelf.reload()
@@ -201,6 +208,8 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
                 notebook,
                 succession,
                 pins,
+                chronicle,
+                ingestion,
             )
         finally:
             await audit.close()
@@ -820,6 +829,7 @@ async def open_application(
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(watch(base.shelf, workspace.generated, application.tools_changed))
             idling = group.create_task(_close_idle(base))
+            hearing = group.create_task(_hear_hooks(base))
             proposing = group.create_task(_propose_regularly(application))
             recovering = group.create_task(application.deferred.run(application.go_on_with))
             reading = group.create_task(watch_skills(application.skills, application.skills_changed))
@@ -833,6 +843,7 @@ async def open_application(
                 application.background.close()
                 watching.cancel()
                 idling.cancel()
+                hearing.cancel()
                 proposing.cancel()
                 recovering.cancel()
                 reading.cancel()
@@ -848,6 +859,12 @@ async def _close_idle(base: Base) -> None:
         except DruseError as error:
             log.warning("idle runs were not closed: %s", error)
         await asyncio.sleep(_IDLE_CHECK_SECONDS)
+
+
+async def _hear_hooks(base: Base) -> None:
+    while True:
+        await asyncio.sleep(_SPOOL_CHECK_SECONDS)
+        await take_quietly(base.ingestion)
 
 
 async def _propose_regularly(application: Application) -> None:

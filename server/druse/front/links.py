@@ -21,6 +21,7 @@ from druse.front.elicitation import within
 from druse.model import Caller, CallerKind, Json, JsonObject, Outcome, Progress
 
 _SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
+_CALL_KEY = "claudecode/toolUseId"
 _MODERN = "io.modelcontextprotocol/protocolVersion"  # in the `_meta` of every request since 2026-07-28
 
 _current: contextvars.ContextVar[Link | None] = contextvars.ContextVar("link", default=None)
@@ -76,16 +77,22 @@ class Link:
         self.latest = named or self.latest
         session = named or self.name
         self.sessions.add(session)
-        return self._caller(session, client, shared=self.shared and not named)
+        told = str(meta.get(_CALL_KEY) or "")[:200]
+        return self._caller(session, client, shared=self.shared and not named, call_id=told)
 
     def reader(self, meta: JsonObject, client: str = "") -> Caller:
         """Who asks for a list or a document: clients name the conversation in calls only, so it is the last one."""
         named = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), self.latest)
         return self._caller(named or self.name, client, shared=self.shared and not named)
 
-    def _caller(self, session: str, client: str, *, shared: bool) -> Caller:
+    def _caller(self, session: str, client: str, *, shared: bool, call_id: str = "") -> Caller:
         return Caller(
-            CallerKind.AGENT, session=session, connection=self.name, client=client or self.client, shared=shared
+            CallerKind.AGENT,
+            session=session,
+            connection=self.name,
+            client=client or self.client,
+            shared=shared,
+            call_id=call_id,
         )
 
     def take(self, message: Any) -> bool:

@@ -38,6 +38,7 @@ class Caller:
     shared: bool = False  # the session stands for several clients that cannot be told apart
     # The client itself, where what is called may ask it something; no part of who calls.
     client_side: Counterpart | None = field(default=None, compare=False, repr=False)
+    call_id: str = ""  # the client's own id of the call, by which its hooks and transcripts name it
 
 
 class Verdict(StrEnum):

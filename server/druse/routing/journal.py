@@ -57,6 +57,8 @@ class CallJournal:
         async def entry_and_step(transaction: Transaction) -> None:
             if run_id:
                 await self._recorder.add(transaction, run_id, step, call.spec)
+                if call.caller.call_id:
+                    await self._store.clients.key_call(transaction, call.caller.call_id, run_id)
             await self._audit.append(transaction, "call.end", call.spec.name, call.caller, payload, cause=cause)
 
         await self._store.database.write(entry_and_step)

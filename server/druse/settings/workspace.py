@@ -50,6 +50,11 @@ class Workspace:
         return self.state / "keys"
 
     @property
+    def spool(self) -> Path:
+        """What clients' hooks wrote down and nobody has read yet."""
+        return self.state / "spool"
+
+    @property
     def servers(self) -> Path:
         """The project's upstream servers."""
         return self.root / "mcp.json"

@@ -9,6 +9,7 @@ from pathlib import Path
 from druse.store.approvals import ApprovalRepository
 from druse.store.audit import AuditRepository, AuditRow, RootRow
 from druse.store.commits import CommitRepository
+from druse.store.clients import ClientRepository, ClientSession
 from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.declarations import DeclarationRepository
@@ -28,6 +29,7 @@ from druse.store.tools import ToolRepository, VersionRecord
 __all__ = [
     "Adopted",
     "AuditRow",
+    "ClientSession",
     "Database",
     "DeferredCall",
     "ExecutedStep",
@@ -57,6 +59,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.runs = RunRepository(database)
+        self.clients = ClientRepository(database)
         self.skills = SkillRepository(database)
         self.memories = MemoryRepository(database)
         self.jobs = JobRepository(database)
