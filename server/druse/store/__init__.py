@@ -8,8 +8,8 @@ from pathlib import Path
 
 from druse.store.approvals import ApprovalRepository
 from druse.store.audit import AuditRepository, AuditRow, RootRow
-from druse.store.commits import CommitRepository
 from druse.store.clients import ClientRepository, ClientSession
+from druse.store.commits import CommitRepository
 from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.declarations import DeclarationRepository
