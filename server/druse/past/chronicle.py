@@ -113,9 +113,10 @@ class Chronicle:
         if run is None or run.owner == OWNER or run.id == session.run_id:
             return session
         if not run.goal:
-            if session.run_id and await self._own(transaction, session.run_id):
-                await self._clients.merge(transaction, session.run_id, run.id)
-            if session.prompt and not session.told:
+            own = await self._own(transaction, session.run_id)
+            if own is not None:
+                await self._clients.merge(transaction, own.id, run.id)
+            if session.prompt and (own is not None or not session.told):
                 await self._clients.name_goal(transaction, run.id, session.prompt, shape_of(session.prompt))
             touched.add(run.id)
         else:
@@ -126,8 +127,7 @@ class Chronicle:
         self, transaction: Transaction, session: ClientSession, event: Event, touched: set[str]
     ) -> ClientSession:
         run = await self._served(transaction, session, event.at)
-        if run is None and session.run_id:
-            run = await self._own(transaction, session.run_id)
+        run = run or await self._own(transaction, session.run_id)
         if run is None:
             session = await self._open(transaction, session, event)
         step = Step(
@@ -138,13 +138,13 @@ class Chronicle:
             started_at=event.at,
             duration_ms=event.duration_ms,
         )
-        await self._clients.add_step(transaction, session.run_id, step)
+        await self._clients.add_step(transaction, session.run_id, step, event.client)
         touched.add(session.run_id)
         return session
 
     async def _open(self, transaction: Transaction, session: ClientSession, event: Event) -> ClientSession:
         """Begin a run of the client's own for what the user said last."""
-        opened_at = min(session.prompt_at or event.at, event.at)
+        opened_at = min(session.prompt_at or event.at, event.at) if not session.told else event.at
         told = "\0".join((event.client, event.session, session.prompt_key, event.key, repr(event.at), event.tool))
         run = Run(
             id=f"run-{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:12]}",
@@ -166,11 +166,11 @@ class Chronicle:
         return run
 
     async def _own(self, transaction: Transaction, run_id: str) -> RunHead | None:
-        run = await self._clients.head(transaction, run_id)
+        run = await self._clients.head(transaction, run_id) if run_id else None
         return run if run is not None and run.owner == OWNER else None
 
     async def _close(self, transaction: Transaction, run_id: str, status: RunStatus, event: Event) -> None:
-        if run_id and await self._own(transaction, run_id):
+        if await self._own(transaction, run_id):
             note = self._words(event.text) if event.kind is Kind.OUTCOME else _UNTOLD
             await self._store.runs.close(transaction, run_id, status, now=event.at, note=note)
 

@@ -111,8 +111,8 @@ class ClientRepository:
         turn, _ = await self._place(transaction, run_id, at)
         await transaction.execute("INSERT INTO user_turn (run_id, turn, text) VALUES (?,?,?)", (run_id, turn, text))
 
-    async def add_step(self, transaction: Transaction, run_id: str, step: Step) -> None:
-        """A step where it belongs by the time of its start; of equal times the one told first stands first."""
+    async def add_step(self, transaction: Transaction, run_id: str, step: Step, client: str) -> None:
+        """A step that a client told, where it belongs by the time of its start; the later told of two is the later."""
         turn, position = await self._place(transaction, run_id, step.started_at)
         await transaction.execute(
             "UPDATE step SET position = -position - 2, turn = turn + 1 WHERE run_id = ? AND position >= ?",
@@ -130,10 +130,10 @@ class ClientRepository:
             blob = await blobs.put(transaction, result.encode("utf-8", "surrogatepass"))
         await transaction.execute(
             "INSERT INTO step (run_id, position, turn, tool, arguments, result, result_blob, failed, effect,"
-            " started_at, duration_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            " started_at, duration_ms, told_by) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 *(run_id, position, turn, step.tool, _text(dict(step.arguments)), None if blob else result, blob),
-                *(int(step.failed), step.effect, step.started_at, step.duration_ms),
+                *(int(step.failed), step.effect, step.started_at, step.duration_ms, client),
             ),
         )
         await transaction.execute(
@@ -143,11 +143,11 @@ class ClientRepository:
     async def merge(self, transaction: Transaction, source: str, target: str) -> None:
         """Move the steps of one run into another, by their times, and drop the first."""
         rows = await transaction.all(
-            "SELECT tool, arguments, result, result_blob, failed, effect, started_at, duration_ms FROM step"
-            " WHERE run_id = ? ORDER BY position",
+            "SELECT tool, arguments, result, result_blob, failed, effect, started_at, duration_ms, told_by"
+            " FROM step WHERE run_id = ? ORDER BY position",
             (source,),
         )
-        for tool, arguments, result, blob, failed, effect, started, duration in rows:
+        for tool, arguments, result, blob, failed, effect, started, duration, client in rows:
             if blob is not None:
                 body = await transaction.one("SELECT body FROM blob WHERE digest = ?", (blob,))
                 result = bytes(body[0]).decode("utf-8", "surrogatepass") if body else "null"
@@ -157,7 +157,7 @@ class ClientRepository:
                 duration_ms=duration,
                 effect=effect,
             )
-            await self.add_step(transaction, target, step)
+            await self.add_step(transaction, target, step, str(client))
         await transaction.execute("DELETE FROM run WHERE id = ?", (source,))
 
     async def read_so_far(self, transaction: Transaction, name: str) -> int:

@@ -310,11 +310,11 @@ class RunRepository:
         return {str(row[0]): RunStatus(row[1]) for row in await self._database.all("SELECT id, status FROM run")}
 
     async def every_step(self, page: int) -> AsyncGenerator[tuple[str, str, JsonObject, Json, bool]]:
-        """Every step of every run, `page` at a time: run, tool, arguments, result, and whether it failed."""
+        """Every step that Druse carried out, `page` at a time: run, tool, arguments, result, and whether it failed."""
         last: tuple[str, int] = ("", -1)
         while rows := await self._database.all(
             "SELECT run_id, position, tool, arguments, coalesce(result, CAST(body AS TEXT)), failed FROM step"
-            " LEFT JOIN blob ON digest = result_blob WHERE (run_id, position) > (?, ?)"
+            " LEFT JOIN blob ON digest = result_blob WHERE told_by = '' AND (run_id, position) > (?, ?)"
             " ORDER BY run_id, position LIMIT ?",
             (*last, page),
         ):

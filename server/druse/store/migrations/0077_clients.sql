@@ -31,3 +31,6 @@ CREATE TABLE spool_file (
     name TEXT PRIMARY KEY,
     done INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The client that told a step of its own; empty for what Druse itself carried out, which the audit chain speaks of.
+ALTER TABLE step ADD COLUMN told_by TEXT NOT NULL DEFAULT '';
