@@ -147,6 +147,36 @@ def test(file: IO[str], as_json: bool) -> None:
 
 
 @permissions.command()
+@click.option("--for", "client", type=click.Choice(["claude-code"]), required=True, help="Whose spelling.")
+@json_option
+def export(client: str, as_json: bool) -> None:
+    """Print the rules in force here as the settings of a client, to paste into its file.
+
+    For Claude Code: .claude/settings.json. FileEdit(*.md) becomes Edit(*.md), shop__get becomes mcp__shop__get. Rules
+    that it cannot say are named with the reason; on standard error, unless --json.
+    """
+    from druse.editors.rules import exported
+    from druse.settings import load_config
+
+    try:
+        policy = load_config(workspace_here()).policy
+    except DruseError as error:
+        fail(error, as_json=as_json)
+    kinds: Any = {
+        "allow": [rule.text for rule in policy.allow],
+        "ask": [rule.text for rule in policy.ask],
+        "deny": [rule.text for rule in policy.deny],
+    }
+    made = exported(kinds)
+    data = {"permissions": made.rules}
+    left = [{"rule": rule, "why": why} for rule, why in made.left]
+    emit({"client": client, **data, "left": left}, as_json=as_json, render=lambda: json.dumps(data, indent=2))
+    if not as_json:
+        for rule, why in made.left:
+            click.echo(f"left out: {rule}: {why}", err=True)
+
+
+@permissions.command()
 @json_option
 def suggest(as_json: bool) -> None:
     """Print the narrowest rules that cover calls from standard input: {"tool": ..., "args": {...}} a line."""

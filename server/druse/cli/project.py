@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from druse.cli.output import emit, finish, json_option, table, workspace_here
+
+if TYPE_CHECKING:
+    from druse.editors.rules import Kind, Proposal
 
 _STALE_SECONDS = 30 * 86400.0  # since a tool was last proved against recorded runs
 _CONFIG = """\
@@ -29,22 +33,43 @@ max_plan_depth = 5
 @click.option("--allow", "allowed", multiple=True, metavar="RULE", help="An allow rule for the new config.toml.")
 @click.option("--ask", "asked", multiple=True, metavar="RULE", help="An ask rule for it.")
 @click.option("--deny", "denied", multiple=True, metavar="RULE", help="A deny rule for it.")
+@click.option(
+    "--client-rules/--no-client-rules",
+    default=None,
+    help="Take over the rules that Claude Code has here. Without either: ask, or only show them.",
+)
 @json_option
-def init(allowed: tuple[str, ...], asked: tuple[str, ...], denied: tuple[str, ...], as_json: bool) -> None:
+def init(
+    allowed: tuple[str, ...],
+    asked: tuple[str, ...],
+    denied: tuple[str, ...],
+    client_rules: bool | None,
+    as_json: bool,
+) -> None:
     """Make .druse/config.toml and mcp.json in this folder, where they are missing, and say how clients start Druse.
+
+    Rules that you have in Claude Code are proposed in Druse's spelling (Edit(*.md) is FileEdit(*.md)).
 
     The rules of a new config.toml are in force at once: you wrote them. Allow rules and trust levels that came with a
     project you cloned wait for "druse policy approve".
     """
-    from druse.editors.machine import serve_arguments
+    from druse.editors.machine import Machine, serve_arguments
+    from druse.editors.rules import proposed
 
     workspace = workspace_here()
     made: list[str] = []
     new_config = not workspace.config.exists()
     workspace.state.mkdir(mode=0o700, exist_ok=True)
+    proposal = proposed(Machine.here(), workspace.root)
+    if new_config and client_rules is None and proposal and not as_json and sys.stdin.isatty():
+        click.echo(_proposal_text(proposal))
+        client_rules = click.confirm("Take these rules over?", default=True)
     config = _CONFIG
-    for kind, rules in (("allow", allowed), ("ask", asked), ("deny", denied)):
-        config = config.replace(f"{kind} = []", f"{kind} = {json.dumps(list(rules))}")
+    given: list[tuple[Kind, tuple[str, ...]]] = [("allow", allowed), ("ask", asked), ("deny", denied)]
+    for kind, rules in given:
+        more = proposal.rules[kind] if client_rules else []
+        listed = [*rules, *(rule for rule in more if rule not in rules)]
+        config = config.replace(f"{kind} = []", f"{kind} = {_listed(listed)}")
     for path, content in (
         (workspace.config, config),
         (workspace.state / ".gitignore", "*\n!.gitignore\n!config.toml\n"),
@@ -56,18 +81,48 @@ def init(allowed: tuple[str, ...], asked: tuple[str, ...], denied: tuple[str, ..
     waiting = finish(_adopted(new=new_config), as_json=as_json)
     command = serve_arguments()
     client = {"mcpServers": {"druse": {"command": command[0], "args": command[1:]}}}
-    data = {"root": str(workspace.root), "made": made, "rules_waiting": waiting, "client_config": client}
+    taken = bool(client_rules and new_config)
+    data = {
+        "root": str(workspace.root),
+        "made": made,
+        "rules_waiting": waiting,
+        "client_config": client,
+        "client_rules": {
+            "taken": taken,
+            **proposal.rules,
+            "left": [{"rule": rule, "why": why} for rule, why in proposal.left],
+        },
+    }
 
     def text() -> str:
         lines = [f"made {path}" for path in made] or ["everything is there already"]
         if waiting:
             lines.append("These are not in force until you run druse policy approve:")
             lines += [f"  {rule}" for rule in waiting]
+        if taken:
+            lines.append("took over the rules of Claude Code; those left out are in druse init --json")
+        elif proposal and not sys.stdin.isatty():
+            lines += ["", _proposal_text(proposal)]
+            lines.append("Take them into a new config.toml with --client-rules, or copy what you want.")
         lines += ["", "Put your other MCP servers into mcp.json, and Druse alone into your client:"]
         lines.append('"druse install CLIENT" does it; by hand it is')
         return "\n".join([*lines, json.dumps(client, indent=2)])
 
     emit(data, as_json=as_json, render=text)
+
+
+def _listed(rules: list[str]) -> str:
+    """The rules as a TOML list, one a line where there are several."""
+    if len(rules) < 2:
+        return json.dumps(rules, ensure_ascii=False)
+    return "[\n" + "".join(f"    {json.dumps(rule, ensure_ascii=False)},\n" for rule in rules) + "]"
+
+
+def _proposal_text(proposal: Proposal) -> str:
+    lines = ["Rules that Claude Code has here, in Druse's spelling:"]
+    lines += [f"  {kind:5} {rule}" for kind, rules in proposal.rules.items() for rule in rules]
+    lines += [f"  left out: {rule}: {why}" for rule, why in proposal.left]
+    return "\n".join(lines)
 
 
 async def _adopted(*, new: bool) -> list[str]:

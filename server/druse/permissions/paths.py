@@ -33,7 +33,15 @@ _CREDENTIALS = (
     *(".npmrc", ".pypirc", ".git-credentials", ".config/git/credentials", ".config/fish", ".config/systemd"),
     *(".config/autostart", ".local/share/keyrings", ".password-store", ".pgpass", ".my.cnf", ".vault-token"),
     *(".cargo/credentials", ".cargo/credentials.toml", ".gem/credentials", ".m2/settings.xml", ".terraform.d"),
-    *(".config/rclone", ".config/op", ".config/hub", ".subversion/auth", ".mozilla", ".config/google-chrome"),
+    *(
+        ".config/rclone",
+        ".local/state/druse",
+        ".config/op",
+        ".config/hub",
+        ".subversion/auth",
+        ".mozilla",
+        ".config/google-chrome",
+    ),
     *(".claude.json", ".claude/.credentials.json", ".codex/auth.json", ".gemini/oauth_creds.json", ".config/doctl"),
 )
 # Files of the home folder that run code later.
