@@ -23,6 +23,7 @@ _COMMANDS: dict[str, str] = {
     "init": "druse.cli.project:init",
     "install": "druse.cli.editors:install",
     "jobs": "druse.cli.jobs:jobs",
+    "keys": "druse.cli.keys:keys",
     "mcp-json": "druse.cli.editors:mcp_json",
     "memory": "druse.cli.memory:memory",
     "permissions": "druse.cli.permissions:permissions",

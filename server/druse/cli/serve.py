@@ -32,7 +32,8 @@ def serve(address: str | None, workspace: str | None, no_daemon: bool, verbose: 
     Clients start it themselves. On standard input and output it joins the project's daemon, which is started where
     there is none and ends by itself (see "druse daemon"); on Windows it serves alone. Nothing but JSON-RPC goes to
     standard output; logs go to stderr, those of the daemon to .druse/logs/daemon.log. Over HTTP every request needs
-    the bearer token in .druse/keys/http.token.
+    the bearer token in .druse/keys/http.token, or a key of "druse keys"; MCP is at /mcp, and beside it the API that
+    /openapi.json describes: /chat, /skills, /evolve, /traces, /volumes.
     """
     if workspace is not None:
         os.chdir(workspace)
@@ -60,12 +61,12 @@ async def _serve_stdio(name: str | None) -> None:
 
 async def _serve_http(address: str, name: str | None) -> None:
     from druse.front.application import open_application
-    from druse.front.http import serve_http
     from druse.front.profiles import load_profile
     from druse.front.server import Front
+    from druse.web.serving import serve_web
 
     profile = load_profile(name) if name else None
     async with open_application(workspace_here(), background=True, profile=profile) as application:
         front = Front(application, profile)
         front.listen_to(application)
-        await serve_http(front, address, application.base.workspace.keys / "http.token")
+        await serve_web(application, front, address)

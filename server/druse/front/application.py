@@ -33,6 +33,7 @@ from druse.crystal import (
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.agenttasks import AgentTasks
+from druse.front.chat import ChatTools
 from druse.front.deferred import Deferred, after_decision
 from druse.front.documents import Documents
 from druse.front.elicitation import Question
@@ -262,12 +263,18 @@ class Application:
             after=base.config.knobs.task_seconds,
         )
         self.capabilities = Capabilities()
-        skills = SkillTools(base.skills, base.notebook, self.documents_of, run_of=self.run_of)
+        skills = SkillTools(
+            base.skills, base.notebook, self.documents_of, run_of=self.run_of, evolve=self._evolve_skills
+        )
+        self.chat = ChatTools(
+            self.documents_of, model=lambda: base.rules.fresh().model, run_of=self.run_of, environment=environment
+        )
         self.background = AgentTasks(self, self.scheduler, base.store, base.recorder, new_id=_new_id)
         local = LocalTools(base.workspace.root, decide=self._decide, environment=environment)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
         outside: list[Provider] = [profile] if profile else [upstreams]
-        inside = [*([] if profile else [local]), self.capabilities, skills, self.background, self.crystal]
+        own = [self.capabilities, skills, self.chat, self.background, self.crystal]
+        inside = [*([] if profile else [local]), *own]
         self.registry = Registry([*inside, *outside], seen_by=self.crystal.spec_for)
         self.router = Router(
             self.registry,
@@ -738,6 +745,15 @@ class Application:
         for watching in list(self._watching_learning):
             with contextlib.suppress(OSError, MCPError, anyio.ClosedResourceError, anyio.BrokenResourceError):
                 await watching(number, len(_STAGES), text)  # who is gone is not told
+
+    async def _evolve_skills(self) -> JsonObject:
+        """Run the job that drafts skills, or join it where it is running (seed id L-22)."""
+        run = await self.scheduler.run_now("evolution", cause="asked")
+        return {"status": "completed" if run.status == "done" else run.status, **run.report}
+
+    def decide(self, spec: ToolSpec, arguments: JsonObject, caller: Caller) -> Decision:
+        """What the one decision function says of something served beside the tools."""
+        return self._decide(spec, arguments, caller)
 
     async def candidates(self, *, kin_of: str = "") -> list[Candidate]:
         """Workflows ready to become tools, by the configured thresholds; only the kin of one, if it is given."""

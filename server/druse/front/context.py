@@ -16,7 +16,7 @@ from druse.skills import Skill, SkillFinder
 CHARACTERS_PER_TOKEN = 4
 DEFAULT_TOKENS = 2000
 MAX_TOKENS = 100_000
-_SKILLS = 5
+SKILLS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,9 @@ async def build_context(
     *,
     tokens: int = DEFAULT_TOKENS,
     finder: SkillFinder | None = None,
+    most: int = SKILLS,
 ) -> Context:
-    """Markers and skills for a query; without one the most relevant markers and the names of the skills."""
+    """Markers and at most so many skills for a query; without one the most relevant markers and all names."""
     budget = max(0, min(tokens, MAX_TOKENS)) * CHARACTERS_PER_TOKEN
     parts: list[str] = []
     room = min(MAX_CHARACTERS, budget // 4)
@@ -59,7 +60,7 @@ async def build_context(
         parts.append("\n".join(lines))
     left = budget - sum(len(part) + 2 for part in parts)
     whole: list[Skill] = []
-    for skill in _ranked(skills, query, finder or SkillFinder()):
+    for skill in _ranked(skills, query, finder or SkillFinder(), most):
         body = skill.document.body.strip() if skill.document else ""
         text = f"## Skill: {skill.name}\n\n{skill.description}\n\n{body}"
         short = f"Skill {skill.name}: {skill.description}"
@@ -75,9 +76,9 @@ async def build_context(
     return Context("\n\n".join(parts), tuple(whole), len(lines))
 
 
-def _ranked(skills: Sequence[Skill], query: str, finder: SkillFinder) -> list[Skill]:
+def _ranked(skills: Sequence[Skill], query: str, finder: SkillFinder, most: int) -> list[Skill]:
     """The skills that fit a query best; all by name without one."""
     usable = {f"{skill.origin}/{skill.name}": skill for skill in skills if skill.usable}
     if not query:
         return [usable[key] for key in sorted(usable, key=lambda key: usable[key].name)]
-    return [skill for skill, _ in finder.find(list(usable.values()), query, limit=_SKILLS)]
+    return [skill for skill, _ in finder.find(list(usable.values()), query, limit=most)] if most else []

@@ -22,7 +22,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from druse.crystal import Shelf
-from druse.front.context import DEFAULT_TOKENS, Context, build_context
+from druse.front.context import DEFAULT_TOKENS, SKILLS, Context, build_context
 from druse.front.pinned import told
 from druse.memory import Notebook
 from druse.model import DruseError, Invalid, NotFound, run_to_neutral
@@ -297,10 +297,10 @@ class Documents:
         message = types.PromptMessage(role="user", content=types.TextContent(type="text", text=text))
         return types.GetPromptResult(description=skill.description, messages=[message])
 
-    async def context(self, query: str, tokens: int, run_id: str) -> Context:
-        """Markers and skills within a budget; the skills whose text is in it count as used."""
+    async def context(self, query: str, tokens: int, run_id: str, *, most: int = SKILLS) -> Context:
+        """Markers and at most so many skills within a budget; the skills whose text is in it count as used."""
         usable = await self._usable()
-        made = await build_context(self._notebook, usable, query, tokens=tokens, finder=self._desk.finder)
+        made = await build_context(self._notebook, usable, query, tokens=tokens, finder=self._desk.finder, most=most)
         await self._offered([skill.uri for skill in made.skills])
         for skill in made.skills:
             await self.used(skill, run_id)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from druse.front.events import RecentEvents
 from druse.front.server import Front
@@ -15,24 +16,40 @@ from druse.model import Invalid
 RETRY_MILLISECONDS = 500  # after which a client whose stream broke may come back
 
 
-async def serve_http(front: Front, address: str, token_file: Path) -> None:
+class Beside(Protocol):
+    """What is served at paths of its own beside MCP, and who else may come."""
+
+    def owns(self, path: str) -> bool:
+        """Whether a request for this path is for it."""
+        ...
+
+    async def accepts(self, token: str) -> bool:
+        """Whether this token lets its bearer in."""
+        ...
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One ASGI request; it looks at the token, Host and Origin itself."""
+        ...
+
+
+async def serve_http(front: Front, address: str, token_file: Path, *, beside: Beside | None = None) -> None:
     """Serve until cancelled. Raises Invalid for an address that is none."""
     import uvicorn
 
     host, _, port = address.rpartition(":")
     if not port.isdigit() or not host:
         raise Invalid(f"Cannot serve on {address!r}: write HOST:PORT, for example 127.0.0.1:8765.", where="--http")
-    guarded = http_application(front, host, token_file)
+    guarded = http_application(front, host, token_file, beside)
     config = uvicorn.Config(guarded, host=host, port=int(port), log_level="warning", lifespan="on")
     await uvicorn.Server(config).serve()
 
 
-def http_application(front: Front, host: str, token_file: Path) -> BearerToken:
+def http_application(front: Front, host: str, token_file: Path, beside: Beside | None = None) -> BearerToken:
     """The ASGI application that is served at `host`."""
     application: Any = front.server.streamable_http_app(
         host=host, event_store=RecentEvents(), retry_interval=RETRY_MILLISECONDS
     )
-    return BearerToken(application, read_token(token_file))
+    return BearerToken(application, read_token(token_file), beside)
 
 
 def read_token(path: Path) -> str:
@@ -50,18 +67,33 @@ def read_token(path: Path) -> str:
 class BearerToken:
     """Lets only requests with the token through."""
 
-    def __init__(self, application: Any, token: str) -> None:
+    def __init__(self, application: Any, token: str, beside: Beside | None = None) -> None:
         self._application = application
-        self._expected = f"Bearer {token}".encode()
+        self._token = token
+        self._beside = beside
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One ASGI request."""
         if scope["type"] == "http":
-            given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-            if not hmac.compare_digest(given, self._expected):
+            if self._beside is not None and self._beside.owns(scope["path"]):
+                await self._beside(scope, receive, send)
+                return
+            if not await self._lets_in(bearer_of(scope["headers"])):
                 headers = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Bearer")]
                 await send({"type": "http.response.start", "status": 401, "headers": headers})
                 body = b"Send the token of .druse/keys/http.token as a bearer token.\n"
                 await send({"type": "http.response.body", "body": body})
                 return
         await self._application(scope, receive, send)
+
+    async def _lets_in(self, token: str) -> bool:
+        if hmac.compare_digest(token.encode(), self._token.encode()):
+            return True
+        return self._beside is not None and await self._beside.accepts(token)
+
+
+def bearer_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """The bearer token among the headers of a request; empty where there is none, or more than one."""
+    given = [value for name, value in headers if name == b"authorization"]
+    scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+    return token.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""

@@ -1,7 +1,8 @@
 """Skills and memory as capabilities an agent reaches with `run_tool`.
 
-`context.for_query` and `memory.search` only look. `skills.create` and `skills.promote` only propose: nothing is in
-service before a person approves it, so they may be called at every trust level. A rule that denies them still does.
+`context.for_query` and `memory.search` only look. `skills.create`, `skills.promote` and `skills.evolve` only propose:
+nothing is in service before a person approves it, so they may be called at every trust level. A rule that denies them
+still does.
 """
 
 from __future__ import annotations
@@ -94,6 +95,14 @@ SPECS: tuple[ToolSpec, ...] = (
         {"name": _TEXT, "reason": _TEXT},
         ["name"],
     ),
+    spec_of(
+        "skills.evolve",
+        Action.SYNTHESIZE,
+        "Look through the recorded runs now and draft skills of work that recurs; a person approves each draft. Joins "
+        "a search that is under way.",
+        {},
+        [],
+    ),
 )
 
 
@@ -107,16 +116,19 @@ class SkillTools:
         documents_of: Callable[[Caller], Documents],
         *,
         run_of: Callable[[Caller], str],
+        evolve: Callable[[], Awaitable[JsonObject]],
     ) -> None:
         self._desk = desk
         self._notebook = notebook
         self._documents_of = documents_of
         self._run_of = run_of
+        self._evolution = evolve
         self._tools: dict[str, _Tool] = {
             "context.for_query": self._context,
             "memory.search": self._search,
             "skills.create": self._create,
             "skills.promote": self._promote,
+            "skills.evolve": self._evolve,
         }
 
     def specs(self) -> Sequence[ToolSpec]:
@@ -162,3 +174,6 @@ class SkillTools:
         actor = proposer(self._desk.volumes, context.caller)
         written = await self._desk.promote(str(arguments["name"]), actor, context.caller, reason=reason)
         return written.as_dict()
+
+    async def _evolve(self, arguments: JsonObject, context: CallContext) -> JsonObject:
+        return await self._evolution()

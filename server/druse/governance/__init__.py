@@ -15,13 +15,15 @@ from druse.governance.pins import InService, Pins
 from druse.governance.policy import Content, losses
 from druse.governance.proofs import check_proof, prove_entry, prove_growth
 from druse.governance.quotas import Quotas
-from druse.governance.rules import Rules, rules_of
+from druse.governance.rules import ASKS_MODEL, HTTP_API, Rules, rules_of
 from druse.governance.signing import SigningKey, instance_of, signed_by
 from druse.governance.trust import SECURITY, Action, allowed
 from druse.store.approvals import Approval
 
 __all__ = [
+    "ASKS_MODEL",
     "ELICITATION_SCHEMA",
+    "HTTP_API",
     "SECURITY",
     "Action",
     "Adoption",

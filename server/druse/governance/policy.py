@@ -31,13 +31,15 @@ class Content:
     deny: frozenset[str] = frozenset()
     self_programming: SelfProgramming = field(default_factory=SelfProgramming)
     elicited: frozenset[str] = frozenset()  # which of the settings elicit and elicit_writes are on
+    model: str = ""  # the language model that may be asked: it is sent context and paid for
 
     @classmethod
     def of(cls, config: Config) -> Content:
         """What the configuration files say."""
         rules = {kind: frozenset(text for text, _ in _placed(config.policy, kind)) for kind in _KINDS}
         elicited = frozenset(name for name in _ELICITED if getattr(config.knobs, name))
-        return cls(rules["allow"], rules["ask"], rules["deny"], config.self_programming, elicited)
+        model = str(config.model) if config.model is not None else ""
+        return cls(rules["allow"], rules["ask"], rules["deny"], config.self_programming, elicited, model)
 
     @classmethod
     def from_json(cls, data: JsonObject) -> Content:
@@ -49,13 +51,16 @@ class Content:
             elicited = frozenset(map(str, cast("list[Json]", data.get("elicited", []))))
         except (KeyError, TypeError) as error:
             raise Invalid("Cannot read the approved rules: a part is missing. Approve the rules anew.") from error
-        return cls(rules[0], rules[1], rules[2], made, elicited & frozenset(_ELICITED))
+        model = str(data.get("model", ""))
+        return cls(rules[0], rules[1], rules[2], made, elicited & frozenset(_ELICITED), model)
 
     def as_json(self) -> JsonObject:
         """For the store; the hash is over this."""
         rules: JsonObject = {kind: list[Json](sorted(cast("frozenset[str]", getattr(self, kind)))) for kind in _KINDS}
         if self.elicited:  # rules without it keep the hash under which they were approved
             rules["elicited"] = list[Json](sorted(self.elicited))
+        if self.model:
+            rules["model"] = self.model
         return {**rules, "self_programming": cast("JsonObject", asdict(self.self_programming))}
 
     @property
@@ -76,6 +81,8 @@ def gains(approved: Content, wanted: Content) -> list[str]:
     found += [f"no longer asked about: {rule}" for rule in sorted(approved.ask - wanted.ask)]
     found += [f"allowed: {rule}" for rule in sorted(wanted.allow - approved.allow)]
     found += [_ELICITED[name] for name in sorted(wanted.elicited - approved.elicited)]
+    if wanted.model and wanted.model != approved.model:
+        found.append(f"a model is asked and sent context: {wanted.model}")
     for name in ("max_synthesis_per_session", "max_plan_depth"):
         if getattr(now, name) > getattr(was, name):
             found.append(f"{name} {getattr(was, name)} -> {getattr(now, name)}")
@@ -124,16 +131,16 @@ def in_force(config: Config, approved: Content) -> Config:
         layers.append(Layer.parse("approved", kept))
     policy = Policy(tuple(layers), config.policy.workspace, config.policy.home, config.policy.restricted)
     block = _narrower(approved.self_programming, wanted.self_programming)
-    return replace(
-        config, policy=policy, self_programming=block, knobs=_elicits(config, approved.elicited & wanted.elicited)
-    )
+    knobs = _elicits(config, approved.elicited & wanted.elicited)
+    model = config.model if wanted.model == approved.model else None
+    return replace(config, policy=policy, self_programming=block, knobs=knobs, model=model)
 
 
 def restricted(config: Config, why: str) -> Config:
     """The configuration where the rules cannot be read: everything asks, nothing is trusted."""
     policy = Policy.most_restrictive(config.policy.workspace, config.policy.home, why)
     block = replace(config.self_programming, trust_level=0)
-    return replace(config, policy=policy, self_programming=block, knobs=_elicits(config, frozenset()))
+    return replace(config, policy=policy, self_programming=block, knobs=_elicits(config, frozenset()), model=None)
 
 
 def _elicits(config: Config, names: frozenset[str]) -> Knobs:

@@ -25,6 +25,9 @@ from druse.settings import Config, Workspace, load_config
 
 log = logging.getLogger("druse.governance")
 
+ASKS_MODEL = "chat.ask"  # the capability that sends context to the configured model
+HTTP_API = "http-api"  # the connection of everybody who comes over the HTTP API
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -78,6 +81,8 @@ class Rules:
         decision = decide(self.config.policy, tool, arguments, spec=spec, caller=caller)
         if spec is not None and spec.action and not decision.rule and not self.problem:
             return self._by_trust(Action(spec.action), decision)
+        if spec is not None and spec.alias == ASKS_MODEL and not decision.rule and not self.problem:
+            return self._by_provider(decision, caller)
         own = spec is not None and spec.source is Source.CAPABILITY and not spec.action and bool(spec.security)
         if own and decision.verdict is Verdict.ASK and not decision.rule and not self.problem:
             return Decision(Verdict.ALLOW, "(it only keeps book)", "built in")
@@ -88,6 +93,13 @@ class Rules:
             return decision
         waits = f'the rule {wanted.rule} in {wanted.origin} waits for a person: "druse policy approve"'
         return replace(decision, why=waits, how_to_allow="")
+
+    def _by_provider(self, decision: Decision, caller: Caller | None) -> Decision:
+        """A question to the model: what a person approved as [model] answers for what comes over the HTTP API."""
+        over_http = caller is not None and caller.connection == HTTP_API
+        if self.config.model is None or not over_http:
+            return decision
+        return Decision(Verdict.ALLOW, f"(model {self.config.model.model})", "[model]")
 
     def _by_trust(self, action: Action, decision: Decision) -> Decision:
         """What the trust level says of a capability that no rule speaks of."""

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from druse.model import Invalid
 from druse.permissions import Layer, Policy
+from druse.settings.modelprovider import ModelProvider, model_of
 from druse.settings.workspace import Workspace
 
 _LISTS = ("allow", "ask", "deny")
@@ -55,18 +56,22 @@ class Config:
     policy: Policy
     self_programming: SelfProgramming = field(default_factory=SelfProgramming)
     knobs: Knobs = field(default_factory=Knobs)
+    model: ModelProvider | None = None
 
 
 def load_config(workspace: Workspace) -> Config:
     """Read the user's and the project's file. Raises Invalid naming file and line for anything not understood."""
     layers: list[Layer] = []
     blocks: dict[str, dict[str, Any]] = {"self_programming": {}, "settings": {}}
+    model: ModelProvider | None = None
     for name, path in (("user", workspace.user_config), ("project", workspace.config)):
         text = _read(path)
         if text is None:
             continue
         parsed = _parse(path, text)
-        _known(path, text, parsed, {"permissions", *blocks}, "")
+        _known(path, text, parsed, {"permissions", "model", *blocks}, "")
+        if "model" in parsed:
+            model = _model(name, path, text, _table(path, text, parsed, "model"))
         layers.append(_layer(name, path, text, parsed.get("permissions", {})))
         for block, merged in blocks.items():
             given: dict[str, Any] = _table(path, text, parsed, block)
@@ -77,7 +82,18 @@ def load_config(workspace: Workspace) -> Config:
         Policy(tuple(layers), workspace=workspace.root, home=Path.home()),
         SelfProgramming(**blocks["self_programming"]),
         Knobs(**blocks["settings"]),
+        model,
     )
+
+
+def _model(layer: str, path: Path, text: str, given: dict[str, Any]) -> ModelProvider:
+    if layer != "user":
+        problem = "[model] belongs in your own config.toml: a project does not choose who reads your context"
+        raise _wrong(path, _line_of(text, "[model]"), problem)
+    try:
+        return model_of(given)
+    except Invalid as error:
+        raise _wrong(path, _line_of(text, error.where or "[model]"), error.problem) from error
 
 
 def _narrow_trust(merged: Mapping[str, Any], given: dict[str, Any]) -> None:

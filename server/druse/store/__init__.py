@@ -15,6 +15,7 @@ from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.declarations import DeclarationRepository
 from druse.store.deferred import DeferredCall, DeferredRepository
 from druse.store.events import EventRepository
+from druse.store.httpkeys import HttpKey, HttpKeyRepository
 from druse.store.jobs import JobRepository
 from druse.store.memories import MemoryRepository
 from druse.store.notices import NoticeRepository
@@ -34,6 +35,7 @@ __all__ = [
     "DeferredCall",
     "ExecutedStep",
     "Execution",
+    "HttpKey",
     "ModeCount",
     "Pinned",
     "RootRow",
@@ -76,6 +78,7 @@ class Store:
         self.plans = PlanRepository(database)
         self.deferred = DeferredRepository(database)
         self.tasks = TaskRepository(database)
+        self.http_keys = HttpKeyRepository(database)
 
     @classmethod
     @asynccontextmanager

@@ -165,9 +165,15 @@ class Recorder:
         if held is not None:
             await self._end_unreported(held[0], "closed by the next goal, without report_outcome")
 
-    async def _end_unreported(self, run_id: str, note: str) -> None:
+    async def end(self, run_id: str, note: str, *, tokens: int | None = None) -> None:
+        """Close a run of which nobody has said how it went; a person or a later report can (see `mark`)."""
+        await self._end_unreported(run_id, note, tokens)
+
+    async def _end_unreported(self, run_id: str, note: str, tokens: int | None = None) -> None:
         async with self._store.database.transaction() as transaction:
-            await self._store.runs.close(transaction, run_id, RunStatus.UNFINISHED, now=self._clock(), note=note)
+            await self._store.runs.close(
+                transaction, run_id, RunStatus.UNFINISHED, now=self._clock(), note=note, tokens=tokens
+            )
         self._forget(run_id)
 
     def _forget(self, run_id: str) -> None:

@@ -1,0 +1,262 @@
+"""The HTTP API of llmos-lite's table, over one application.
+
+Each operation is decided by the same function as every call: what has an effect is a capability and goes through the
+router, what only reads is decided under a name of its own. Nothing here decides an approval.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from druse.front.application import Application
+from druse.front.http import bearer_of
+from druse.model import DruseError, Invalid, NotAllowed, NotFound
+from druse.store import StoreBusy, StoreFull
+from druse.web import shapes
+from druse.web.chatting import chat
+from druse.web.guard import LARGEST_BODY, answer, body_of, refusal_of
+from druse.web.openapi import Operation, document
+from druse.web.reading import get_trace, list_traces, volume_history, volume_stats
+from druse.web.skills import create_skill, evolve, get_skill, list_skills, promote_skill
+from druse.web.visit import Refused, Reply, Visit
+from druse.web.visitors import Keyring, Visitor
+
+log = logging.getLogger("druse.web")
+
+Handler = Callable[[Visit], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An operation and who carries it out."""
+
+    operation: Operation
+    handler: Handler
+
+
+def _served(
+    method: str,
+    path: str,
+    decides: str,
+    summary: str,
+    handler: Handler,
+    answers: Mapping[int, type[BaseModel]],
+    *,
+    query: type[BaseModel] | None = None,
+    body: type[BaseModel] | None = None,
+) -> Served:
+    return Served(Operation(method, path, summary, decides, answers, query, body), handler)
+
+
+# In this order: /skills/promote is no skill's id.
+TABLE: tuple[Served, ...] = (
+    _served(
+        *("POST", "/chat", "chat_ask", "Ask the model, with the skills and the memory that fit", chat),
+        {200: shapes.ChatResponse, 202: shapes.Pending, 503: shapes.Problem},
+        body=shapes.ChatRequest,
+    ),
+    _served(
+        *("GET", "/skills", "skills_list", "The skills in service", list_skills),
+        {200: shapes.SkillList},
+        query=shapes.SkillQuery,
+    ),
+    _served(
+        *("POST", "/skills", "skills_create", "Propose a skill; administrators may write one into a volume"),
+        create_skill,
+        {201: shapes.SkillCreated, 202: shapes.Pending},
+        body=shapes.SkillCreate,
+    ),
+    _served(
+        *("POST", "/skills/promote", "skills_promote", "Propose a skill of the user's for its team", promote_skill),
+        {200: shapes.SkillPromoted, 202: shapes.Pending},
+        body=shapes.SkillPromote,
+    ),
+    _served(
+        *("GET", "/skills/{skill_id}", "skills_read", "One skill with its text", get_skill),
+        {200: shapes.SkillDetail},
+        query=shapes.OwnerQuery,
+    ),
+    _served(
+        *("POST", "/evolve", "skills_evolve", "Draft skills of work that recurs; joins a search under way", evolve),
+        {200: shapes.EvolveResponse},
+        body=shapes.EvolveRequest,
+    ),
+    _served(
+        *("GET", "/traces", "traces_list", "Recorded runs, newest first", list_traces),
+        {200: shapes.TraceList},
+        query=shapes.TraceQuery,
+    ),
+    _served(
+        *("GET", "/traces/{trace_id}", "traces_read", "One recorded run with its steps", get_trace),
+        {200: shapes.TraceDetail},
+        query=shapes.OwnerQuery,
+    ),
+    _served(
+        *("GET", "/volumes/stats", "volumes_stats", "Counts of the user's, the team's and the system volume"),
+        volume_stats,
+        {200: shapes.VolumeStats},
+        query=shapes.OwnerQuery,
+    ),
+    _served(
+        *("GET", "/volumes/history", "volumes_history", "The changes of a volume, newest first", volume_history),
+        {200: shapes.VolumeHistory},
+        query=shapes.HistoryQuery,
+    ),
+)
+_FIRST = frozenset(row.operation.path.split("/")[1] for row in TABLE)
+DOCUMENT = "/openapi.json"
+
+
+class HttpApi:
+    """Serves the table beside MCP (see `druse.front.http.Beside`)."""
+
+    def __init__(self, application: Application, keyring: Keyring, hosts: frozenset[str] | None) -> None:
+        self._application = application
+        self._keyring = keyring
+        self._hosts = hosts
+        by_path: dict[str, list[Served]] = {}
+        for row in TABLE:
+            by_path.setdefault(row.operation.path, []).append(row)
+        routes = [
+            Route(path, self._endpoint(rows), methods=[row.operation.method for row in rows])
+            for path, rows in by_path.items()
+        ]
+        self._described = document([row.operation for row in TABLE])
+        self._starlette = Starlette(
+            routes=[*routes, Route(DOCUMENT, self._document, methods=["GET"])],
+            exception_handlers={HTTPException: _http_problem},
+        )
+
+    def owns(self, path: str) -> bool:
+        """Whether a path is one of the table's."""
+        return path == DOCUMENT or (path.split("/")[1:2] != [] and path.split("/")[1] in _FIRST)
+
+    async def accepts(self, token: str) -> bool:
+        """Whether the token is one of the keyring."""
+        return await self._keyring.visitor(token) is not None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """One ASGI request."""
+        refused = refusal_of(scope, self._hosts)
+        if refused is not None:
+            await answer(send, refused[0], {"detail": refused[1], "kind": "not_allowed"})
+            return
+        if scope["path"] != DOCUMENT:
+            visitor = await self._keyring.visitor(bearer_of(scope["headers"]))
+            if visitor is None:
+                problem = {
+                    "detail": "Send the token of .druse/keys/http.token, or a key, as a bearer token.",
+                    "kind": "no_token",
+                }
+                await answer(send, 401, problem, {"www-authenticate": "Bearer"})
+                return
+            scope = {**scope, "druse.visitor": visitor}
+        await self._starlette(scope, receive, send)
+
+    def _endpoint(self, rows: list[Served]) -> Callable[[Request], Awaitable[Response]]:
+        by_method = {row.operation.method: row for row in rows}
+
+        async def endpoint(request: Request) -> Response:
+            row = by_method["GET" if request.method == "HEAD" else request.method]
+            return await self._carried_out(row, request)
+
+        return endpoint
+
+    async def _carried_out(self, row: Served, request: Request) -> Response:
+        try:
+            visitor: Visitor = request.scope["druse.visitor"]
+            visit = Visit(
+                self._application,
+                visitor,
+                row.operation.decides,
+                query=_read_query(row.operation, request),
+                body=await _read_body(row.operation, request),
+                path=dict(request.path_params),
+            )
+            reply = await row.handler(visit)
+            expected = row.operation.answers[reply.status]
+            assert isinstance(reply.content, expected)
+            return _json(reply.status, reply.content)
+        except Refused as refused:
+            return _json(refused.status, refused.problem)
+        except DruseError as error:
+            return _json(_status_of(error), shapes.Problem(detail=str(error), kind=error.kind))
+        except Exception:  # top handler of HTTP requests: the client gets an id, the log the traceback
+            incident = uuid.uuid4().hex[:8]
+            log.exception("incident %s: %s %s failed", incident, request.method, row.operation.path)
+            text = f"{row.operation.path} failed inside Druse (incident {incident}); see the server's log."
+            return _json(500, shapes.Problem(detail=text, kind="internal"))
+
+    async def _document(self, request: Request) -> Response:
+        return JSONResponse(self._described)
+
+
+def _read_query(operation: Operation, request: Request) -> Any:
+    if operation.query is None:
+        return None
+    given: dict[str, str] = {}
+    for name, value in request.query_params.multi_items():
+        if name in given:
+            raise Invalid(f"Cannot read the request: {name} is given twice.", where=name)
+        given[name] = value
+    try:
+        return operation.query.model_validate(given)
+    except ValidationError as error:
+        raise _wrong(error) from error
+
+
+async def _read_body(operation: Operation, request: Request) -> Any:
+    if operation.body is None:
+        return None
+    kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refused(415, "Send the request as application/json.", "invalid")
+    body = await body_of(request.receive)  # pyright: ignore[reportArgumentType]
+    if body is None:
+        raise Refused(413, f"The request is larger than {LARGEST_BODY} bytes.", "invalid")
+    try:
+        return operation.body.model_validate(json.loads(body))
+    except ValidationError as error:
+        raise _wrong(error) from error
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"The request is no JSON: {str(error)[:200]}.", "invalid") from error
+
+
+def _wrong(error: ValidationError) -> Refused:
+    parts = [f"{'.'.join(map(str, part['loc'])) or 'the body'}: {part['msg']}" for part in error.errors()[:5]]
+    return Refused(422, f"Cannot read the request: {'; '.join(parts)}.", "invalid")
+
+
+def _status_of(error: DruseError) -> int:
+    if isinstance(error, NotAllowed):
+        return 403
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, Invalid):
+        return 422
+    if error.kind == "conflict":
+        return 409
+    return 503 if isinstance(error, StoreBusy | StoreFull) else 500
+
+
+def _json(status: int, content: BaseModel) -> Response:
+    plain = content.model_dump(mode="json", by_alias=True, exclude_none=isinstance(content, shapes.Problem))
+    return JSONResponse(plain, status, {"cache-control": "no-store", "x-content-type-options": "nosniff"})
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    problem = {"detail": f"{request.method} {request.url.path}: {error.detail}.", "kind": "http"}
+    return JSONResponse(problem, error.status_code, error.headers)
