@@ -60,6 +60,7 @@ EFFECTS = {
     "governance/rules.py": "git ls-files: is the configuration part of the clone?",
     "succession/fork.py": "the successor, on a copy",
     "front/daemon.py": "the daemon's own socket",
+    "llm.py": "chat.ask, behind the router: the model that a person configured",
     "cli/doctor.py": "a person's command",
     "shim.py": "the daemon and, where there is none, the server itself",
 }
