@@ -120,6 +120,62 @@ def delete(run_id: str, as_json: bool) -> None:
     emit({"deleted": gone}, as_json=as_json, render=lambda: "deleted" if gone else "there was no such run")
 
 
+@traces.command()
+@click.option("--older-than", "days", type=click.FloatRange(0), help="Days since a run ended (default: archive_days).")
+@click.option("--shrink", is_flag=True, help="Give the freed space back to the disk; best while nothing is served.")
+@json_option
+def archive(days: float | None, shrink: bool, as_json: bool) -> None:
+    """Compress what old runs were called with and what came of it. They are shown, searched and learned from as before.
+
+    A serving Druse does this every night for runs that ended `archive_days` (under [settings], 90) days ago.
+    """
+
+    async def work() -> dict[str, Any]:
+        import time
+        from dataclasses import asdict
+
+        from druse.front.application import open_base
+        from druse.memory import compact
+
+        async with open_base(workspace_here()) as base:
+            await base.notebook.remember()
+            await base.store.events.index()
+            age = base.config.knobs.archive_days if days is None else days
+            done = await compact(base.store, before=time.time() - age * 86400, now=time.time, rest=1.0)
+            size = base.workspace.database.stat().st_size
+            if shrink:
+                await base.store.archive.shrink()
+            now = base.workspace.database.stat().st_size
+            free = await base.store.archive.free_bytes()
+            return {**asdict(done), "database_bytes": now, "given_back_bytes": size - now, "free_bytes": free}
+
+    data = finish(work(), as_json=as_json)
+    text = f"{data['runs']} runs ({data['events']} steps) archived, {data['reclaimed_bytes']:,} bytes gained"
+    emit(data, as_json=as_json, render=lambda: f"{text}; {data['given_back_bytes']:,} bytes given back to the disk")
+
+
+@traces.command()
+@click.argument("digest")
+@json_option
+def payload(digest: str, as_json: bool) -> None:
+    """Print what is stored under a hash: a large result, or an archived run. Its hash is checked."""
+
+    async def work() -> str:
+        from druse.front.application import open_base
+
+        async with open_base(workspace_here()) as base:
+            name = digest if ":" in digest else f"sha256:{digest}"
+            body = await base.store.archive.payload(name)
+            if body is None:
+                raise NotFound(
+                    f"Cannot find payload {name[:90]!r}. druse traces show names the hash of an archived run."
+                )
+            return body.decode("utf-8", "replace")
+
+    data = finish(work(), as_json=as_json)
+    emit({"digest": digest, "payload": data}, as_json=as_json, render=lambda: str(data))
+
+
 @traces.command("export")
 @click.option("--status", default="success", help="Only runs with this status.")
 def export_runs(status: str) -> None:

@@ -136,7 +136,12 @@ class Base:
 
     def jobs(self) -> list[Job]:
         """What is done in the background."""
-        return jobs_of(self.store, self.skills, self.notebook, self.audit, root=self.workspace.root, clock=time.time)
+        return jobs_of(
+            *(self.store, self.skills, self.notebook, self.audit),
+            root=self.workspace.root,
+            archive_days=self.config.knobs.archive_days,
+            clock=time.time,
+        )
 
     async def decide(
         self, approval_id: str, *, approve: bool, how: str, note: str = "", scope: str = "once"

@@ -10,7 +10,7 @@ from pathlib import Path
 from druse.governance import AuditChain
 from druse.jobs.commits import CommitWatch
 from druse.jobs.job import Job, Trigger
-from druse.memory import Dream, Notebook, dreams
+from druse.memory import Dream, Notebook, compact, dreams
 from druse.model import Caller, CallerKind, DruseError, Invalid, Json, JsonObject
 from druse.skills import (
     Message,
@@ -33,9 +33,16 @@ def job_caller(name: str) -> Caller:
 
 
 def jobs_of(
-    store: Store, desk: SkillDesk, notebook: Notebook, audit: AuditChain, *, root: Path, clock: Callable[[], float]
+    store: Store,
+    desk: SkillDesk,
+    notebook: Notebook,
+    audit: AuditChain,
+    *,
+    root: Path,
+    archive_days: int,
+    clock: Callable[[], float],
 ) -> list[Job]:
-    """The jobs over one workspace's parts; `root` is its folder."""
+    """The jobs over one workspace's parts; `root` is its folder. Runs are archived after so many days, 0: never."""
     watch = CommitWatch(root, store, (COMMITS,))
 
     async def historian() -> JsonObject:
@@ -79,6 +86,11 @@ def jobs_of(
         root = await audit.seal()
         return {"size": root.size if root is not None else None}
 
+    async def archive() -> JsonObject:
+        if not archive_days:
+            return {"runs": 0, "why": "archive_days = 0"}
+        return asdict(await compact(store, before=clock() - archive_days * 86400, now=clock))
+
     async def commit(commit: str) -> JsonObject:
         text = await asyncio.to_thread(watch.read, commit)
         # Others' words come in with a pull: they are no instructions of this user's.
@@ -100,6 +112,7 @@ def jobs_of(
         Job("promotion", "Propose skills for the team or for all that are used often and help.", promotion, WEEKLY),
         Job("retirement", "Ask about skills that nobody was offered for 30 days.", retirement, MONTHLY),
         Job("check-skills", "Tell of skills that became unreadable.", check, "", (Trigger.FILES,)),
+        Job("archive", "Compress what runs of long ago were called with.", archive, "15 4 * * *", budget=3600.0),
         Job(COMMITS, "Keep what your commit messages decide.", commits, "", (Trigger.COMMIT,), on_commit=commit),
         Job("audit-root", "Sign the root of the audit chain.", seal, "17 * * * *"),
     ]

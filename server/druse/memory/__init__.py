@@ -1,5 +1,6 @@
 """Project memory: what sessions taught, promoted by the historian, quoted to its source."""
 
+from druse.memory.compaction import Compacted, compact
 from druse.memory.dreamer import Dream, dreams
 from druse.memory.historian import Historian, Promoted
 from druse.memory.identity import git_folders, normal_remote, project_hash
@@ -10,11 +11,13 @@ from druse.memory.signals import Signal, signals_of, supersedes
 __all__ = [
     "MAX_CHARACTERS",
     "MAX_MARKERS",
+    "Compacted",
     "Dream",
     "Historian",
     "Notebook",
     "Promoted",
     "Signal",
+    "compact",
     "dreams",
     "git_folders",
     "marker",

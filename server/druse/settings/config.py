@@ -40,6 +40,7 @@ class Knobs:
     candidate_runs: int = 5
     candidate_success: float = 0.95
     propose_seconds: int = 3600  # how often the best candidates are proposed as tools by themselves; 0 = never
+    archive_days: int = 90  # runs that ended so long ago are compressed; 0 = never
     elicit: bool = False  # ask the client for approval of calls that only read; governs as far as a person approved it
     elicit_writes: bool = False  # with elicit: of calls that change something, too
     elicit_seconds: int = 120  # how long an answer is waited for
@@ -163,6 +164,7 @@ _RANGES = {
     "candidate_runs": (2, 10_000),
     "candidate_success": (0, 1),
     "propose_seconds": (0, 10_000_000),
+    "archive_days": (0, 100_000),
     "elicit_seconds": (1, 3600),
     "task_seconds": (1, 100_000),
 }

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from druse.store.approvals import ApprovalRepository
+from druse.store.archive import ArchiveRepository
 from druse.store.audit import AuditRepository, AuditRow, RootRow
 from druse.store.clients import ClientRepository, ClientSession
 from druse.store.commits import CommitRepository
@@ -66,6 +67,7 @@ class Store:
         self.memories = MemoryRepository(database)
         self.jobs = JobRepository(database)
         self.commits = CommitRepository(database)
+        self.archive = ArchiveRepository(database)
         self.events = EventRepository(database)
         self.tools = ToolRepository(database)
         self.notices = NoticeRepository(database)

@@ -15,7 +15,19 @@ from druse.model import Invalid
 from druse.store.database import Database
 
 # In the order in which rows may be put in: what is referred to comes first.
-LEARNED = ("blob", "run", "step", "user_turn", "tool_version", "notice", "plan", "feedback", "skill_use")
+LEARNED = (
+    "blob",
+    "archive",
+    "run",
+    "run_archive",
+    "step",
+    "user_turn",
+    "tool_version",
+    "notice",
+    "plan",
+    "feedback",
+    "skill_use",
+)
 
 
 async def save(database: Database, target: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import re
 from dataclasses import dataclass
 
+from druse.store.archive import unpacked
 from druse.store.database import Database, Transaction
 from druse.store.ranked import RankedText
 
@@ -81,7 +82,14 @@ async def _index_run(transaction: Transaction, run_id: str) -> None:
         " WHERE digest = step.result_blob), '') FROM step WHERE run_id = ?1",
         (run_id, MAX_TEXT // 2),
     )
+    archived = await transaction.one(
+        "SELECT a.digest, a.body FROM run_archive r JOIN archive a ON a.digest = r.digest WHERE r.run_id = ?", (run_id,)
+    )
+    held = unpacked(*archived) if archived else {}
     for position, kind, at, text in parts:
+        if kind == "step" and int(position) in held:
+            arguments, result = held[int(position)]
+            text = f"{str(text).split(' ', 1)[0]} {arguments[: MAX_TEXT // 2]} {result[: MAX_TEXT // 2]}"
         plain = _unescaped(str(text)) if kind == "step" else str(text)
         number = await transaction.insert(
             "INSERT INTO event (run_id, position, kind, at) VALUES (?,?,?,?)", (run_id, position, kind, at)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, cast
 
-from druse.model import Json, JsonObject, Run, RunStatus, Step
+from druse.model import Json, JsonObject, Run, RunStatus, Step, StoreDamaged
 from druse.store import blobs
+from druse.store.archive import ArchiveRepository
 from druse.store.database import Database, Row, Transaction
 
 _RUN = (
@@ -68,6 +69,7 @@ class RunRepository:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._archive = ArchiveRepository(database)
 
     async def open(self, transaction: Transaction, record: RunRecord, *, owner: str) -> None:
         """Insert a run that has just begun; `owner` names the process that keeps it open."""
@@ -154,10 +156,12 @@ class RunRepository:
         )
         if row is None:
             return {}
+        archived = await self._archive.told(run_id)
         owner, outcome, note, given_by, given_at, scanned_at, promoted = row
         feedback: JsonObject = {"outcome": outcome, "note": note, "by": given_by, "at": given_at}
         return {
             "recorded_by": owner,
+            "archived": {"digest": archived[0], "at": archived[1]} if archived else None,
             "feedback": feedback if outcome is not None else None,
             "memory": {"read_at": scanned_at, "promoted": promoted} if scanned_at is not None else None,
         }
@@ -217,7 +221,8 @@ class RunRepository:
         """The newest results of a tool in steps that went well, newest first, as they were stored: masked."""
         rows = await self._database.all(
             "SELECT tool, arguments, result, result_blob, failed, turn, started_at, duration_ms, effect FROM step"
-            " WHERE tool = ? AND failed = 0 ORDER BY started_at DESC LIMIT ?",
+            " WHERE tool = ? AND failed = 0 AND NOT (result IS NULL AND result_blob IS NULL)"
+            " ORDER BY started_at DESC LIMIT ?",
             (tool, limit),
         )
         return [(await self._step(row)).result for row in rows]
@@ -312,6 +317,7 @@ class RunRepository:
     async def every_step(self, page: int) -> AsyncGenerator[tuple[str, str, JsonObject, Json, bool]]:
         """Every step that Druse carried out, `page` at a time: run, tool, arguments, result, and whether it failed."""
         last: tuple[str, int] = ("", -1)
+        run_id, held = "", dict[int, tuple[str, str]]()  # the archived run that is being read
         while rows := await self._database.all(
             "SELECT run_id, position, tool, arguments, coalesce(result, CAST(body AS TEXT)), failed FROM step"
             " LEFT JOIN blob ON digest = result_blob WHERE told_by = '' AND (run_id, position) > (?, ?)"
@@ -319,7 +325,12 @@ class RunRepository:
             (*last, page),
         ):
             for row in rows:
-                yield row[0], row[2], json.loads(row[3]), json.loads(row[4] or "null"), bool(row[5])
+                arguments, result = row[3], row[4]
+                if result is None:
+                    if row[0] != run_id:
+                        run_id, held = row[0], await self._archive.of_run(row[0]) or {}
+                    arguments, result = held.get(int(row[1]), (arguments, "null"))
+                yield row[0], row[2], json.loads(arguments), json.loads(result), bool(row[5])
             last = (str(rows[-1][0]), int(rows[-1][1]))
 
     async def payloads(self, page: int) -> AsyncGenerator[tuple[str, bytes]]:
@@ -344,8 +355,27 @@ class RunRepository:
             (row[0],),
         )
         turns = await self._database.all("SELECT turn, text FROM user_turn WHERE run_id = ? ORDER BY turn", (row[0],))
+        if any(step[2] is None and step[3] is None for step in rows):
+            rows = await self._from_archive(str(row[0]), rows)
         steps = [await self._step(step) for step in rows]
         return _record_of(row, tuple(steps), tuple((int(turn), str(text)) for turn, text in turns))
+
+    async def _from_archive(self, run_id: str, rows: list[Row]) -> list[Row]:
+        """Steps with what the archive holds of them. Raises StoreDamaged where it is not there."""
+        held = await self._archive.of_run(run_id) or {}
+        places = await self._database.all("SELECT position FROM step WHERE run_id = ? ORDER BY position", (run_id,))
+        found: list[Row] = []
+        for (place,), row in zip(places, rows, strict=True):
+            if row[2] is None and row[3] is None:
+                if int(place) not in held:
+                    raise StoreDamaged(
+                        f"Cannot read run {run_id}: the archive does not have its step {place}. Restore a checkpoint, "
+                        'or delete it with "druse traces delete".',
+                        first_bad=run_id,
+                    )
+                row = (row[0], *held[int(place)], *row[3:])
+            found.append(row)
+        return found
 
     async def _step(self, row: Row) -> Step:
         tool, arguments, result, blob, failed, turn, started, duration, effect = row
