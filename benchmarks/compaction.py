@@ -22,6 +22,7 @@ from druse.memory import compact
 from druse.model import Caller, CallerKind
 from druse.settings import Workspace
 
+_CALLS = 2000  # alone, in each part
 _CALLER = Caller(CallerKind.AGENT, session="bench", connection="bench", client="bench 1")
 
 
@@ -61,7 +62,7 @@ async def measure(events: int, parts: int) -> dict[str, Any]:
             gained = compacted = 0
             spent = 0.0
             for part in range(parts):
-                alone += [await _call(application, n) for n in range(400)]
+                alone += [await _call(application, n) for n in range(_CALLS)]
                 began = time.perf_counter()
                 before = float(runs * (part + 1) // parts)
                 working = asyncio.ensure_future(compact(store, before=before, now=time.time))
