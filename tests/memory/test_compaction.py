@@ -123,7 +123,7 @@ async def test_calls_are_recorded_between_the_runs_that_are_compacted(store: Sto
         return time.perf_counter() - began
 
     alone = sorted([await call() for _ in range(200)])
-    compacting = asyncio.ensure_future(compact(store, before=1000.0, now=lambda: 1.0))
+    compacting = asyncio.ensure_future(compact(store, before=1000.0, now=lambda: 1.0, rest=4.0))
     beside: list[float] = []
     while not compacting.done():
         beside.append(await call())

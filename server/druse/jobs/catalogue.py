@@ -39,7 +39,7 @@ def jobs_of(
     audit: AuditChain,
     *,
     root: Path,
-    archive_days: int,
+    archive_days: int = 90,
     clock: Callable[[], float],
 ) -> list[Job]:
     """The jobs over one workspace's parts; `root` is its folder. Runs are archived after so many days, 0: never."""

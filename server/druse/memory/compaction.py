@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from druse.store import Store
 from druse.store.archive import CHANGED, pack
 
-REST = 4.0  # pauses are this many times as long as the work before them
+REST = 30.0  # pauses are this many times as long as the work before them: fewer than one call in twenty meets it
 _MAX_REST = 0.25  # seconds
 _BATCH = 200
 
