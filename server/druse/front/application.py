@@ -424,6 +424,11 @@ class Application:
         problem = await self._prepare(name)
         outcome = await self.router.call(name, arguments, caller, progress=progress)
         await self.base.declarations.settle()
+        broken = self.upstreams.unusable.get(name)
+        if outcome.kind == "not_found" and broken:
+            problem = (
+                f"Cannot call {name}: {broken}. Its server's other tools can be called; report it to its maintainer."
+            )
         if outcome.kind == "not_found" and problem:
             return replace(outcome, status=OutcomeStatus.FAILED, message=problem, kind="upstream_failure")
         return outcome
@@ -828,6 +833,10 @@ async def open_application(
         base = await stack.enter_async_context(open_base(workspace))
         knobs = base.config.knobs
         holder: list[Application] = []
+
+        async def questioned(server: str, caller: Caller, action: str) -> None:
+            await base.audit.record("upstream.asked", server, caller, {"answer": action})
+
         upstreams = await stack.enter_async_context(
             Upstreams.open(
                 () if profile else servers_of(workspace, environment),
@@ -835,6 +844,7 @@ async def open_application(
                 logs=workspace.state / "logs",
                 connect_timeout=knobs.connect_timeout,
                 call_timeout=knobs.call_timeout,
+                on_question=questioned,
                 on_change=lambda: holder[0].upstream_changed() if holder else None,
             )
         )

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from druse import __version__
-from druse.model import JsonObject, Progress, UpstreamFailure
+from druse.model import Caller, JsonObject, Progress, UpstreamFailure
 from druse.upstream.direct import DirectCalls
+from druse.upstream.questions import Heard, Questions
 from druse.upstream.servers import ServerEntry
 
 if TYPE_CHECKING:
@@ -36,11 +37,14 @@ class Connection:
         connect_timeout: float,
         call_timeout: float,
         on_tools_changed: Callable[[Connection], None],
+        on_question: Heard,
         clock: Callable[[], float],
     ) -> None:
         self.entry = entry
         self.problem = entry.problem
         self.tools: list[types.Tool] = []
+        self.refused: dict[str, str] = {}  # tools left out of its list, and why
+        self._questions = Questions(entry.name, on_question)
         self._logs = logs
         self._environment = environment
         self._connect_timeout = connect_timeout
@@ -95,13 +99,18 @@ class Connection:
             raise self._failure(self.problem or "it could not be reached")
         return self._client
 
-    async def call(self, tool: str, arguments: JsonObject, progress: Progress | None) -> types.CallToolResult:
-        """One `tools/call`. Cancelling it tells the server. Raises UpstreamFailure."""
+    async def call(
+        self, tool: str, arguments: JsonObject, progress: Progress | None, caller: Caller
+    ) -> types.CallToolResult:
+        """One `tools/call`. Cancelling it tells the server. What the server asks goes to the caller's client.
+
+        Raises UpstreamFailure.
+        """
         client = await self.ready()
         from mcp.shared.exceptions import MCPError
 
         try:
-            async with asyncio.timeout(self._call_timeout):
+            async with self._questions.during(caller, self._call_timeout):
                 if self._direct is None:
                     return await client.call_tool(tool, dict(arguments), progress_callback=_callback(progress))
                 result = await self._direct.call(tool, arguments, progress)
@@ -138,8 +147,9 @@ class Connection:
         self._started = self._direct = None
         async with self._transport() as transport:
             client = Client(
-                transport,
+                _sifted(transport, self._refuse),
                 message_handler=self._on_message,
+                elicitation_callback=self._questions.ask,
                 client_info=_info(),
                 cache=None,
             )
@@ -186,7 +196,12 @@ class Connection:
         if isinstance(message, types.ToolListChangedNotification):
             self._stirred.set()
 
+    def _refuse(self, tool: str, problem: str) -> None:
+        self.refused[tool] = problem
+        log.warning("server %s: its tool %r is left out: %s", self.entry.name, tool, problem)
+
     async def _list(self, client: Client) -> list[types.Tool]:
+        self.refused.clear()
         tools: list[types.Tool] = []
         cursor: str | None = None
         while True:
@@ -251,6 +266,15 @@ def _info() -> Any:
     import mcp_types as types
 
     return types.Implementation(name="druse", version=__version__)
+
+
+@asynccontextmanager
+async def _sifted(transport: Any, refused: Callable[[str, str], None]) -> AsyncGenerator[tuple[Any, Any]]:
+    """A transport whose lists of tools hold no malformed one."""
+    from druse.upstream.listing import SiftedReader
+
+    async with transport as (reads, writes):
+        yield SiftedReader(reads, refused), writes
 
 
 def _callback(progress: Progress | None) -> Any:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from druse.model import (
     CallContext,
+    Caller,
     Effect,
     Json,
     JsonObject,
@@ -23,12 +24,17 @@ from druse.model import (
 )
 from druse.upstream.connection import Connection
 from druse.upstream.names import distinct_name, wire_name
+from druse.upstream.questions import Heard
 from druse.upstream.servers import ServerEntry
 
 if TYPE_CHECKING:
     import mcp_types as types
 
 MAX_RESULT_BYTES = 16 * 1024 * 1024
+
+
+async def _unheard(_server: str, _caller: Caller, _action: str) -> None:
+    """Nobody keeps a record."""
 
 
 class Upstreams:
@@ -51,6 +57,7 @@ class Upstreams:
         connect_timeout: float = 20,
         call_timeout: float = 120,
         on_change: Callable[[], None] = lambda: None,
+        on_question: Heard = _unheard,
         clock: Callable[[], float] = time.monotonic,
     ) -> AsyncGenerator[Upstreams]:
         """Make the servers callable until the block ends; then every child process is ended."""
@@ -64,6 +71,7 @@ class Upstreams:
                 connect_timeout=connect_timeout,
                 call_timeout=call_timeout,
                 on_tools_changed=upstreams.take_tools,
+                on_question=on_question,
                 clock=clock,
             )
         async with asyncio.TaskGroup() as group:
@@ -130,13 +138,16 @@ class Upstreams:
                 continue
             self.unusable.pop(name, None)
             specs.append(_spec(server, name, tool))
+        for tool, problem in connection.refused.items():
+            name = wire_name(server, tool)
+            self.unusable[name] = f"server {server!r} declares {tool!r} with a broken schema: {problem}"
         self._specs[server] = tuple(specs)
         self._on_change()
 
     async def call(self, spec: ToolSpec, arguments: JsonObject, context: CallContext) -> Outcome:
         """One call on the server that owns the tool."""
         connection = self._connections[spec.server]
-        result = await connection.call(spec.upstream_name, arguments, context.progress)
+        result = await connection.call(spec.upstream_name, arguments, context.progress, context.caller)
         return _outcome(spec, result)
 
 
