@@ -12,6 +12,7 @@ from druse import __version__
 _COMMANDS: dict[str, str] = {
     "approvals": "druse.cli.approvals:approvals",
     "audit": "druse.cli.audit:audit",
+    "bundle": "druse.cli.bundle:bundle",
     "candidates": "druse.cli.crystal:candidates_command",
     "checkpoint": "druse.cli.checkpoint:checkpoint",
     "crystallize": "druse.cli.crystal:crystallize",
