@@ -205,3 +205,49 @@ async def test_what_no_host_told_stays_unknown(application: Application) -> None
 def _only(application: Application, name: str, customer: str) -> JsonObject:
     """The arguments under the names the tool itself gave them."""
     return dict.fromkeys(application.base.shelf.active[name].manifest["input_schema"]["properties"], customer)  # type: ignore[index,call-overload]
+
+
+@pytest.mark.requirement("H-39")
+async def test_a_tool_whose_server_changed_is_suspended_with_the_difference_and_made_anew_of_the_runs_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D9: the old version never runs again, work goes on by hand, and five runs later there is a new version to read."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
+    changed = SERVER.replace('"order": {"type": "string"}}', '"order": {"type": "string"}, "by": {"type": "integer"}}')
+    now = [1_800_000_000.0]
+    (tmp_path / "mcp.json").write_text(
+        json.dumps({"mcpServers": {"shop": {"command": sys.executable, "args": [str(tmp_path / "server.py")]}}}),
+        encoding="utf-8",
+    )
+    (tmp_path / ".druse").mkdir()
+    (tmp_path / ".druse" / "config.toml").write_text('[permissions]\nallow = ["shop__*"]\n', encoding="utf-8")
+    workspace = Workspace.find(tmp_path)
+    (tmp_path / "server.py").write_text(SERVER, encoding="utf-8")
+    async with open_application(workspace, clock=lambda: now[0]) as application:
+        name = await in_service(application)
+    (tmp_path / "server.py").write_text(changed, encoding="utf-8")
+    now[0] += 86400
+    async with open_application(workspace, clock=lambda: now[0]) as application:
+        for spec in (await application.specs_of(["shop__get", "shop__ship"])).values():
+            await application.base.declarations.accept(spec, person())
+        told = await application.serve_call("dispatch_goal", {"goal": "Ship the order of customer q9"}, AGENT, None)
+        assert isinstance(told.data, dict)
+        assert told.data["mode"] == "MIXED"  # not a call that can only fail
+        assert f"{name} v1 is suspended: shop__get has another schema now" in str(told.data["why"])
+        assert "argument by is new" in str(told.data["why"])
+        refused = await application.call(name, {"customer": "q9", "id": "q9"}, AGENT)
+        now[0] += 60
+        for number in range(5):
+            (part,) = list((await application.tend(person()))["improved"])
+            assert isinstance(part, dict) and part["status"] == "waits", part
+            await work(application, f"d{number}{number + 4}y")
+        (part,) = list((await application.tend(person()))["improved"])
+        assert isinstance(part, dict) and part["status"] == "proposed", part
+        (approval,) = await application.base.approvals.list(open_only=True)
+        assert approval.details["version"] == 2
+        await application.base.decide(approval.id, approve=True, how="test")
+        await application.base.shelf.reload()
+        assert (await application.tend(person()))["improved"] == []
+        notices = [str(notice["text"]) for notice in await application.base.store.notices.list()]
+        assert any("is suspended: shop__get has another schema" in text for text in notices)
+    assert refused.kind in ("suspended", "invalid")

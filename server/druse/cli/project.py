@@ -218,9 +218,21 @@ def _status_text(data: dict[str, Any]) -> str:
     metavar="USD",
     help="What making one tool cost; making one from recorded runs uses no model.",
 )
+@click.option("--by-day", is_flag=True, help="How the work of each day (UTC) was done, and the requests it took.")
+@click.option("--days", type=click.IntRange(1, 3660), default=30, show_default=True, help="With --by-day: how many.")
 @json_option
-def stats(making_cost: float, as_json: bool) -> None:
-    """What each mode and each learned tool did and saved, measured; what no host reported stays unknown."""
+def stats(making_cost: float, by_day: bool, days: int, as_json: bool) -> None:
+    """What each mode and each learned tool did and saved, measured; what no host reported stays unknown.
+
+    A request is one call that an agent makes: of dispatch_goal, of a tool, of run_code. What a learned tool or a
+    script calls inside is none.
+    """
+    if by_day:
+        from druse.cli.days import days_table, last_days
+
+        told = finish(last_days(days), as_json=as_json)
+        emit(told, as_json=as_json, render=lambda: days_table(told["days"]))
+        return
     data = finish(_stats(making_cost), as_json=as_json)
 
     def text() -> str:

@@ -2,6 +2,7 @@
 
 from druse.crystal.candidates import MIN_SUCCESS, MIN_USAGE, Candidate, candidates, signature_of, wilson_lower
 from druse.crystal.crystallize import Crystallizer, Report
+from druse.crystal.drift import outgrown
 from druse.crystal.exchange import exported, imported
 from druse.crystal.makers import schema_of
 from druse.crystal.manifest import permissions_of
@@ -27,6 +28,7 @@ __all__ = [
     "imported",
     "is_better",
     "median_cost",
+    "outgrown",
     "parts",
     "permissions_of",
     "propose_retirements",

@@ -77,10 +77,12 @@ async def candidates(
 ) -> list[Candidate]:
     """Workflows with at least so many runs and successes that no active tool was made of, best first.
 
+    Work that is one call of a learned tool is that tool at use; a tool around it saves nothing.
     With `kin_of`, a workflow, only those that could be of its family are looked at: they begin with its first call.
     """
     versions = await store.tools.all()
     active = {record.workflow for record in versions if record.status in (VersionStatus.ACTIVE, VersionStatus.PROPOSED)}
+    learned = {record.name for record in versions}
     gone = {
         record.workflow: f"{record.name} v{record.version} is {record.status}: {record.reason or 'no reason given'}"
         for record in versions
@@ -89,9 +91,11 @@ async def candidates(
     found: list[Candidate] = []
     for family in _families(await store.runs.workflows(beginning=kin_of.split(" > ")[0])):
         runs, successes = sum(part.runs for part in family), sum(part.successes for part in family)
+        first = family[0]
+        if " > " not in first.workflow and first.workflow.split("(")[0] in learned:
+            continue
         if runs < min_usage or successes < min_success * runs or active.intersection(part.workflow for part in family):
             continue
-        first = family[0]
         costs = [part.cost for part in family if part.cost is not None]
         found.append(
             Candidate(

@@ -111,16 +111,18 @@ class Crystallizer:
             'candidates --min-usage 1".'
         )
 
-    async def improve(self, name: str, caller: Caller, *, propose: bool = True) -> Report:
+    async def improve(self, name: str, caller: Caller, *, propose: bool = True, since: float = 0.0) -> Report:
         """The next version of a tool in service, made of its runs and of those it did not fit. Raises NotFound.
 
+        Only of runs that began after `since`, where the ones before were made with other servers.
         Status `suggested` where it is not to be proposed, `refused` where nothing better can be made.
         """
         serving = [r for r in await self._store.tools.versions(name) if r.status is VersionStatus.ACTIVE]
         if not serving:
             raise NotFound(f'Cannot improve {name!r}: no such tool is in service. See "druse tools list".')
         family = await family_of(self._store, serving[0].workflow)
-        maker = Aligned(family, await runs_of(self._store, family), name, next_version=True)
+        records = [r for r in await runs_of(self._store, family) if r.run.opened_at > since]
+        maker = Aligned(family, records, name, next_version=True)
         return await self._through_gate(maker, caller, propose=propose)
 
     async def propose_source(

@@ -9,6 +9,7 @@ from statistics import median
 from typing import cast
 
 from druse.crystal.commands import commands_of
+from druse.crystal.drift import declared_by
 from druse.crystal.verification import Verification
 from druse.induction import Induction
 from druse.model import Json, JsonObject, Run, ToolSpec, canonical, digest_text
@@ -47,6 +48,7 @@ def manifest_for(
         "verification": [part.as_dict() for part in verification.left_out],
         "economics": economics([record.run for record in records], induction),
         "upstream_schemas": schemas_of(induction.calls, specs),
+        "declared": declared_by(induction.calls, specs),
         "sha256": digest_text(induction.source),
     }
 

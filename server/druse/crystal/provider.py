@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Protocol, cast
 
 from druse.crystal.commands import TOOL, commands_of
+from druse.crystal.drift import drift_of, suspended_text
 from druse.crystal.manifest import remaining_after
 from druse.crystal.shelf import Shelf
 from druse.governance import Action, Pins
@@ -87,9 +88,10 @@ class CrystalProvider:
         if version is None:
             message = f"{spec.name} v{spec.version} was not run: it went out of service just now. See find_tools."
             return Outcome(OutcomeStatus.FAILED, message=message, kind="suspended")
-        drift = await self._drift(version, context.caller)
-        if drift:
-            return Outcome(OutcomeStatus.FAILED, message=drift, kind="suspended")
+        suspended = await self.suspended(version, context.caller)
+        if suspended:
+            told = f"{suspended} {await self._instead(version, context.caller)}"
+            return Outcome(OutcomeStatus.FAILED, message=told, kind="suspended")
         # Nobody but a person's yes, or the highest trust level, answers for what a tool calls.
         answered = (
             self._shelf.approved_by_person(version.name, version.version)
@@ -119,21 +121,16 @@ class CrystalProvider:
         if await self._store.notices.give("rolled_back", subject, done, now=self._clock()):
             log.warning("%s", done)
 
-    async def _drift(self, version: ToolVersion, caller: Caller) -> str:
-        """Which upstream schema is no longer the approved one (D9); empty if all are."""
+    async def suspended(self, version: ToolVersion, caller: Caller | None) -> str:
+        """Why a version may not run: an upstream schema is no longer the approved one (D9). Empty if it may."""
         approved = version.manifest.get("upstream_schemas")
-        if not isinstance(approved, dict):
-            return f"{version.name} cannot run: its manifest names no upstream schemas. Crystallize it anew."
-        known = await self._specs(list(approved))
-        for tool, expected in approved.items():
-            now = self.spec_for(known[tool], caller).schema_hash if tool in known else None
-            if now != expected:
-                what = "is not there" if now is None else "has another schema now"
-                return (
-                    f"{version.name} v{version.version} is suspended: {tool} {what} than when the tool was approved. "
-                    f"{await self._instead(version, caller)}"
-                )
-        return ""
+        known = await self._specs(list(approved) if isinstance(approved, dict) else [])
+        drift = drift_of(version, {name: self.spec_for(spec, caller) for name, spec in known.items()})
+        if drift is None:
+            return ""
+        if not drift.gone:
+            await drift.noticed(self._store, version, self._clock())
+        return suspended_text(version, drift)
 
     async def _instead(self, version: ToolVersion, caller: Caller) -> str:
         """What to do in place of a suspended version; a session held to it is let go."""

@@ -17,6 +17,7 @@ from druse.store import RunRecord, Store, WorkflowCount
 from druse.traces import Recorder, shape_of
 
 _GUIDE_STEPS = 30
+_GUIDED_BY = 5  # runs of a suspended tool that a guide is made of
 _TAUGHT_BY = 100  # the newest runs that a workflow is learned from; more of them change a program no more
 _LEARNED = 500  # workflows whose program is kept
 
@@ -63,6 +64,7 @@ class Dispatcher:
         *,
         find: Callable[[str, Caller], Awaitable[list[JsonObject]]],
         version_for: Callable[[ToolVersion, Caller | None], ToolVersion],
+        suspended: Callable[[ToolVersion, Caller | None], Awaitable[str]],
         follow_runs: int = 5,
     ) -> None:
         self._store = store
@@ -71,6 +73,7 @@ class Dispatcher:
         self._router = router
         self._host = host
         self._find = find
+        self._suspended = suspended  # why a version may not run, if it may not
         self._version_for = version_for  # the version that a caller's session goes on with
         self._follow_runs = follow_runs  # successes before recorded work is replayed
         self._recognizer = Recognizer(store, shelf)
@@ -90,6 +93,9 @@ class Dispatcher:
         given = dict(arguments or {})
         found = await self._best(goal, given, caller)
         binds = found.tool is not None and not found.match.missing
+        suspended = await self._suspended(found.tool, caller) if binds and found.tool is not None else ""
+        if suspended:  # its work is done by hand again, and a new version is learned from that
+            binds, found = False, replace(found, tool=None, records=await self._runs_behind(found.tool))
         mode = mode_for(found.match.confidence, tool_binds=binds)
         if mode is Mode.FOLLOWER and not self._can_follow(found):
             mode = Mode.MIXED
@@ -104,11 +110,13 @@ class Dispatcher:
             answer["probability"] = round(found.match.probability, 4)
         if found.match.missing:
             answer["missing"] = list[Json](found.match.missing)
-        if found.match.why:
-            answer["why"] = found.match.why
+        why = suspended or found.match.why
+        if why:
+            answer["why"] = why
         if dry_run:
             return await self._preview(answer, mode, found)
-        run_id = await self._recorder.open(goal, caller, inputs=given, mode=str(mode))
+        run_id = await self._said_again(goal, caller) if replay and mode is Mode.FOLLOWER else ""
+        run_id = run_id or await self._recorder.open(goal, caller, inputs=given, mode=str(mode))
         await self._store.runs.set_mode(run_id, str(mode), found.match.confidence)
         answer["run_id"] = run_id
         own = replace(caller, run_id=run_id)
@@ -126,6 +134,22 @@ class Dispatcher:
             answer["plan"] = "no plan is known for this goal"
             answer["next"] = "Work with run_tool (find_tools finds more), then call report_outcome with this run_id."
         return Outcome.of(answer)
+
+    async def _runs_behind(self, version: ToolVersion | None) -> tuple[RunRecord, ...]:
+        """The newest runs that a tool was made of."""
+        made_from = version.manifest.get("made_from") if version is not None else None
+        ids = [str(run) for run in made_from[-_GUIDED_BY:]] if isinstance(made_from, list) else []
+        found = [await self._store.runs.get(run) for run in ids]
+        return tuple(record for record in found if record is not None)
+
+    async def _said_again(self, goal: str, caller: Caller) -> str:
+        """The open run of a session that stands at the question whether to replay this goal; empty if none does."""
+        record = await self._store.runs.get(self._recorder.held(caller))
+        same = record is not None and record.run.goal == self._recorder.handles.mask_text(goal)
+        if record is None or not same or record.run.steps or record.mode != Mode.FOLLOWER:
+            return ""
+        await self._store.runs.count_request(record.run.id)
+        return record.run.id
 
     async def known(self, goal: str, given: Mapping[str, Json], caller: Caller | None = None) -> Known:
         """The best of what is known for a goal; opens no run and calls nothing."""

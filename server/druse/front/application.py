@@ -26,6 +26,7 @@ from druse.crystal import (
     VersionFiles,
     candidates,
     due,
+    outgrown,
     propose_retirements,
     signature_of,
     watch,
@@ -133,6 +134,7 @@ class Base:
     pins: Pins
     chronicle: Chronicle
     ingestion: Ingestion
+    clock: Callable[[], float]
 
     def jobs(self) -> list[Job]:
         """What is done in the background."""
@@ -140,7 +142,7 @@ class Base:
             *(self.store, self.skills, self.notebook, self.audit),
             root=self.workspace.root,
             archive_days=self.config.knobs.archive_days,
-            clock=time.time,
+            clock=self.clock,
         )
 
     async def decide(
@@ -152,22 +154,25 @@ class Base:
 
 
 @asynccontextmanager
-async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
-    """Open a workspace's state, made where it is missing. Raises Invalid, StoreDamaged, StoreBusy."""
+async def open_base(workspace: Workspace, *, clock: Callable[[], float] = time.time) -> AsyncGenerator[Base]:
+    """Open a workspace's state, made where it is missing. Raises Invalid, StoreDamaged, StoreBusy.
+
+    `clock` gives seconds since the epoch; everything written down takes its time from it.
+    """
     load_config(workspace)  # a mistake in it stops the start before anything is made
     _make_state(workspace)
     async with Store.open(workspace.database) as store:
         handles = SecretHandles.from_file(workspace.keys / "secrets.key")
         key = SigningKey.from_file(workspace.keys / "audit.key")
-        audit = AuditChain(store, clock=time.time, key=key, copy=workspace.state / "audit.roots")
-        steady = SteadyClock(time.time, time.monotonic)
+        audit = AuditChain(store, clock=clock, key=key, copy=workspace.state / "audit.roots")
+        steady = SteadyClock(clock, time.monotonic if clock is time.time else clock)
         rules = Rules(workspace, key, clock=steady)
         audit.policy = lambda: rules.hash
         config = rules.config
         recorder = Recorder(
             store,
             handles,
-            clock=time.time,
+            clock=clock,
             new_id=_new_id,
             workflow_key=workflow_key,
             owner=f"pid {os.getpid()}",
@@ -175,22 +180,22 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
         )
         approvals = Approvals(store, audit, clock=steady, new_id=_new_id)
         quotas = Quotas(store, clock=steady)
-        shelf = Shelf(store, VersionFiles(workspace.generated), audit, clock=time.time)
+        shelf = Shelf(store, VersionFiles(workspace.generated), audit, clock=clock)
         approvals.trust = rules.trusts
         approvals.elicits = lambda approval: may_elicit(approval, rules.fresh().knobs)
-        adoption = Adoption(store, audit, approvals, rules, clock=time.time)
+        adoption = Adoption(store, audit, approvals, rules, clock=clock)
         approvals.on_decided("tool", shelf.decided)
         approvals.on_decided("retire", shelf.retirement_decided)
         volumes = Volumes(workspace.volumes, account=_account())
         library = SkillLibrary(workspace.skills, volumes)
         finder = SkillFinder(meaning=lambda: config.knobs.skill_embeddings)
         skills = SkillDesk(library, volumes, store, approvals, clock=steady, finder=finder)
-        declarations = Declarations(store, audit, clock=time.time)
+        declarations = Declarations(store, audit, clock=clock)
         await declarations.load()
         notebook = Notebook(store, project_hash(workspace.root), clock=steady)
-        pins = Pins(store, clock=time.time)
+        pins = Pins(store, clock=clock)
         shelf.reloaded += [pins.refresh, declarations.refresh]
-        succession = Succession(workspace, store, shelf, approvals, audit, rules, clock=time.time)
+        succession = Succession(workspace, store, shelf, approvals, audit, rules, clock=clock)
         chronicle = Chronicle(store, handles, workflow_key=workflow_key)
         ingestion = Ingestion(workspace.spool, workspace.root, store, chronicle)
         await take_quietly(ingestion)
@@ -216,6 +221,7 @@ async def open_base(workspace: Workspace) -> AsyncGenerator[Base]:
                 pins,
                 chronicle,
                 ingestion,
+                clock,
             )
         finally:
             await audit.close()
@@ -239,10 +245,11 @@ class Application:
         self.upstreams = upstreams
         self.host = host
         self.skills = base.skills.library
-        self.documents = Documents(base.skills, base.store, base.notebook, base.shelf)
+        self.documents = Documents(base.skills, base.store, base.notebook, base.shelf, clock=base.clock)
         learning = Job("learning", "Keep memories, draft skills and propose tools, when somebody asks.", self._learn)
         jobs = [*base.jobs(), learning]
-        self.scheduler = Scheduler(base.store, jobs, clock=time.time, owner=f"pid {os.getpid()}", new_id=_new_id)
+        owner = f"pid {os.getpid()}"
+        self.scheduler = Scheduler(base.store, jobs, clock=base.clock, owner=owner, new_id=_new_id)
         self._learner = Caller(CallerKind.JOB, session="job", client="druse")
         self._watching_learning: list[Progress] = []
         self.listeners: list[Callable[[], Awaitable[None]]] = []
@@ -256,14 +263,14 @@ class Application:
             host,
             base.store,
             specs=self.specs_of,
-            clock=time.time,
+            clock=base.clock,
             pins=base.pins,
             trust=base.approvals.trust,
         )
         self.deferred = Deferred(
             base.store,
             base.recorder.handles.mask,
-            clock=time.time,
+            clock=base.clock,
             spawn=self.spawn,
             after=base.config.knobs.task_seconds,
         )
@@ -286,7 +293,7 @@ class Application:
             decide=self._decide,
             consent=CallConsent(base.approvals, base.recorder),
             journal=CallJournal(base.store, base.audit, base.recorder),
-            clock=time.time,
+            clock=base.clock,
             parallel_reads=base.config.knobs.parallel_reads,
             max_depth=lambda: base.rules.config.self_programming.max_plan_depth,
         )
@@ -296,7 +303,7 @@ class Application:
             host,
             base.approvals,
             specs=self.specs_of,
-            clock=time.time,
+            clock=base.clock,
             serving=lambda: list(base.shelf.active.values()),
         )
         self.dispatcher = Dispatcher(
@@ -307,6 +314,7 @@ class Application:
             host,
             find=lambda goal, caller: self.find(goal, limit=6, caller=caller),
             version_for=self.crystal.version_for,
+            suspended=self.crystal.suspended,
             follow_runs=base.config.knobs.candidate_runs,
         )
         self.capabilities.furnish(
@@ -314,7 +322,7 @@ class Application:
                 self,
                 *(base.store, base.audit, base.approvals, base.recorder, base.shelf, base.rules, host, self.registry),
                 *(self.router, self.dispatcher, self.skills, self.crystallizer),
-                *(base.succession, time.time, _new_id),
+                *(base.succession, base.clock, _new_id),
             )
         )
 
@@ -547,6 +555,7 @@ class Application:
         `before_call` is told of each call and may end the script by raising EndRun.
         """
         run_id = await self.base.recorder.run_of(caller)
+        await self.base.store.runs.count_request(run_id)
         cause = await self.base.audit.record("code.run", run_id, caller, {"code": digest_text(code)})
         scripted = replace(caller, kind=CallerKind.CODE, run_id=run_id, cause=cause)
 
@@ -612,18 +621,31 @@ class Application:
         await self.spend_synthesis(caller)
         return await self._registered(await self.crystallizer.crystallize(signature, caller, name=name))
 
-    async def improve(self, tool: str, caller: Caller) -> Report:
+    async def improve(self, tool: str, caller: Caller, *, since: float = 0.0) -> Report:
         """Propose the next version of a learned tool; where the trust level allows it, put it in service at once."""
         await self.spend_synthesis(caller)
-        return await self._registered(await self.crystallizer.improve(tool, caller))
+        return await self._registered(await self.crystallizer.improve(tool, caller, since=since))
 
     async def tend(self, caller: Caller) -> JsonObject:
         """Propose what the evidence says of the tools in service: new versions, retirements (seed id H-39)."""
         improved: list[Json] = []
+        serving = list(self.base.shelf.active.values())
+        suspended = await outgrown(self.base.store, serving, self.specs_of, self.base.clock())
+        for part in suspended:
+            told: JsonObject = {"tool": f"{part.name} v{part.version}", "reason": part.text}
+            if part.successes < self.base.config.knobs.candidate_runs:
+                wanted = self.base.config.knobs.candidate_runs
+                told |= {"status": "waits", "message": f"{part.text} {part.successes} of {wanted} runs since then"}
+            else:
+                report = await self.improve(part.name, caller, since=part.since)
+                told |= {"status": report.status, "message": report.message}
+            improved.append(told)
         for part in await due(self.base.store):
+            if part.name in {other.name for other in suspended}:
+                continue
             report = await self.improve(part.name, caller)
             improved.append({**part.as_dict(), "status": report.status, "message": report.message})
-        asked = await propose_retirements(self.base.store, self.base.approvals, caller, time.time())
+        asked = await propose_retirements(self.base.store, self.base.approvals, caller, self.base.clock())
         retiring: list[Json] = [{"approval_id": approval.id, "title": approval.title} for approval in asked]
         return {"improved": improved, "retiring": retiring}
 
@@ -705,7 +727,7 @@ class Application:
             f"Candidate for crystallization! {found.successes} of {found.runs} runs of this workflow went well. "
             f'A person can make it one tool: "druse crystallize {found.signature}".'
         )
-        given = await self.base.store.notices.give("candidate", found.signature, text, now=time.time())
+        given = await self.base.store.notices.give("candidate", found.signature, text, now=self.base.clock())
         if given:
             log.warning("%s", text)
         return text if given else ""
@@ -719,7 +741,7 @@ class Application:
             self._watching_learning.append(progress)
         try:
             mine = f"agent {_new_id()}"
-            busy = await self.base.store.jobs.running("learning", now=time.time())
+            busy = await self.base.store.jobs.running("learning", now=self.base.clock())
             if busy is None:
                 self._learner = caller
             elif progress is not None:
@@ -823,14 +845,15 @@ async def open_application(
     background: bool = False,
     environment: Mapping[str, str] = os.environ,
     profile: Profile | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncGenerator[Application]:
     """A workspace at work until the block ends. `background` also watches for new versions and closes idle runs.
 
     `environment` is the client's: mcp.json may name variables of it, and child processes see a harmless part. With a
-    profile its tools take the place of the project's servers and local tools.
+    profile its tools take the place of the project's servers and local tools. `clock` gives seconds since the epoch.
     """
     async with contextlib.AsyncExitStack() as stack:
-        base = await stack.enter_async_context(open_base(workspace))
+        base = await stack.enter_async_context(open_base(workspace, clock=clock))
         knobs = base.config.knobs
         holder: list[Application] = []
 
@@ -907,6 +930,7 @@ async def _propose_regularly(application: Application) -> None:
             continue
         try:
             await application.capabilities.teaching.propose(job)
+            await application.tend(job)
         except DruseError as error:
             log.warning("no tools were proposed: %s", error)
 

@@ -12,7 +12,6 @@ import copy
 import hashlib
 import json
 import mimetypes
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -52,9 +51,12 @@ TEMPLATES = (
 class Documents:
     """Resources and prompts of one workspace."""
 
-    def __init__(self, desk: SkillDesk, store: Store, notebook: Notebook, shelf: Shelf) -> None:
+    def __init__(
+        self, desk: SkillDesk, store: Store, notebook: Notebook, shelf: Shelf, *, clock: Callable[[], float]
+    ) -> None:
         self._desk = desk
         self._shelf = shelf
+        self._clock = clock
         self._store = store
         self._notebook = notebook
         self._pinned: Pinned | None = None
@@ -310,7 +312,7 @@ class Documents:
 
     async def used(self, skill: Skill, run_id: str) -> None:
         """An agent reads a skill, in a run if one is open."""
-        await self._store.skills.used(f"{skill.origin}/{skill.name}", run_id, now=time.time())
+        await self._store.skills.used(f"{skill.origin}/{skill.name}", run_id, now=self._clock())
 
     async def offer(self, names: Sequence[str]) -> None:
         """An agent was shown skills of these names."""
@@ -320,7 +322,7 @@ class Documents:
     async def _offered(self, uris: Sequence[str]) -> None:
         keys = [uri.removeprefix("skill://").removesuffix("/SKILL.md") for uri in uris if uri.startswith("skill://")]
         if keys:
-            await self._store.skills.offered(keys, now=time.time())
+            await self._store.skills.offered(keys, now=self._clock())
 
     async def _usable(self) -> list[Skill]:
         skills = [skill for skill in await asyncio.to_thread(self._desk.library.all) if skill.usable]

@@ -56,7 +56,9 @@ class CallJournal:
 
         async def entry_and_step(transaction: Transaction) -> None:
             if run_id:
-                await self._recorder.add(transaction, run_id, step, call.spec)
+                # A call that is made in the name of a run is part of a goal or a plan, not a request of its own.
+                asked = call.caller.kind is CallerKind.AGENT and not call.caller.run_id
+                await self._recorder.add(transaction, run_id, step, call.spec, asked=asked)
                 if call.caller.call_id:
                     await self._store.clients.key_call(transaction, call.caller.call_id, run_id)
             await self._audit.append(transaction, "call.end", call.spec.name, call.caller, payload, cause=cause)

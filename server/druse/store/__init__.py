@@ -13,6 +13,7 @@ from druse.store.clients import ClientRepository, ClientSession
 from druse.store.commits import CommitRepository
 from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
+from druse.store.days import DayCount, DayRepository
 from druse.store.declarations import DeclarationRepository
 from druse.store.deferred import DeferredCall, DeferredRepository
 from druse.store.events import EventRepository
@@ -33,6 +34,7 @@ __all__ = [
     "AuditRow",
     "ClientSession",
     "Database",
+    "DayCount",
     "DeferredCall",
     "ExecutedStep",
     "Execution",
@@ -68,6 +70,7 @@ class Store:
         self.jobs = JobRepository(database)
         self.commits = CommitRepository(database)
         self.archive = ArchiveRepository(database)
+        self.days = DayRepository(database)
         self.events = EventRepository(database)
         self.tools = ToolRepository(database)
         self.notices = NoticeRepository(database)

@@ -20,6 +20,11 @@ class NoticeRepository:
             )
         return changed == 1
 
+    async def given_at(self, kind: str, subject: str) -> float | None:
+        """When a notice was left; None where it never was."""
+        row = await self._database.one("SELECT created_at FROM notice WHERE kind = ? AND subject = ?", (kind, subject))
+        return float(row[0]) if row else None
+
     async def list(self, limit: int = 20) -> list[dict[str, str | float]]:
         """The newest notices."""
         rows = await self._database.all(

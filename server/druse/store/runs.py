@@ -71,24 +71,30 @@ class RunRepository:
         self._database = database
         self._archive = ArchiveRepository(database)
 
-    async def open(self, transaction: Transaction, record: RunRecord, *, owner: str) -> None:
-        """Insert a run that has just begun; `owner` names the process that keeps it open."""
+    async def open(self, transaction: Transaction, record: RunRecord, *, owner: str, asked: int | None = None) -> None:
+        """Insert a run that has just begun; `owner` names the process that keeps it open.
+
+        `asked` is how many requests of an agent it took so far; None where that is not known.
+        """
         run = record.run
         await transaction.execute(
             "INSERT INTO run (id, goal, shape, status, source, domain, task, session, client, owner, mode, confidence,"
-            " inputs, opened_at, touched_at, closed_at, cost, tokens, note, workflow)"
-            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+            " inputs, opened_at, touched_at, closed_at, cost, tokens, note, workflow, asked)"
+            " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 *(run.id, run.goal, record.shape, str(run.status), run.source, run.domain, run.task, run.session),
                 *(record.client, owner, record.mode, record.confidence, _text(dict(run.inputs)), run.opened_at),
                 *(run.opened_at, run.closed_at, record.cost, record.tokens, record.note, record.workflow),
+                asked,
             ),
         )
         for turn, text in run.user_turns:
             await transaction.execute("INSERT INTO user_turn (run_id, turn, text) VALUES (?,?,?)", (run.id, turn, text))
 
-    async def add_step(self, transaction: Transaction, run_id: str, step: Step, *, now: float) -> int:
-        """Append a step; its position in the run."""
+    async def add_step(
+        self, transaction: Transaction, run_id: str, step: Step, *, now: float, asked: bool = False
+    ) -> int:
+        """Append a step; its position in the run. `asked`: an agent made a request for it, not a program of its own."""
         row = await transaction.one("SELECT coalesce(max(position), -1) + 1 FROM step WHERE run_id = ?", (run_id,))
         position = int(row[0]) if row else 0
         result = _text(step.result)
@@ -103,7 +109,9 @@ class RunRepository:
                 *(None if blob else result, blob, int(step.failed), step.effect, step.started_at, step.duration_ms),
             ),
         )
-        await transaction.execute("UPDATE run SET touched_at = ? WHERE id = ?", (now, run_id))
+        await transaction.execute(
+            "UPDATE run SET touched_at = ?, asked = asked + ? WHERE id = ?", (now, int(asked), run_id)
+        )
         return position
 
     async def close(
@@ -134,6 +142,11 @@ class RunRepository:
                 (str(status), workflow, run_id),
             )
         return changed == 1
+
+    async def count_request(self, run_id: str) -> None:
+        """An agent made one more request for this run."""
+        async with self._database.transaction() as transaction:
+            await transaction.execute("UPDATE run SET asked = asked + 1 WHERE id = ?", (run_id,))
 
     async def set_mode(self, run_id: str, mode: str, confidence: float | None) -> None:
         """How dispatch decided."""
@@ -204,6 +217,15 @@ class RunRepository:
             (workflow, str(status), newest),
         )
         return [await self._record(row) for row in reversed(rows)]
+
+    async def successes(self, workflows: Sequence[str], *, since: float) -> int:
+        """How many runs of these workflows that began after `since` went well."""
+        row = await self._database.one(
+            "SELECT count(*) FROM run WHERE status = 'success' AND opened_at > ?"
+            " AND workflow IN (SELECT value FROM json_each(?))",
+            (since, json.dumps(list(workflows))),
+        )
+        return int(row[0]) if row else 0
 
     async def changes(self, workflow: str = "") -> int:
         """A number that moves whenever a closed run of this workflow does, or of any; 0 where there never was one."""

@@ -68,7 +68,7 @@ class Recorder:
         )
         record = RunRecord(run, mode=mode, client=caller.client, shape=shape_of(masked))
         async with self._store.database.transaction() as transaction:
-            await self._store.runs.open(transaction, record, owner=self._owner)
+            await self._store.runs.open(transaction, record, owner=self._owner, asked=int(bool(goal)))
         self._open[caller.session] = (run.id, now)
         return run.id
 
@@ -82,6 +82,10 @@ class Recorder:
             return held[0]
         return await self.open("", caller)
 
+    def held(self, caller: Caller) -> str:
+        """The open run of the caller's session; empty where there is none."""
+        return self._open.get(caller.session, ("", 0.0))[0]
+
     def current(self, caller: Caller) -> str:
         """The open run of the caller's session. Raises NotFound where there is none."""
         held = self._open.get(caller.session)
@@ -89,14 +93,16 @@ class Recorder:
             raise NotFound("Cannot report an outcome: no run is open in this session. Begin one with dispatch_goal.")
         return held[0]
 
-    async def add(self, transaction: Transaction, run_id: str, step: Step, spec: ToolSpec) -> None:
-        """Append a step, masked, inside the caller's transaction."""
+    async def add(
+        self, transaction: Transaction, run_id: str, step: Step, spec: ToolSpec, *, asked: bool = False
+    ) -> None:
+        """Append a step, masked, inside the caller's transaction; `asked` by an agent, one request for this step."""
         masked = replace(
             step,
             arguments=self.handles.mask_object(step.arguments, spec.input_schema),
             result=self.handles.mask(step.result),
         )
-        await self._store.runs.add_step(transaction, run_id, masked, now=self._clock())
+        await self._store.runs.add_step(transaction, run_id, masked, now=self._clock(), asked=asked)
 
     async def close(
         self,
