@@ -58,7 +58,7 @@ def main() -> None:
 
 
 @asynccontextmanager
-async def _client(command: list[str], root: Path) -> AsyncIterator[Client]:
+async def connected(command: list[str], root: Path) -> AsyncIterator[Client]:
     environment = {"XDG_CONFIG_HOME": str(root / "none")}
     server = StdioServerParameters(command=command[0], args=command[1:], cwd=root, env=environment)
     with Path(os.devnull).open("w") as null:  # noqa: ASYNC230 - what a peer logs is not measured
@@ -76,7 +76,7 @@ async def measure(root: Path, command: list[str], calls: int, fastmcp: tuple[str
     if python:
         ways["fastmcp_proxy"] = ([python, str(root / "proxy.py"), *command], "echo")
     async with AsyncExitStack() as stack:
-        clients = {name: await stack.enter_async_context(_client(way[0], root)) for name, way in ways.items()}
+        clients = {name: await stack.enter_async_context(connected(way[0], root)) for name, way in ways.items()}
         times: dict[str, list[float]] = {name: [] for name in ways}
         for number in range(calls + WARM):
             for name, client in clients.items():
@@ -90,7 +90,7 @@ async def measure(root: Path, command: list[str], calls: int, fastmcp: tuple[str
                     raise SystemExit(f"{name}: {result.content}")
                 if number >= WARM:
                     times[name].append(took)
-    found: dict[str, Any] = {name: _summary(taken) for name, taken in times.items()}
+    found: dict[str, Any] = {name: summary(taken) for name, taken in times.items()}
     druse, direct, proxy = found["druse"], found["direct"], found.get("fastmcp_proxy")
     return {
         **found,
@@ -111,7 +111,7 @@ async def crowd(root: Path, clients: int, calls: int) -> dict[str, Any]:
 
     async def one(name: int) -> None:
         nonlocal errors
-        async with _client(SHIM, root) as client:
+        async with connected(SHIM, root) as client:
             ready.release()
             await start.wait()
             for number in range(calls):
@@ -134,7 +134,7 @@ async def crowd(root: Path, clients: int, calls: int) -> dict[str, Any]:
         "clients": clients,
         "calls_each": calls,
         "errors": errors,
-        "crowd": _summary(times),
+        "crowd": summary(times),
         "calls_per_second": clients * calls / took,
     }
 
@@ -143,7 +143,7 @@ async def memory(root: Path, calls: int) -> dict[str, Any]:
     """The daemon's resident memory at ten points of many calls, eight of them always under way."""
     seen: list[tuple[int, int]] = []
     done = 0
-    async with _client(SHIM, root) as client:
+    async with connected(SHIM, root) as client:
 
         async def some(count: int) -> None:
             nonlocal done
@@ -166,7 +166,7 @@ async def memory(root: Path, calls: int) -> dict[str, Any]:
     }
 
 
-def _summary(taken: list[float]) -> dict[str, float]:
+def summary(taken: list[float]) -> dict[str, float]:
     ordered = sorted(taken)
     return {"median_ms": statistics.median(ordered), "p99_ms": ordered[int(len(ordered) * 0.99)], "min_ms": ordered[0]}
 

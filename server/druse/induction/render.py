@@ -380,14 +380,13 @@ class _Writer:
         return [call for call in gathered if call.writes] if writes else gathered[-1:]
 
     def _returned(self) -> tuple[str, str]:
-        """What the tool answers: the results that no later step used up, by name where there are several."""
+        """What the tool answers: what its writes and its last step gave back, by name where there are several."""
         terminal: list[tuple[str, str]] = []
-        writes = any(call.writes for call in calls_of(self.procedure.nodes))
         for node in self.procedure.nodes:
             if isinstance(node, Call):
                 if any(isinstance(other, Repeat) and other.first == node.id for other in self.procedure.nodes):
                     continue
-                if node.writes or (node is self.procedure.nodes[-1] and not writes):
+                if node.writes or node is self.procedure.nodes[-1]:
                     terminal.append((self.variables[Root("result", node.id)], annotation_of(node.examples)))
             elif isinstance(node, Loop):
                 terminal.extend((self.collected[call.id], "list") for call in self._answered(node))
