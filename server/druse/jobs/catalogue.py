@@ -19,6 +19,7 @@ from druse.skills import (
     high_use,
     memory_view,
     parse,
+    run_team_evolution,
     run_user_evolution,
 )
 from druse.store import Store
@@ -73,6 +74,9 @@ def jobs_of(
         await store.skills.seen([f"{s.origin}/{s.name}" for s in desk.library.every() if s.usable], now=clock())
         return {"asked": [row.skill for row in await desk.retirements(job_caller("retirement"))]}
 
+    async def team() -> JsonObject:
+        return await run_team_evolution(desk, store, job_caller("team-evolution"))
+
     async def promotion() -> JsonObject:
         return {"asked": [*await high_use(desk, store, job_caller("promotion"))]}
 
@@ -109,6 +113,7 @@ def jobs_of(
         Job("historian", "Keep what ended runs taught, and index them.", historian, HOURLY, (Trigger.SESSION_END,)),
         Job("dreamer", "Draft skills of patterns seen in three sessions.", dreamer, "45 3 * * *"),
         Job("evolution", "Draft skills of work that recurs and that no tool does.", evolution, NIGHTLY),
+        Job("team-evolution", "Propose skills of work that several members of your team do.", team, "15 4 * * 1"),
         Job("promotion", "Propose skills for the team or for all that are used often and help.", promotion, WEEKLY),
         Job("retirement", "Ask about skills that nobody was offered for 30 days.", retirement, MONTHLY),
         Job("check-skills", "Tell of skills that became unreadable.", check, "", (Trigger.FILES,)),

@@ -11,6 +11,7 @@ from druse.skills.gitvolume import GitVolume
 from druse.skills.library import Skill, SkillLibrary, as_of, digest_of
 from druse.skills.memoryvolume import MemoryVolume
 from druse.skills.remote import Remote
+from druse.skills.team import run_team_evolution
 from druse.skills.templates import new_skill
 from druse.skills.usage import high_use, memory_view
 from druse.skills.volume import Commit, Conflict, Message, Proposal, StoredSkill, Volume, check_skill_id
@@ -63,6 +64,7 @@ __all__ = [
     "patterns",
     "proposer",
     "render",
+    "run_team_evolution",
     "run_user_evolution",
     "slug_of",
     "watch_skills",

@@ -187,6 +187,17 @@ class SkillDesk:
             commit = await asyncio.to_thread(goal.propose, branch, name, files, message, actor)
         return await self._ask_merge(target, branch, commit, subject, caller, (), origin_commit)
 
+    async def propose_for(self, ref: VolumeRef, document: SkillDocument, caller: Caller, *, reason: str) -> Written:
+        """Propose a new skill for a farther volume: a branch there, and an approval whose yes merges it."""
+        actor = self.volumes.me(as_agent=caller.client)
+        subject = f"Evolution: Create skill {document.name} - Reason: {reason}"
+        branch = f"pr/{self.volumes.identity.user}/{document.name}"
+        files = {"SKILL.md": render(document).encode()}
+        commit = await asyncio.to_thread(
+            self.volumes.open(ref).propose, branch, document.name, files, Message(subject), actor
+        )
+        return await self._ask_merge(ref, branch, commit, subject, caller, ())
+
     async def _ask_merge(
         self,
         ref: VolumeRef,

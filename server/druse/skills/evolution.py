@@ -70,10 +70,10 @@ async def patterns(
     done = {v.workflow for v in versions if v.status in (VersionStatus.ACTIVE, VersionStatus.PROPOSED)}
     groups: list[tuple[frozenset[str], list[RunRecord]]] = []
     for record in sorted(records, key=lambda r: (r.run.opened_at, r.run.id)):
-        words = _words(record.shape)
+        words = pattern_words(record.shape)
         if not words or (record.workflow and record.workflow in done):
             continue
-        home = next((members for held, members in groups if _share(held, words) >= _ALIKE), None)
+        home = next((members for held, members in groups if likeness_of(held, words) >= _ALIKE), None)
         if home is None:
             groups.append((words, [record]))
         else:
@@ -152,7 +152,7 @@ async def draft_of(store: Store, pattern: Pattern, name: str) -> SkillDocument:
         parts += ["\n## Example\n", f"Goal: {_one_line(good[-1].run.goal)}\n", *_example(good[-1].run.steps)]
     parts += ["\n## Sources\n", ", ".join(pattern.runs[-_SHOWN:]), ""]
     body = "\n".join(parts)
-    keywords = " ".join(sorted(_words(pattern.shape)))
+    keywords = " ".join(sorted(pattern_words(pattern.shape)))
     while len(body.encode()) > MAX_DRAFT - 2048:
         body = body[: int(len(body) * 0.9)].rsplit("\n", 1)[0] + "\n"
     return SkillDocument(name, description[:1000].replace("<", "(").replace(">", ")"), body).with_own(
@@ -177,9 +177,7 @@ def _common_steps(runs: Sequence[Sequence[Step]]) -> list[_Common]:
     """The calls all runs make, in order, with what is equal in all of them and what varies."""
     if not runs:
         return []
-    shared = [step.tool for step in runs[0]]
-    for steps in runs[1:]:
-        shared = _subsequence(shared, [step.tool for step in steps])
+    shared = common_tools(runs)
     chosen = [_picked(steps, shared) for steps in runs]
     found: list[_Common] = []
     for place, tool in enumerate(shared):
@@ -191,7 +189,15 @@ def _common_steps(runs: Sequence[Sequence[Step]]) -> list[_Common]:
     return found
 
 
-def _subsequence(left: Sequence[str], right: Sequence[str]) -> list[str]:
+def common_tools(runs: Sequence[Sequence[Step]]) -> list[str]:
+    """The tools that all runs call, in order."""
+    shared = [step.tool for step in runs[0]] if runs else []
+    for steps in runs[1:]:
+        shared = subsequence(shared, [step.tool for step in steps])
+    return shared
+
+
+def subsequence(left: Sequence[str], right: Sequence[str]) -> list[str]:
     """The longest common subsequence."""
     left, right = left[:200], right[:200]
     table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
@@ -262,9 +268,11 @@ def _cut(text: str, length: int) -> str:
     return plain if len(plain) <= length else plain[: length - 3] + "..."
 
 
-def _words(shape: str) -> frozenset[str]:
+def pattern_words(shape: str) -> frozenset[str]:
+    """The words of a shape that say something; values are not among them."""
     return frozenset(word.strip("<>") for word in shape.split()) - _EMPTY
 
 
-def _share(left: frozenset[str], right: frozenset[str]) -> float:
+def likeness_of(left: frozenset[str], right: frozenset[str]) -> float:
+    """The share of words that two sets have in common."""
     return len(left & right) / len(left | right) if left | right else 0.0

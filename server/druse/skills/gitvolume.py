@@ -331,8 +331,10 @@ class GitVolume:
         return made.decode().strip()
 
     def adopt_all(self, actor: Actor) -> None:
-        """Commit everything an editor left, each file on its own."""
-        self._adopt(self.dirty(actor), actor)
+        """Commit everything an editor left, each file on its own; links and what is too large stay as they are."""
+        for path in self.dirty(actor):
+            with contextlib.suppress(Invalid):
+                self._adopt([path], actor)
 
     def stats(self, actor: Actor) -> dict[str, object]:
         """Counts of what is there (seed id L-24)."""
