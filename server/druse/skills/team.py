@@ -108,6 +108,8 @@ async def _own(store: Store, member: str, vocabulary: Vocabulary) -> list[Work]:
     _, found = await patterns(store, min_count=1, min_rate=0.0)
     work: list[Work] = []
     for pattern in found[:_SHARED]:
+        said = pattern_words(pattern.shape)
+        words = frozenset(vocabulary.hide(word) for word in pattern.shape.split() if word in said)
         loaded = [await store.runs.get(run_id) for run_id in pattern.runs[-_RUNS:]]
         steps = [[step for step in record.run.steps if not step.failed] for record in loaded if record is not None]
         tools = common_tools(steps)
@@ -118,8 +120,6 @@ async def _own(store: Store, member: str, vocabulary: Vocabulary) -> list[Work]:
             for call in calls[1:]:
                 names &= call
             arguments[vocabulary.hide(tool)] = tuple(vocabulary.hide(name) for name in sorted(names))
-        said = pattern_words(pattern.shape)
-        words = frozenset(vocabulary.hide(word) for word in pattern.shape.split() if word in said)
         hidden = tuple(vocabulary.hide(tool) for tool in tools)
         work.append(Work(member, words, hidden, arguments, len(pattern.runs), pattern.successes))
     return work
