@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks._execution import Tool
 from benchmarks._traces import read_runs
 from druse.induction import Induction, Part, mine
+from druse.induction.elements import symbol_of
 from druse.induction.mining import Occurrence, inputs
 from druse.induction.shapes import Stretch, stretches, tokens
 from druse.model import Json, Run, RunStatus, Step
@@ -43,30 +44,37 @@ class Walked:
 
 
 def walk(parts: Sequence[tuple[Part, Tool]], runs: Sequence[Run], found: Walked) -> None:
-    """Replace calls by parts, from left to right, the longest that can be used first; add up in `found`."""
+    """Replace calls by parts, from left to right, so that most are saved; add up in `found`.
+
+    Which of the parts that fit at a place is taken is the choice of the walk, made from the end backwards;
+    every part is tried at every place, and every wrong attempt counts.
+    """
     by_first: dict[object, list[tuple[Part, Tool]]] = {}
     for part, tool in parts:
         by_first.setdefault(part.shape[0][0][0], []).append((part, tool))
     for run in runs:
         for stretch in stretches(run):
             found.calls += len(stretch.steps)
-            place = 0
-            while place < len(stretch.steps):
-                place += max(1, _step(stretch, place, by_first, found))
+            _cover(stretch, by_first, found)
 
 
-def _step(stretch: Stretch, place: int, by_first: Mapping[object, list[tuple[Part, Tool]]], found: Walked) -> int:
-    from druse.induction.elements import symbol_of
-
-    best, chosen = 0, ""
-    for part, tool in by_first.get(symbol_of(stretch.steps[place]), ()):
-        made = attempt(part, tool, stretch, place, found)
-        if made > best:
-            best, chosen = made, part.induction.name
-    if best > 1:
-        found.saved += best - 1
-        found.used[chosen] = found.used.get(chosen, 0) + best - 1
-    return best
+def _cover(stretch: Stretch, by_first: Mapping[object, list[tuple[Part, Tool]]], found: Walked) -> None:
+    best = [0] * (len(stretch.steps) + 1)  # what can be saved from there on
+    chosen: list[tuple[int, str]] = [(1, "")] * len(stretch.steps)
+    for place in reversed(range(len(stretch.steps))):
+        best[place] = best[place + 1]
+        for part, tool in by_first.get(symbol_of(stretch.steps[place]), ()):
+            made = attempt(part, tool, stretch, place, found)
+            if made > 1 and made - 1 + best[place + made] > best[place]:
+                best[place] = made - 1 + best[place + made]
+                chosen[place] = made, part.induction.name
+    found.saved += best[0]
+    place = 0
+    while place < len(stretch.steps):
+        made, name = chosen[place]
+        if made > 1:
+            found.used[name] = found.used.get(name, 0) + made - 1
+        place += made
 
 
 def attempt(part: Part, tool: Tool, stretch: Stretch, place: int, found: Walked) -> int:

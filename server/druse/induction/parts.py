@@ -8,6 +8,7 @@ gives, and a value that hardly ever differs becomes an input with a default.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,18 +21,23 @@ from druse.induction.naming import Names, identifier, plural
 from druse.induction.procedure import (
     Binding,
     Call,
+    Computed,
     Constant,
     Declared,
+    Each,
     FromPlace,
     Given,
+    Lookup,
     Loop,
     Node,
     Parameter,
+    Template,
     calls_of,
 )
 from druse.induction.shapes import Shape, Stretch, repeats
 from druse.induction.structure import Builder, Track, Unexplained
-from druse.induction.values import MISSING, Path, Place, Root, same
+from druse.induction.templates import written
+from druse.induction.values import MISSING, Path, Place, Root, distinct, look, same
 from druse.model import Json, Run, Step, ToolSpec, canonical
 
 MIN_TASKS = 3  # distinct tasks that must agree before a value is taken from inside, or a default is set
@@ -211,7 +217,7 @@ class _PartBuilder(Builder):
         if isinstance(found, Constant):
             return self._again(name, values, tracks)
         if found is not None:
-            return found if self._evident(found, name, tracks) else None
+            return self._with_doubts(found, tracks) if self._evident(found, name, tracks) else None
         self._worked_out.pop(name, None)
         if self._item is None and not isinstance(values[0], dict | list):
             source = self._where_unsaid(name, values, tracks)
@@ -236,10 +242,12 @@ class _PartBuilder(Builder):
 
     def _evident(self, found: Binding, name: str, tracks: Sequence[Track]) -> bool:
         """Whether enough tasks show a source, these or all that make the two calls."""
+        if isinstance(found, Parameter | FromPlace) and not self._told_apart(found, name, tracks):
+            return False
         if isinstance(found, Parameter):
             return True
         if not isinstance(found, FromPlace):
-            return self._enough(track.run for track in tracks)
+            return not _is_choice(found) and self._enough(track.run for track in tracks)
         place = found.place
         if place.root.kind in ("element", "parameter"):
             return True
@@ -248,6 +256,41 @@ class _PartBuilder(Builder):
             self._evidence.learn(source, place.path, self._target, name)
             return True
         return self._evidence.knows(source, place.path, self._target, name)
+
+    def _told_apart(self, found: Parameter | FromPlace, name: str, tracks: Sequence[Track]) -> bool:
+        """Whether enough tasks tell the source from each other input of the same argument name, or none does.
+
+        `issue_number` of a comment and of a second comment, nearly always the same issue: one run in which the third
+        call goes with the first of them is an accident, not a rule.
+        """
+        own = found.place if isinstance(found, FromPlace) else Place(Root("parameter", found.name))
+        for declared in self._state.parameters.values():
+            if declared.argument != name or own.root == Root("parameter", declared.name):
+                continue
+            known = [(track, {**track.env, **self._state.values[track.run]}) for track in tracks]
+            told = [
+                track.run
+                for track, env in known
+                if track.run in declared.by_run and not same(look(env, own), declared.by_run[track.run])
+            ]
+            if told and not self._enough(told):
+                return False
+        return True
+
+    def _with_doubts(self, found: Binding, tracks: Sequence[Track]) -> Binding:
+        """A text with the inputs that never changed and whose words stand in it."""
+        if not isinstance(found, Template):
+            return found
+        literal = " ".join(part for part in found.parts if isinstance(part, str))
+        inputs = [self._state.values[track.run] for track in tracks]
+        agrees: list[tuple[Place, Json]] = []
+        for name in self._state.parameters:
+            root = Root("parameter", name)
+            values = [known[root] for known in inputs if root in known]
+            text = written(values[0]) if values and distinct(values) == 1 else None
+            if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", literal):
+                agrees.append((Place(root), values[0]))
+        return replace(found, agrees=tuple(agrees))
 
     def _again(self, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> Parameter | None:
         """An input of this very argument name that had the same value in every run."""
@@ -312,6 +355,18 @@ class _PartBuilder(Builder):
 
     def _enough(self, runs: Iterable[int]) -> bool:
         return len({self._tasks[run] for run in runs}) >= MIN_TASKS
+
+
+def _is_choice(found: Binding) -> bool:
+    """Whether a constant in it may have been somebody's choice: an amount that is added, the key of an element.
+
+    In runs of one workflow such a constant belongs to the work; runs that only share a shape show nothing about it.
+    """
+    if isinstance(found, Computed):
+        return found.operation in ("plus", "times")
+    if isinstance(found, Lookup):
+        return isinstance(found.known, Constant)
+    return isinstance(found, Each) and found.condition is not None and found.condition.test == "equals"
 
 
 def _listed(value: Json) -> bool:

@@ -44,9 +44,13 @@ class FromPlace:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Literal text around values: parts are texts or places."""
+    """Literal text around values: parts are texts or places.
+
+    `agrees` are inputs that were the same in all runs and stand in the literal text: it may be made of them.
+    """
 
     parts: tuple[str | Place, ...]
+    agrees: tuple[tuple[Place, Json], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -220,6 +220,10 @@ class _Writer:
                 known = self._test(binding.agrees, binding.agreed)
                 reason = f"{name} was always {binding.value!r}, and {self._shown(binding.agrees)} {binding.agreed!r}"
                 yield f"require({known}, {_text(reason)})"
+            elif isinstance(binding, Template):
+                for place, value in binding.agrees:
+                    reason = f"{name} was always made with {self._shown(place)} {value!r}"
+                    yield f"require({self._test(place, value)}, {_text(reason)})"
             elif isinstance(binding, FromPlace):
                 for other in binding.others:
                     if other.root in self.variables:
