@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from druse.induction.procedure import Symbol
-from druse.induction.values import Path, Place, Root, at, look, same
+from druse.induction.values import MISSING, Path, Place, Root, at, look, same
 from druse.model import Json, Step
 
 _MAX_ELEMENTS = 200  # of one list are searched for what drives a loop
@@ -65,6 +65,33 @@ def inner_lists(elements: Json) -> list[Path]:
         if isinstance(element, dict):
             paths.update({(key,): None for key, value in element.items() if isinstance(value, list)})
     return list(paths)
+
+
+def fields(elements: Json) -> list[Path]:
+    """Paths inside the elements of a list, one or two keys deep."""
+    paths: dict[Path, None] = {}
+    for element in elements[:50] if isinstance(elements, list) else []:
+        if isinstance(element, dict):
+            for key, value in element.items():
+                paths[(key,)] = None
+                if isinstance(value, dict):
+                    paths.update({(key, inner): None for inner in value})
+    return list(paths)
+
+
+def column(elements: Json, path: Path) -> Json:
+    """What stands at a path in each element; MISSING where one has nothing there, or where it is no list."""
+    if not isinstance(elements, list):
+        return MISSING
+    column: list[Json] = []
+    for element in elements:
+        value: Json = element
+        for key in path:
+            value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
+        if value is MISSING:
+            return MISSING
+        column.append(value)
+    return column
 
 
 def drivers(step: Step, elements: Sequence[tuple[Json, ...]]) -> list[Driver]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from druse.induction.computed import computed
 from druse.induction.conditions import MAX_RIVALS, condition_for
+from druse.induction.elements import column, fields
 from druse.induction.extraction import extracted
 from druse.induction.instances import Instance
 from druse.induction.procedure import ITEM, Binding, Constant, Each, FromPlace, Lookup, Parameter
@@ -146,8 +147,8 @@ def _each(instances: Sequence[Instance], order: dict[str, int]) -> Each | None:
     if max(lengths) < 2:  # a list of one may hold anything; where it is empty at times, something chose
         return _each_chosen(instances, order) if len(lengths) > 1 else None
     for place in sorted(_lists(instances), key=lambda place: (-order.get(place.root.name, 0), place)):
-        for path in _fields(look(instances[0].env, place)):
-            if all(same(_column(look(item.env, place), path), item.value) for item in instances):
+        for path in fields(look(instances[0].env, place)):
+            if all(same(column(look(item.env, place), path), item.value) for item in instances):
                 return Each(place, path)
     return _each_chosen(instances, order)
 
@@ -155,7 +156,7 @@ def _each(instances: Sequence[Instance], order: dict[str, int]) -> Each | None:
 def _each_chosen(instances: Sequence[Instance], order: dict[str, int]) -> Each | None:
     """The argument is one field of some elements of an earlier list, in order, and a state tells which."""
     for place in sorted(_lists(instances), key=lambda place: (-order.get(place.root.name, 0), place)):
-        for path in _fields(look(instances[0].env, place)) or _fields(look(instances[-1].env, place)):
+        for path in fields(look(instances[0].env, place)) or fields(look(instances[-1].env, place)):
             taken: list[Env] = []
             skipped: list[Env] = []
             fits = all(_divided(instance, place, path, taken, skipped) for instance in instances)
@@ -183,32 +184,6 @@ def _divided(instance: Instance, place: Place, path: Path, taken: list[Env], ski
     return position == len(values)
 
 
-def _fields(elements: Json) -> list[Path]:
-    """Paths inside the elements of a list, one or two keys deep."""
-    paths: dict[Path, None] = {}
-    for element in elements[:50] if isinstance(elements, list) else []:
-        if isinstance(element, dict):
-            for key, value in element.items():
-                paths[(key,)] = None
-                if isinstance(value, dict):
-                    paths.update({(key, inner): None for inner in value})
-    return list(paths)
-
-
-def _column(elements: Json, path: Path) -> Json:
-    if not isinstance(elements, list):
-        return MISSING
-    column: list[Json] = []
-    for element in elements:
-        value: Json = element
-        for key in path:
-            value = value.get(key, MISSING) if isinstance(value, dict) else MISSING
-        if value is MISSING:
-            return MISSING
-        column.append(value)
-    return column
-
-
 def _lookup(instances: Sequence[Instance], order: dict[str, int]) -> Lookup | None:
     """An element selected by a key whose value is known, in a list of objects or a mapping."""
     if distinct([instance.value for instance in instances]) < 2:
@@ -219,7 +194,7 @@ def _lookup(instances: Sequence[Instance], order: dict[str, int]) -> Lookup | No
 def _lookup_in_list(instances: Sequence[Instance], order: dict[str, int]) -> Lookup | None:
     for place in sorted(_lists(instances), key=lambda place: (-order.get(place.root.name, 0), place)):
         elements = look(instances[0].env, place)
-        for path in _fields(elements):
+        for path in fields(elements):
             chosen = [_chosen(look(item.env, place), path, item.value) for item in instances]
             if any(element is None for element in chosen):
                 continue

@@ -139,6 +139,8 @@ def places(block: Block) -> Iterator[Place]:
                 yield from _binding_places(binding)
         elif isinstance(node, Loop):
             yield node.source
+            if node.otherwise is not None:
+                yield from _binding_places(node.otherwise)
             yield from places(node.body)
         else:
             for condition in (node.condition, *node.rivals):
@@ -164,6 +166,7 @@ def _binding_places(binding: Binding) -> Iterator[Place]:
         yield from binding.others
     elif isinstance(binding, Template):
         yield from (part for part in binding.parts if isinstance(part, Place))
+        yield from (place for place, _ in binding.agrees)
     elif isinstance(binding, Each):
         yield binding.source
         for condition in (*([binding.condition] if binding.condition else []), *binding.rivals):

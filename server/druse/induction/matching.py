@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from druse.induction.conditions import evaluate
-from druse.induction.elements import symbol_of
+from druse.induction.elements import column, symbol_of
 from druse.induction.procedure import (
     Block,
     Call,
@@ -52,7 +52,7 @@ class _Match:
             elif isinstance(node, Repeat):
                 if not self._repeat(node, env):
                     return False
-            elif isinstance(node, Loop) and self._is_open(node):
+            elif isinstance(node, Loop) and self._is_open(node, env):
                 if not self._given(node, env):
                     return False
             elif isinstance(node, Loop):
@@ -91,10 +91,14 @@ class _Match:
                 if root.kind == "result" and root not in env:
                     results.setdefault(Root("collected", root.name), []).append(value)
         env.update(results)
-        name = loop.source.root.name
-        if not elements or not same(self.parameters.setdefault(name, elements), elements):
+        if not elements:
             return False
-        env[Root("parameter", name)] = elements
+        usual = (
+            column(look(self._known(env), loop.otherwise.source), loop.otherwise.field) if loop.otherwise else MISSING
+        )
+        if not same(usual, elements):
+            self.parameters[loop.source.root.name] = elements
+        env[loop.source.root] = elements
         return True
 
     def _repeat(self, node: Repeat, env: Env) -> bool:
@@ -108,10 +112,10 @@ class _Match:
             env[Root("collected", node.first)] = answers
         return True
 
-    def _is_open(self, loop: Loop) -> bool:
+    def _is_open(self, loop: Loop, env: Env) -> bool:
         """Whether a loop goes over a list that the caller gives and that no earlier step told."""
         source = loop.source
-        return source.root.kind == "parameter" and not source.path and source.root.name not in self.parameters
+        return source.root.kind == "parameter" and not source.path and source.root not in self._known(env)
 
     def _known(self, env: Env) -> Env:
         return {**env, **{Root("parameter", name): value for name, value in self.parameters.items()}}

@@ -226,7 +226,7 @@ def usable(induction: Induction, occurrence: Occurrence) -> bool:
 def inputs(induction: Induction, occurrence: Occurrence) -> dict[str, Json] | None:
     """What an agent could give: every value literally visible before the first step; None where one is not.
 
-    Defaults are left out, and so is a value that the program works out where it was not visible.
+    Defaults are left out, and so is what the program works out by itself where nothing is given.
     """
     assert induction.procedure is not None
     bound = bind_steps(induction.procedure, list(occurrence.steps))
@@ -237,10 +237,9 @@ def inputs(induction: Induction, occurrence: Occurrence) -> dict[str, Json] | No
         declared = induction.procedure.parameters[name]
         if declared.default is not MISSING and typed_equal(value, declared.default):
             continue
-        if occurrence.stretch.knowledge.visible(value, occurrence.results):
-            given[name] = value
-        elif not declared.derived:
+        if not occurrence.stretch.knowledge.visible(value, occurrence.results):
             return None
+        given[name] = value
     return given
 
 

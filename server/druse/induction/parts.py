@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from druse.induction.elements import symbol_of
+from druse.induction.elements import column, fields, symbol_of
 from druse.induction.guards import places
 from druse.induction.induce import Induction, induce
 from druse.induction.knowledge import Knowledge
@@ -35,13 +35,14 @@ from druse.induction.procedure import (
     calls_of,
 )
 from druse.induction.shapes import Shape, Stretch, repeats
-from druse.induction.structure import Builder, Track, Unexplained
+from druse.induction.structure import Builder, State, Track, Unexplained
 from druse.induction.templates import written
-from druse.induction.values import MISSING, Path, Place, Root, distinct, look, same
+from druse.induction.values import MISSING, Env, Path, Place, Root, at, is_weak, look, places_of, same
 from druse.model import Json, Run, Step, ToolSpec, canonical
 
 MIN_TASKS = 3  # distinct tasks that must agree before a value is taken from inside, or a default is set
 _DEFAULT_SHARE = 0.8  # of the tasks where nobody had said the value
+_TRUSTED = 0.9  # of the tasks that make two calls must agree with a connection between them
 
 
 class Evidence:
@@ -50,7 +51,11 @@ class Evidence:
     def __init__(self, parts: Sequence[Stretch]) -> None:
         self._unsaid: dict[tuple[str, Path, str], set[str]] = {}
         self._edges: set[tuple[str, Path, str, str]] = set()
+        self._users: dict[tuple[str, str], list[Stretch]] = {}  # by tool and argument: who calls it so, once each
+        self._against: dict[tuple[str, Path, str, str], bool] = {}
         for stretch in parts:
+            for user in {(step.tool, argument) for step in stretch.steps for argument in step.arguments}:
+                self._users.setdefault(user, []).append(stretch)
             for number, step in enumerate(stretch.steps):
                 results = stretch.seen(number, 1)
                 for leaf, value in _arguments(step):
@@ -68,6 +73,31 @@ class Evidence:
     def knows(self, source: str, path: Path, tool: str, argument: str) -> bool:
         """Whether that was learned."""
         return (source, path, tool, argument) in self._edges
+
+    def speaks_against(self, source: str, path: Path, tool: str, argument: str) -> bool:
+        """Whether more than one task, and one in ten, has both calls and something else in the argument.
+
+        The occurrences of one shape may agree by accident; the same two calls stand in other shapes too.
+        """
+        key = (source, path, tool, argument)
+        if key not in self._against:
+            tasks: dict[bool, set[str]] = {True: set(), False: set()}
+            for stretch in self._users.get((tool, argument), ()):
+                for fits in _connected(stretch.steps, source, path, tool, argument):
+                    tasks[fits].add(stretch.task)
+            allowed = (1 - _TRUSTED) * (len(tasks[False]) + len(tasks[True]))
+            self._against[key] = len(tasks[False]) > max(1, allowed)
+        return self._against[key]
+
+
+def _connected(steps: Sequence[Step], source: str, path: Path, tool: str, argument: str) -> Iterator[bool]:
+    """For each such call: whether one of the source's results before it has the argument's value at the path."""
+    held: list[Json] = []
+    for step in steps:
+        if step.tool == tool and argument in step.arguments and held:
+            yield any(same(value, step.arguments[argument]) for value in held)
+        if step.tool == source and at(step.result, path) is not MISSING:
+            held.append(at(step.result, path))
 
 
 def _arguments(step: Step) -> Iterator[tuple[Path, Json]]:
@@ -154,14 +184,69 @@ class _PartBuilder(Builder):
             rests = [track.steps[count * len(body) :] for track, count in zip(tracks, times, strict=True)]
             for track, count in zip(tracks, times, strict=True):
                 del track.steps[count * len(body) :]
-            loop = self._loop(tracks, depth) if self._enough(range(len(tracks))) else None
-            if loop is None or any(track.steps for track in tracks):
-                if loop is not None:
-                    raise Unexplained("the loop ends before the repeated steps do")
-                loop = self._given(tracks, len(body))
+            loop = self._looped(tracks, len(body), depth)
             for track, rest in zip(tracks, rests, strict=True):
                 track.steps[:] = rest
             yield loop
+
+    def _looped(self, tracks: list[Track], size: int, depth: int) -> Node:
+        """All the steps as a loop: over a list from inside, over one that the caller may give, or that it must give.
+
+        Reads are made for all of a list where all runs show that. Changes are made for what the caller names, and for
+        all of the list where it names nothing; so are reads where some runs leave out elements.
+        """
+        before = self._state.copy(), [list(track.steps) for track in tracks], [dict(track.env) for track in tracks]
+        loop = self._loop(tracks, depth) if self._enough(range(len(tracks))) else None
+        if loop is not None and any(track.steps for track in tracks):
+            raise Unexplained("the loop ends before the repeated steps do")
+        if isinstance(loop, Loop) and not any(call.writes for call in calls_of(loop.body)):
+            return loop
+        after = self._state, [list(track.steps) for track in tracks], [dict(track.env) for track in tracks]
+        self._reset(tracks, before)
+        try:
+            given = self._given(tracks, size)
+        except Unexplained:
+            if loop is None:
+                raise
+        else:
+            if loop is None or given.otherwise is not None:
+                return given
+        self._reset(tracks, after)
+        return loop
+
+    def _reset(self, tracks: Sequence[Track], before: tuple[State, list[list[Step]], list[Env]]) -> None:
+        self._state = before[0].copy()
+        for track, steps, env in zip(tracks, before[1], before[2], strict=True):
+            track.steps[:] = steps
+            track.env.clear()
+            track.env.update(env)
+
+    def _otherwise(self, by_run: Mapping[int, Json], tracks: Sequence[Track], *, writes: bool) -> Each | None:
+        """The list that the given one was, as a whole and in order, in enough tasks.
+
+        Reads may go over it where only some tasks agree, all of them tasks in which nobody had said the list; changes
+        only where every task agrees.
+        """
+        shown = [track for track in tracks if writes or not self._said(by_run[track.run], track)]
+        votes: Counter[Each] = Counter()
+        tasks: dict[Each, set[str]] = {}
+        for track in shown:
+            for place, value in places_of({**track.env, **self._state.values[track.run]}):
+                if not isinstance(value, list) or place.root.kind == "element":
+                    continue
+                for path in ((), *fields(value)):
+                    if same(column(value, path), by_run[track.run]):
+                        found = Each(place, path)
+                        votes[found] += 1
+                        if len(value) > 1:
+                            tasks.setdefault(found, set()).add(self._tasks[track.run])
+        sure = [each for each in tasks if len(tasks[each]) >= MIN_TASKS and (not writes or votes[each] == len(shown))]
+        order = self._state.order
+        return min(
+            sure,
+            key=lambda each: (-votes[each], -order.get(each.source.root.name, 0), len(each.source.path), each.field),
+            default=None,
+        )
 
     def _given(self, tracks: Sequence[Track], size: int) -> Loop:
         """A loop over a list that the caller gives: one element for each time the body was made."""
@@ -199,12 +284,16 @@ class _PartBuilder(Builder):
         names = Names(frozenset(self._state.parameters) | Names().reserved)
         name = names.take(identifier(wanted), "items")
         call = calls_of(body)[0]
-        self._state.parameters[name] = Declared(name, only or name, call.tool, by_run)
+        writes = any(call.writes for call in calls_of(body))
+        otherwise = self._otherwise(by_run, tracks, writes=writes) if only else None
+        leaf = (only,) if only else ()
+        declared = Declared(name, only or name, call.tool, by_run, leaf=leaf, derived=otherwise is not None)
+        self._state.parameters[name] = declared
         for run, value in by_run.items():
             self._state.values[run][Root("parameter", name)] = value
         for track in tracks:
             self._collect(track, [turn for owner, turn in zip(owners, turns, strict=True) if owner is track], body)
-        return Loop(loop_id, Place(Root("parameter", name)), body, always_filled=True)
+        return Loop(loop_id, Place(Root("parameter", name)), body, True, otherwise)
 
     def _call(self, tracks: Sequence[Track]) -> Call:
         self._target = tracks[0].steps[0].tool
@@ -252,13 +341,15 @@ class _PartBuilder(Builder):
         if place.root.kind in ("element", "parameter"):
             return True
         source = self._tools.get(place.root.name, "")
+        if place.root.kind == "result" and self._evidence.speaks_against(source, place.path, self._target, name):
+            return False
         if self._enough(track.run for track in tracks):
             self._evidence.learn(source, place.path, self._target, name)
             return True
         return self._evidence.knows(source, place.path, self._target, name)
 
     def _told_apart(self, found: Parameter | FromPlace, name: str, tracks: Sequence[Track]) -> bool:
-        """Whether enough tasks tell the source from each other input of the same argument name, or none does.
+        """Whether enough different values tell the source from each other input of its argument name, or none does.
 
         `issue_number` of a comment and of a second comment, nearly always the same issue: one run in which the third
         call goes with the first of them is an accident, not a rule.
@@ -267,30 +358,30 @@ class _PartBuilder(Builder):
         for declared in self._state.parameters.values():
             if declared.argument != name or own.root == Root("parameter", declared.name):
                 continue
-            known = [(track, {**track.env, **self._state.values[track.run]}) for track in tracks]
-            told = [
-                track.run
-                for track, env in known
-                if track.run in declared.by_run and not same(look(env, own), declared.by_run[track.run])
-            ]
-            if told and not self._enough(told):
+            told: set[str] = set()
+            for track in tracks:
+                value = look({**track.env, **self._state.values[track.run]}, own)
+                other = declared.by_run.get(track.run, value)
+                if value is not MISSING and not same(value, other):
+                    told.add(canonical([value, other]))
+            if 0 < len(told) < MIN_TASKS:
                 return False
         return True
 
     def _with_doubts(self, found: Binding, tracks: Sequence[Track]) -> Binding:
-        """A text with the inputs that never changed and whose words stand in it."""
+        """A text with the inputs and results that never changed and whose words stand in its literal parts."""
         if not isinstance(found, Template):
             return found
         literal = " ".join(part for part in found.parts if isinstance(part, str))
-        inputs = [self._state.values[track.run] for track in tracks]
-        agrees: list[tuple[Place, Json]] = []
-        for name in self._state.parameters:
-            root = Root("parameter", name)
-            values = [known[root] for known in inputs if root in known]
-            text = written(values[0]) if values and distinct(values) == 1 else None
-            if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", literal):
-                agrees.append((Place(root), values[0]))
-        return replace(found, agrees=tuple(agrees))
+        known = [{**track.env, **self._state.values[track.run]} for track in tracks]
+        agrees: dict[str, tuple[Place, Json]] = {}
+        for place, value in places_of(known[0]):
+            text = written(value)
+            if not text or is_weak(value) or not re.search(rf"(?<!\w){re.escape(text)}(?!\w)", literal):
+                continue
+            if text not in agrees and all(same(look(env, place), value) for env in known[1:]):
+                agrees[text] = (place, value)
+        return replace(found, agrees=tuple(agrees.values()))
 
     def _again(self, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> Parameter | None:
         """An input of this very argument name that had the same value in every run."""

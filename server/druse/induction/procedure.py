@@ -146,12 +146,16 @@ class Call:
 
 @dataclass(slots=True)
 class Loop:
-    """For each element of the list at `source`, in order."""
+    """For each element of the list at `source`, in order.
+
+    With `otherwise` the source is a parameter, and where the caller gives no list, it is that one.
+    """
 
     id: str
     source: Place
     body: Block
     always_filled: bool  # the list was never empty
+    otherwise: Each | None = None
 
 
 @dataclass(slots=True)

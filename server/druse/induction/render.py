@@ -121,6 +121,9 @@ class _Writer:
                 for call in gathered:
                     yield f"{pad}{self.collected[call.id]} = []"
                 element = self.variables[Root("element", node.id)]
+                if node.otherwise is not None:
+                    yield f"{pad}if {self.place(node.source)} is None:"
+                    yield f"{pad}    {self.place(node.source)} = {self.binding(node.otherwise)}"
                 yield f"{pad}for {element} in {self.place(node.source)}:"
                 guard = self._element_guard(node)
                 if guard:
@@ -290,6 +293,8 @@ class _Writer:
             return self._template(binding)
         if isinstance(binding, Each):
             accessors = "".join(f"[{_text(key)}]" for key in binding.field)
+            if not accessors and binding.condition is None:
+                return self.place(binding.source)
             chosen = f" if {self.condition(binding.condition)}" if binding.condition else ""
             return f"[item{accessors} for item in {self.place(binding.source)}{chosen}]"
         if isinstance(binding, Lookup):

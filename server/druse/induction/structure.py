@@ -68,7 +68,7 @@ class Track:
 
 
 @dataclass(slots=True)
-class _State:
+class State:
     """What an attempt adds and a failed attempt takes back."""
 
     parameters: dict[str, Declared] = field(default_factory=dict[str, Declared])
@@ -76,8 +76,8 @@ class _State:
     order: dict[str, int] = field(default_factory=dict[str, int])
     next_id: int = 0
 
-    def copy(self) -> _State:
-        return _State(
+    def copy(self) -> State:
+        return State(
             dict(self.parameters), {run: dict(env) for run, env in self.values.items()}, dict(self.order), self.next_id
         )
 
@@ -88,7 +88,7 @@ class Builder:
     def __init__(self, runs: Sequence[Sequence[Step]], texts: Sequence[str]) -> None:
         self._runs = runs
         self._texts = texts
-        self._state = _State(values={number: {} for number in range(len(runs))})
+        self._state = State(values={number: {} for number in range(len(runs))})
         self.reasons: list[str] = []
         self._loop_failure = ""  # why the last loop that was tried could not be one
 

@@ -1,0 +1,136 @@
+"""What is not enough evidence in parts of longer runs, which share a shape and not a purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from benchmarks.fold import proof
+
+from druse.induction import Part, mine
+from druse.model import Run, RunStatus, Step
+
+Row = tuple[str, dict[str, Any], Any]
+WORDS = ["amber", "birch", "cedar", "delta", "ember", "flint"]
+
+
+def run(number: int, said: str, rows: Sequence[Row]) -> Run:
+    """A run of one stretch, with a last call of its own so that no two runs are one workflow."""
+    own: Row = (f"ending_{number}", {}, "ok")
+    steps = [Step(tool, arguments, result, turn=turn) for turn, (tool, arguments, result) in enumerate([*rows, own], 1)]
+    return Run(f"run{number}", said, RunStatus.SUCCESS, tuple(steps), ((0, said),), task=f"task{number}")
+
+
+def part_of(runs: Sequence[Run], *tools: str) -> Part:
+    return next(p for p in mine(runs, prove=proof) if tuple(body[0][0] for body, _ in p.shape) == tools)
+
+
+@pytest.mark.requirement("H-11")
+def test_an_amount_that_was_always_added_is_given_and_not_built_in() -> None:
+    runs = [
+        run(n, f"one {word} more", [("get_stock", {"item": word}, {"value": 40 + 7 * n}), _put(word, 41 + 7 * n)])
+        for n, word in enumerate(WORDS)
+    ]
+    more = [run(9, "put birch to 90, cedar to 77", [_put("birch", 90), _put("cedar", 77)])]
+
+    sources = [part.induction.source for part in mine(runs + more, prove=proof)]
+
+    assert all("+ 1" not in source for source in sources)
+
+
+def test_a_text_with_the_word_of_an_input_that_never_changed_checks_that_input() -> None:
+    runs = [
+        run(n, f"weekly report on {word}", [_report(word, "weekly"), ("post", {"text": f"{word} weekly report"}, "ok")])
+        for n, word in enumerate(WORDS)
+    ]
+
+    source = part_of(runs, "make_report", "post").induction.source
+
+    assert 'text=f"{topic} weekly report"' in source
+    assert 'require(kind == "weekly"' in source
+
+
+def test_two_inputs_of_one_name_are_told_apart_by_more_than_one_run() -> None:
+    pairs = [(11, 11), (12, 12), (13, 13), (14, 14), (15, 15), (16, 99)]
+    runs = [
+        run(
+            n,
+            f"comment {WORDS[n]} on {first} and done on {second}",
+            [
+                ("comment", {"issue": first, "text": WORDS[n]}, {"issue": first}),
+                ("comment", {"issue": second, "text": "done"}, {"issue": second}),
+                ("close", {"issue": first}, "ok"),
+            ],
+        )
+        for n, (first, second) in enumerate(pairs)
+    ]
+
+    found = [part for part in mine(runs, prove=proof) if part.shape[-1][0][0][0] == "close" and len(part.shape) == 3]
+
+    assert all('close", issue=comment' not in part.induction.source for part in found)
+
+
+def test_a_connection_that_other_runs_contradict_is_not_taken_from_the_few_that_agree() -> None:
+    agreeing = [
+        run(n, f"loan for {w}", [_listing(w, 100_000 + n), _loan(100_000 + n)]) for n, w in enumerate(WORDS[:3])
+    ]
+    others = [
+        run(
+            10 + n,
+            f"loan of {50_000 + n} for {word}",
+            [_listing(word, 200_000 + n), ("get_rates", {"area": word}, {"area": word}), _loan(50_000 + n)],
+        )
+        for n, word in enumerate(WORDS)
+    ]
+
+    sources = [part.induction.source for part in mine(agreeing + others, prove=proof)]
+
+    assert all('amount=listing["price"]' not in source for source in sources)
+
+
+@pytest.mark.requirement("H-24")
+def test_where_some_runs_read_all_of_a_list_and_others_a_part_the_list_is_an_optional_input() -> None:
+    runs = []
+    for n, word in enumerate(WORDS):
+        orders = [f"{word}-{place}" for place in range(2 + n % 3)]
+        read = orders if n % 2 else orders[-1:]
+        rows: list[Row] = [("get_user", {"name": word}, {"orders": orders})]
+        rows += [("get_order", {"order_id": order}, {"total": place}) for place, order in enumerate(read)]
+        runs.append(run(n, f"I am {word}", rows))
+
+    part = part_of(runs, "get_user", "get_order")
+
+    assert "order_ids: list | None = None" in part.induction.source
+    assert 'order_ids = user["orders"]' in part.induction.source
+    assert {occurrence.stretch.task for occurrence in part.covers} == {"task1", "task3", "task5"}
+    schema = part.induction.input_schema
+    assert schema["required"] == ["name"]
+
+
+def test_changes_are_made_for_all_of_a_list_unless_the_caller_names_some() -> None:
+    runs = []
+    for n, word in enumerate(WORDS):
+        orders = [f"{word}-{place}" for place in range(2 + n % 3)]
+        rows: list[Row] = [("get_user", {"name": word}, {"orders": orders})]
+        runs.append(run(n, f"I am {word}", rows + [("cancel_order", {"order_id": o}, "ok") for o in orders]))
+
+    source = part_of(runs, "get_user", "cancel_order").induction.source
+
+    assert "if order_ids is None:" in source
+
+
+def _put(item: str, value: int) -> Row:
+    return "put_stock", {"item": item, "value": value}, "ok"
+
+
+def _report(topic: str, kind: str) -> Row:
+    return "make_report", {"topic": topic, "kind": kind}, "ok"
+
+
+def _listing(word: str, price: int) -> Row:
+    return "get_listing", {"name": word}, {"price": price}
+
+
+def _loan(amount: int) -> Row:
+    return "compute_loan", {"amount": amount}, {"monthly": amount // 100}
