@@ -12,41 +12,42 @@ import stat
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from druse import __version__
 from druse.cli.output import emit, finish, json_option, workspace_here
-from druse.model import DruseError, Json, StoreDamaged
+from druse.editors.inspection import Finding
+from druse.model import DruseError, Json, JsonObject, StoreDamaged
 from druse.settings import Workspace
 
+if TYPE_CHECKING:
+    from druse.editors import Client
+
 _HANDSHAKE_SECONDS = 30.0
+_SLOW_SECONDS = 5.0
 # What all known clients accept as the name of a tool.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at. `status`: ok, warning (works, but look at it), problem (does not work)."""
-
-    check: str
-    status: str
-    detail: str
-    do: str = ""
-
-
 @click.command()
+@click.option(
+    "--client", "name", metavar="CLIENT", help="Look at this client alone, and let it say itself what it sees."
+)
 @click.option("--no-start", is_flag=True, help="Leave out the start of a server in a second process.")
 @json_option
-def doctor(no_start: bool, as_json: bool) -> None:
-    """Look at interpreter, configuration, state, servers, sandbox and the start of a server, as a client would.
+def doctor(name: str | None, no_start: bool, as_json: bool) -> None:
+    """Look at interpreter, configuration, state, servers, clients, sandbox and start, as a client would.
+
+    Of a client that has Druse: whether what it starts is there, secrets in its file, settings it ignores, approvals
+    and trust it waits for, and servers that it reaches past Druse.
 
     Exits with 1 if anything does not work; warnings alone exit with 0.
     """
-    findings: list[Finding] = finish(_examine(start=not no_start), as_json=as_json)
+    findings: list[Finding] = finish(_examine(start=not no_start, client=name), as_json=as_json)
     data = {
         "ok": all(finding.status != "problem" for finding in findings),
         "findings": [asdict(finding) for finding in findings],
@@ -65,13 +66,16 @@ def doctor(no_start: bool, as_json: bool) -> None:
     raise SystemExit(0 if data["ok"] else 1)
 
 
-async def _examine(*, start: bool) -> list[Finding]:
+async def _examine(*, start: bool, client: str | None) -> list[Finding]:
     workspace = workspace_here()
+    if client is not None:
+        return await _one_client(workspace, client, start=start)
     checks: list[tuple[str, Callable[[Workspace], Awaitable[list[Finding]]]]] = [
         ("interpreter", _interpreter),
         ("config", _config),
         ("state", _state),
         ("servers", _servers),
+        ("clients", _clients),
         ("sandbox", _sandbox),
     ]
     if start:
@@ -135,10 +139,18 @@ async def _state(workspace: Workspace) -> list[Finding]:
 
 
 async def _servers(workspace: Workspace) -> list[Finding]:
-    from druse.upstream import read_servers
+    from druse.editors.inspection import secrets_by_value
+    from druse.upstream import servers_of
 
-    found = list(_secrets_by_value(workspace.servers))
-    for entry in read_servers(workspace.servers, os.environ):
+    found: list[Finding] = []
+    for path in (workspace.servers, workspace.user_servers):
+        for place in secrets_by_value(_entries(path)):
+            do = 'Write "${NAME}" and set the variable in the environment.'
+            found.append(Finding("servers", "warning", f"{path} holds a secret by value, {place}", do))
+    kept = workspace.user_values
+    if kept.exists() and stat.S_IMODE(kept.stat().st_mode) & 0o077:
+        found.append(Finding("servers", "warning", f"{kept} can be read by others", f"chmod 600 {kept}"))
+    for entry in servers_of(workspace, os.environ):
         problem = entry.problem or ""
         if not problem and entry.command and shutil.which(entry.command, path=_search_path(entry.env)) is None:
             problem = f"the program {entry.command!r} is not found"
@@ -151,33 +163,66 @@ async def _servers(workspace: Workspace) -> list[Finding]:
     return found or [Finding("servers", "ok", f"no upstream server in {workspace.servers}")]
 
 
-def _search_path(env: Any) -> str:
-    return str(dict(env).get("PATH") or os.environ.get("PATH", os.defpath))
-
-
-def _secrets_by_value(path: Path) -> Iterator[Finding]:
-    """Values in mcp.json that look like secrets and do not come from the environment."""
-    from druse.traces import is_secret_key
-
+def _entries(path: Path) -> JsonObject:
+    """The servers of a file as they are written; what is wrong with the file is said elsewhere."""
     try:
         loaded: Json = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return
-    for name, entry in _objects(_part(loaded, "mcpServers")):
-        for block in ("env", "headers"):
-            values = _part(entry, block)
-            for key, value in values.items() if isinstance(values, dict) else ():
-                if isinstance(value, str) and "${" not in value and is_secret_key(key):
-                    told = f"{name}: {block}.{key} holds a secret by value"
-                    yield Finding("servers", "warning", told, f'Write "${{{key}}}" and set it in the environment.')
+        return {}
+    servers = loaded.get("mcpServers") if isinstance(loaded, dict) else None
+    return servers if isinstance(servers, dict) else {}
 
 
-def _part(value: Json, key: str) -> Json:
-    return value.get(key) if isinstance(value, dict) else None
+async def _clients(workspace: Workspace) -> list[Finding]:
+    from druse.editors import CLIENTS, Machine
+    from druse.editors.inspection import inspect
+
+    behind = _names_behind(workspace)
+    found: list[Finding] = []
+    for client in CLIENTS.values():
+        found += inspect(client, Machine.here(), workspace.root, behind, ask=False)
+    nowhere = Finding("clients", "warning", "no client has Druse", 'Run "druse install" to see which are here.')
+    return found or [nowhere]
 
 
-def _objects(value: Json) -> list[tuple[str, Json]]:
-    return list(value.items()) if isinstance(value, dict) else []
+def _names_behind(workspace: Workspace) -> list[str]:
+    return [name for path in (workspace.servers, workspace.user_servers) for name in _entries(path)]
+
+
+async def _one_client(workspace: Workspace, name: str, *, start: bool) -> list[Finding]:
+    """One client, with its own word and a handshake through the very entry in its file."""
+    from druse.editors import Machine, client_named, command_of, shake
+    from druse.editors.inspection import inspect
+
+    client, machine = client_named(name), Machine.here()
+    found = inspect(client, machine, workspace.root, _names_behind(workspace), ask=start)
+    paths = [*client.user(machine), *([client.project(workspace.root)] if client.project else [])]
+    entry = next((entry for path in paths if (entry := _entry_or_none(client, path))), None)
+    if entry is None:
+        told = f"{client.title} has no Druse" + ("" if client.found(machine) else " and was not found on this machine")
+        return [*found, Finding(name, "problem", told, f'Run "druse install {name}".')]
+    if start:
+        hand = await shake(command_of(entry), os.environ, workspace.root if workspace.state.exists() else None)
+        if hand.ok:
+            told = f"what stands in its file answers after {hand.milliseconds:.0f} ms, {hand.tools} tools"
+            found.append(Finding(name, "ok", told))
+        else:
+            told = f"what stands in its file does not answer: {hand.problem}"
+            found.append(Finding(name, "problem", told, f'Run "druse install {name}" again.'))
+    return found
+
+
+def _entry_or_none(client: Client, path: Path) -> JsonObject | None:
+    from druse.editors import entry_in
+
+    try:
+        return entry_in(client, path)
+    except DruseError:
+        return None
+
+
+def _search_path(env: Any) -> str:
+    return str(dict(env).get("PATH") or os.environ.get("PATH", os.defpath))
 
 
 async def _sandbox(_: Workspace) -> list[Finding]:
@@ -208,10 +253,25 @@ async def _start(workspace: Workspace) -> list[Finding]:
     if not pure:
         told = f"the first line on stdout is no JSON-RPC: {first[:120]!r}"
         return [Finding("start", "problem", told, "Nothing but the protocol may write there; see the server's stderr.")]
-    found = [Finding("start", "ok", f"{took * 1000:.0f} ms to the answer of initialize, stdout is pure")]
+    told = f"{took * 1000:.0f} ms to the answer of initialize, stdout is pure"
+    slow = "Some clients give up after a few seconds; see druse daemon status and .druse/logs/daemon.log."
+    found = [Finding("start", "ok" if took < _SLOW_SECONDS else "warning", told, slow)]
+    found += _socket(workspace)
     for mode, era in (("legacy", "handshake"), ("auto", "modern")):
         found.append(await _listed(workspace, mode, era))
     return found
+
+
+def _socket(workspace: Workspace) -> Iterator[Finding]:
+    """Where clients meet the daemon: nobody else may get there."""
+    run = workspace.state / "run"
+    if not run.is_dir():
+        return
+    mode = stat.S_IMODE(run.lstat().st_mode)
+    if mode & 0o077:
+        yield Finding("socket", "warning", f"{run} can be entered by others, so no daemon is used", f"chmod 700 {run}")
+    elif (run / "daemon.sock").exists():
+        yield Finding("socket", "ok", f"daemon.sock in {run}, mode {mode:o}")
 
 
 async def _first_line(workspace: Workspace) -> tuple[str, float]:
@@ -263,6 +323,7 @@ async def _listed(workspace: Workspace, mode: Any, era: str) -> Finding:
     try:
         async with asyncio.timeout(_HANDSHAKE_SECONDS), Client(server, mode=mode) as client:
             tools = (await client.list_tools()).tools
+            told_changes = client.server_capabilities.tools
     except Exception as error:  # whatever a client would meet
         told = f"{era} era: {type(error).__name__}: {error}"
         return Finding("protocol", "problem", told, "Run druse serve by hand and read its stderr.")
@@ -270,4 +331,9 @@ async def _listed(workspace: Workspace, mode: Any, era: str) -> Finding:
     if odd:
         told = f"{era} era: some clients refuse the names {', '.join(odd)}"
         return Finding("protocol", "warning", told, "Rename these tools: letters, digits, _ and -, at most 64.")
-    return Finding("protocol", "ok", f"{era} era: {len(tools)} tools listed, names legal everywhere")
+    if told_changes is None or not told_changes.list_changed:
+        told = f"{era} era: it is not announced that the list of tools changes"
+        return Finding("protocol", "problem", told, "New tools stay unseen in clients; install Druse again.")
+    return Finding(
+        "protocol", "ok", f"{era} era: {len(tools)} tools listed, names legal everywhere, changes of the list announced"
+    )

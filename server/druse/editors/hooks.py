@@ -29,7 +29,6 @@ class _Hooks:
     project: Callable[[Path], Path]
     events: tuple[str, ...]
     entry: Callable[[str, str], Json]  # (event, command line)
-    form: Form = "json"
     version: bool = False  # the file says "version": 1
     note: str = ""
 
@@ -59,6 +58,12 @@ def _copilot(event: str, command: str) -> Json:
     return {"type": "command", "bash": command, "powershell": command, "timeoutSec": _SECONDS}
 
 
+def _codex_file(folder: Path) -> Path:
+    """Codex wants the hooks of one folder in one file: in hooks.json where there is one."""
+    separate = folder / "hooks.json"
+    return separate if separate.exists() else folder / "config.toml"
+
+
 _HOOKS: dict[str, _Hooks] = {
     "claude-code": _Hooks(
         lambda machine: machine.folder("CLAUDE_CONFIG_DIR", ".claude") / "settings.json",
@@ -67,11 +72,10 @@ _HOOKS: dict[str, _Hooks] = {
         _claude,
     ),
     "codex": _Hooks(
-        lambda machine: machine.folder("CODEX_HOME", ".codex") / "config.toml",
-        lambda root: root / ".codex" / "config.toml",
+        lambda machine: _codex_file(machine.folder("CODEX_HOME", ".codex")),
+        lambda root: _codex_file(root / ".codex"),
         ("UserPromptSubmit", "PostToolUse", "Stop"),
         _codex,
-        form="toml",
         note="Codex runs hooks only after you trust them once: start codex and review them when it asks.",
     ),
     "gemini": _Hooks(
@@ -118,4 +122,5 @@ def hook_edit(client: Client, machine: Machine, scope: Scope, root: Path) -> tup
         changes.append(Change("append", ("hooks", event), hooks.entry(event, line)))
     path = hook_file(client, machine, scope, root)
     project = "" if scope == "user" else str(root)
-    return Edit(client.name, path, hooks.form, scope, project, tuple(changes), private=scope == "user"), hooks.note
+    form: Form = "toml" if path.suffix == ".toml" else "json"
+    return Edit(client.name, path, form, scope, project, tuple(changes), private=scope == "user"), hooks.note
