@@ -68,3 +68,12 @@ def test_a_secret_by_value_and_a_rule_for_every_command_are_warned_of(tmp_path: 
     warned = [finding["detail"] for finding in data["findings"] if finding["status"] == "warning"]
     assert any("API_TOKEN" in text for text in warned) and any("every command" in text for text in warned)
     assert not any("abcdef123456" in json.dumps(finding) for finding in data["findings"])
+
+
+def test_what_others_can_read_is_warned_of_but_for_the_public_key(tmp_path: Path) -> None:
+    doctor(tmp_path)  # makes the state
+    (tmp_path / ".druse" / "keys" / "audit.pub").chmod(0o644)
+    (tmp_path / ".druse" / "keys" / "audit.key").chmod(0o644)
+    _, data = doctor(tmp_path)
+    warned = [finding["detail"] for finding in named(data, "state") if finding["status"] == "warning"]
+    assert [detail.partition(" ")[0].rpartition("/")[2] for detail in warned] == ["audit.key"]

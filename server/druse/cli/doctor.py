@@ -118,7 +118,8 @@ async def _state(workspace: Workspace) -> list[Finding]:
     from druse.front.application import open_base
 
     found: list[Finding] = []
-    for path in (workspace.state, workspace.keys, *sorted(workspace.keys.glob("*"))):
+    secret = [path for path in sorted(workspace.keys.glob("*")) if path.suffix != ".pub"]  # a public key is for anybody
+    for path in (workspace.state, workspace.keys, *secret):
         if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
             change = f"chmod {'700' if path.is_dir() else '600'} {path}"
             found.append(Finding("state", "warning", f"{path} can be read by others", change))
