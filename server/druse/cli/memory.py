@@ -111,6 +111,26 @@ def forget(memory_id: int, as_json: bool) -> None:
 
 
 @memory.command()
+@click.option("--write", is_flag=True, help="Also put it into your volume, as the historian does.")
+@json_option
+def view(write: bool, as_json: bool) -> None:
+    """The project's memory as Markdown. It is made from the store each time: edits of the file are overwritten."""
+
+    async def work() -> dict[str, Any]:
+        from druse.front.application import open_base
+        from druse.memory import rendered
+        from druse.skills import memory_view
+
+        async with open_base(workspace_here()) as base:
+            text = rendered(await base.notebook.list(limit=1000), base.notebook.project)
+            path = await memory_view(base.skills, text, base.notebook.project) if write else ""
+            return {"text": text, "path": path}
+
+    data = finish(work(), as_json=as_json)
+    emit(data, as_json=as_json, render=lambda: str(data["text"]))
+
+
+@memory.command()
 @json_option
 def promote(as_json: bool) -> None:
     """Let the historian read the runs that ended since it last did."""

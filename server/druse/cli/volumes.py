@@ -91,6 +91,35 @@ def log(volume: str, limit: int, skill: str, as_json: bool) -> None:
 @volumes.command()
 @click.argument("volume")
 @json_option
+def verify(volume: str, as_json: bool) -> None:
+    """Check the signatures of a volume's commits and list those without one, or with a bad one.
+
+    Commits are signed where your git signs (commit.gpgsign). Exit code 1 for a bad signature and, if your git signs,
+    for a commit without any.
+    """
+
+    async def work() -> dict[str, Any]:
+        from druse.front.application import open_base
+        from druse.skills import VolumeRef
+
+        async with open_base(workspace_here()) as base:
+            ref, held = VolumeRef.parse(volume), base.skills.volumes
+            found = held.open(ref).signatures(held.observer(ref)) if held.exists(ref) else []
+            rows = [dict(zip(("commit", "state", "author", "subject"), row, strict=True)) for row in found]
+            listed = {state: [row for row in rows if row["state"] == state] for state in ("unsigned", "bad")}
+            signs = held.open(ref).signs() if held.exists(ref) else False
+            return {"volume": str(ref), "commits": len(rows), "git_signs": signs, **listed}
+
+    data = finish(work(), as_json=as_json)
+    rows = [[row["state"], row["commit"][:10], row["author"], row["subject"]] for row in data["bad"] + data["unsigned"]]
+    head = ["state", "commit", "author", "subject"]
+    emit(data, as_json=as_json, render=lambda: f"{data['commits']} commits\n{table(rows, head)}")
+    raise SystemExit(1 if data["bad"] or (data["git_signs"] and data["unsigned"]) else 0)
+
+
+@volumes.command()
+@click.argument("volume")
+@json_option
 def proposals(volume: str, as_json: bool) -> None:
     """Branches that wait to be merged, with what they change."""
 

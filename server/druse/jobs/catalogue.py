@@ -10,7 +10,7 @@ from pathlib import Path
 from druse.governance import AuditChain
 from druse.jobs.commits import CommitWatch
 from druse.jobs.job import Job, Trigger
-from druse.memory import Dream, Notebook, compact, dreams
+from druse.memory import Dream, Notebook, compact, dreams, rendered
 from druse.model import Caller, CallerKind, DruseError, Invalid, Json, JsonObject
 from druse.skills import (
     Message,
@@ -26,6 +26,7 @@ from druse.store import Store
 
 NIGHTLY, WEEKLY, MONTHLY, HOURLY = "30 3 * * *", "0 4 * * 1", "0 5 1 * *", "7 * * * *"
 COMMITS = "commits"
+MAX_VIEWED = 1000  # memories in the readable view
 
 
 def job_caller(name: str) -> Caller:
@@ -50,9 +51,10 @@ def jobs_of(
         done = await notebook.remember()
         await store.events.index()
         report: JsonObject = {**asdict(done)}
-        if done.memories or done.expired:
+        held = await notebook.list(limit=MAX_VIEWED)
+        if held or desk.volumes.exists(desk.volumes.layers()[0]):
             try:
-                report["view"] = await memory_view(desk, await notebook.list(limit=200), notebook.project)
+                report["view"] = await memory_view(desk, rendered(held, notebook.project), notebook.project)
             except DruseError as error:  # without git there is no volume; what was kept is kept
                 report["no_view"] = str(error)[:300]
         return report

@@ -7,6 +7,7 @@ from druse.memory.identity import git_folders, normal_remote, project_hash
 from druse.memory.markers import MAX_CHARACTERS, MAX_MARKERS, marker, markers
 from druse.memory.notebook import Notebook
 from druse.memory.signals import Signal, signals_of, supersedes
+from druse.memory.view import rendered
 
 __all__ = [
     "MAX_CHARACTERS",
@@ -24,6 +25,7 @@ __all__ = [
     "markers",
     "normal_remote",
     "project_hash",
+    "rendered",
     "signals_of",
     "supersedes",
 ]

@@ -5,25 +5,26 @@ from __future__ import annotations
 import difflib
 import hashlib
 import re
+from collections.abc import Sequence
 
 from druse.skills.gitrunner import Git
 from druse.skills.volume import Commit
 
-_FORMAT = "%H%x00%an%x00%ae%x00%at%x00%s%x00%b%x00%(trailers:only,unfold)%x00%G?%x00"
-_FIELDS = 8
+_FORMAT = "%H%x00%an%x00%ae%x00%at%x00%s%x00%b%x00%(trailers:only,unfold)%x00"
+_FIELDS = 7
 
 
 def log(git: Git, limit: int, path: str = "", *, start: str = "HEAD") -> list[Commit]:
     """The newest commits, newest first; none of a repository without any."""
     if git.result("rev-parse", "-q", "--verify", f"{start}^{{commit}}", accept=(0, 1))[0]:
         return []
-    # %G? runs the signature check; without a signature it costs nothing.
     named = ["--", path] if path else ["--"]
     out = git.run("log", "--topo-order", f"--max-count={max(0, limit)}", f"--format=tformat:{_FORMAT}", start, *named)
     parts = out.decode("utf-8", "replace").split("\0")
+    signed = signed_of(git, [part.strip() for part in parts[: len(parts) - _FIELDS + 1 : _FIELDS]])
     commits: list[Commit] = []
     for first in range(0, len(parts) - _FIELDS + 1, _FIELDS):
-        commit, author, email, at, subject, body, trailers, signature = parts[first : first + _FIELDS]
+        commit, author, email, at, subject, body, trailers = parts[first : first + _FIELDS]
         commits.append(
             Commit(
                 commit.strip(),
@@ -33,10 +34,46 @@ def log(git: Git, limit: int, path: str = "", *, start: str = "HEAD") -> list[Co
                 email,
                 float(at),
                 _trailers(trailers),
-                signature not in ("N", ""),
+                commit.strip() in signed,
             )
         )
     return commits
+
+
+def signed_of(git: Git, commits: Sequence[str]) -> set[str]:
+    """Those commits that carry a signature, whether it can be checked here or not."""
+    found: set[str] = set()
+    out = git.run("cat-file", "--batch", data="\n".join([*commits, ""]).encode()) if commits else b""
+    at = 0
+    while at < len(out):
+        head, _, _ = out[at:].partition(b"\n")
+        name, _, size = head.decode("ascii", "replace").split(" ")[:3]
+        start = at + len(head) + 1
+        header = out[start : start + int(size)].partition(b"\n\n")[0]
+        if b"\ngpgsig" in header:
+            found.add(name)
+        at = start + int(size) + 1
+    return found
+
+
+def signatures(git: Git) -> list[tuple[str, str, str, str]]:
+    """Every commit of the volume with its state: good, bad, unchecked (its key is not known here) or unsigned.
+
+    Rows of commit, state, author and subject, newest first.
+    """
+    if git.result("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1))[0]:
+        return []
+    out = git.run("log", "--format=tformat:%H%x00%an%x00%s%x00", "HEAD", "--").decode("utf-8", "replace").split("\0")
+    rows = [(out[n].strip(), out[n + 1], out[n + 2]) for n in range(0, len(out) - 3, 3)]
+    signed = signed_of(git, [commit for commit, _, _ in rows])
+    state: dict[str, str] = {}
+    if signed:
+        checked = git.text(
+            "log", "--format=tformat:%H %G?", "--no-walk", "--stdin", data="\n".join([*signed, ""]).encode()
+        )
+        words = {"G": "good", "U": "good", "B": "bad", "R": "bad", "X": "bad", "Y": "bad"}
+        state = {line[:-2]: words.get(line[-1], "unchecked") for line in checked.splitlines() if len(line) > 41}
+    return [(c, state.get(c, "unchecked") if c in signed else "unsigned", who, what) for c, who, what in rows]
 
 
 def tree(git: Git, at: str, prefix: str) -> dict[str, str]:

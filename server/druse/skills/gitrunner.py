@@ -87,6 +87,6 @@ class Git:
             )
         return done.returncode, done.stdout
 
-    def text(self, *arguments: str, accept: Sequence[int] = (0,)) -> str:
+    def text(self, *arguments: str, accept: Sequence[int] = (0,), data: bytes | None = None) -> str:
         """Standard output as text, without the last line end."""
-        return self.run(*arguments, accept=accept).decode("utf-8", "replace").rstrip("\n")
+        return self.run(*arguments, accept=accept, data=data).decode("utf-8", "replace").rstrip("\n")

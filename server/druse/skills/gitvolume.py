@@ -323,12 +323,20 @@ class GitVolume:
             tree = self.git.run("write-tree", environment=beside).decode().strip()
         finally:
             index.unlink(missing_ok=True)
-        signs = self.git.text("config", "--type=bool", "--get", "commit.gpgsign", accept=(0, 1)) == "true"
-        flags = [flag for parent in parents for flag in ("-p", parent)] + (["-S"] if signs else [])
+        flags = [flag for parent in parents for flag in ("-p", parent)] + (["-S"] if self.signs() else [])
         made = self.git.run(
             *("commit-tree", *flags, "-F", "-", tree), data=message.text.encode(), environment=self.identity(actor)
         )
         return made.decode().strip()
+
+    def signs(self) -> bool:
+        """Whether the user's git signs commits."""
+        return self.git.text("config", "--type=bool", "--get", "commit.gpgsign", accept=(0, 1)) == "true"
+
+    def signatures(self, actor: Actor) -> list[tuple[str, str, str, str]]:
+        """Every commit with its state (good, bad, unchecked, unsigned), author and subject, newest first."""
+        require(self._ref, actor, write=False)
+        return githistory.signatures(self.git)
 
     def adopt_all(self, actor: Actor) -> None:
         """Commit everything an editor left, each file on its own; links and what is too large stay as they are."""

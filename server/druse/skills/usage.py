@@ -1,16 +1,16 @@
-"""What use shows: skills that are ripe for a farther volume, and a readable view of memory beside them."""
+"""What use shows: skills that are ripe for a farther volume, and the readable view of memory in a volume."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from pathlib import Path
 
-from druse.model import Caller, DruseError
+from druse.model import Caller, DruseError, Invalid
 from druse.skills.access import VolumeKind, VolumeRef
 from druse.skills.desk import SkillDesk
+from druse.skills.filetree import read_file
 from druse.skills.volume import Message
 from druse.store import Store
-from druse.store.memories import Memory
 
 # From which use on a promotion is proposed: uses in reported runs, and the share of them that went well (L-28).
 RIPE = {VolumeKind.USER: (5, 0.8), VolumeKind.TEAM: (10, 0.9)}
@@ -37,19 +37,22 @@ async def high_use(desk: SkillDesk, store: Store, caller: Caller) -> list[str]:
     return proposed
 
 
-async def memory_view(desk: SkillDesk, memories: Sequence[Memory], project: str) -> str:
-    """Write a project's memory as Markdown into the user's volume; its path. The store stays the source (L-08)."""
-    lines = [f"# Memory of project {project}", "", "Written by Druse from its store; edits are overwritten.", ""]
-    for kind in ("decision", "architecture", "pattern", "correction"):
-        rows = [m for m in sorted(memories, key=lambda m: m.id) if m.memory_type == kind]
-        if rows:
-            lines += [f"## {kind.capitalize()}", ""]
-            lines += [f"- {m.content} (score {m.relevance_score:.2f}, source {m.source_session_id})" for m in rows]
-            lines.append("")
+async def memory_view(desk: SkillDesk, text: str, project: str) -> str:
+    """Put a project's memory, rendered as Markdown, into the user's volume; its path. Equal text changes nothing."""
     ref: VolumeRef = desk.volumes.layers()[0]
     path = f"memory/project-{project}.md"
+    there = desk.volumes.root / str(ref.kind) / ref.id / path
+    body = text.encode()
+    if await asyncio.to_thread(_holds, there, body):
+        return path
     volume = desk.volumes.open(ref)
     message = Message(f"Update memory of project {project}")
-    body = "\n".join(lines).encode()
     await asyncio.to_thread(volume.write_file, path, body, message, desk.volumes.me(as_agent="Druse historian"))
     return path
+
+
+def _holds(path: Path, body: bytes) -> bool:
+    try:
+        return read_file(path, len(body) + 1) == body
+    except Invalid:
+        return False
