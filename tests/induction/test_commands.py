@@ -185,3 +185,87 @@ def test_what_takes_a_command_back_is_told_where_it_is_known() -> None:
     assert undo_of_command("git tag v1") == "git tag -d v1"
     for text in ("git push origin main", "rm a", "git branch -D a", "mkdir -p a/b", "git tag -d v1", "a | b"):
         assert undo_of_command(text) == ""
+
+
+def ended(commands: list[list[tuple[str, int]]], goals: list[str]) -> list[Run]:
+    """Runs of commands with the exit code that each ended with."""
+    return [
+        replace(
+            run,
+            steps=tuple(
+                replace(step, result={**DONE, "exit_code": code}, failed=code != 0)
+                for step, (_, code) in zip(run.steps, own, strict=True)
+            ),
+        )
+        for run, own in zip(runs_of([[text for text, _ in own] for own in commands], goals), commands, strict=True)
+    ]
+
+
+GOALS = [f"publish {name}" for name in NAMES]
+
+
+def exits(*codes: int) -> Any:
+    """A shell in which the first command ends with these codes, one a run, as its tool says so: by failing."""
+    from druse_sandbox.builtins import ToolError
+
+    left = list(codes)
+
+    def answer(tool: str, arguments: dict[str, Any]) -> Any:
+        result = {**DONE, "exit_code": left.pop(0) if left else 0}
+        if result["exit_code"]:
+            raise ToolError("it ended badly", "exit_code", {"result": result})
+        return result
+
+    return answer
+
+
+@pytest.mark.requirement("H-10")
+def test_a_program_that_answers_by_its_exit_code_is_kept_and_must_answer_the_same() -> None:
+    own = [[(f"diff -q old/{name}.txt new/{name}.txt", 1), (f"git add new/{name}.txt", 0)] for name in NAMES]
+    found = induce(ended(own, GOALS))
+    assert found.status == "induced", found.reasons
+    assert 'require(diff["exit_code"] == 1' in found.source
+    made = execute(found, exits(1), {"name": "scanner"})
+    assert [step.arguments["command"] for step in made] == ["git add new/scanner.txt"]  # what failed is no step of it
+    for code in (0, 2, 127):  # equal files were never seen, and trouble is no answer
+        with pytest.raises(Diverged):
+            execute(found, exits(code), {"name": "scanner"})
+
+
+@pytest.mark.requirement("H-10")
+def test_what_follows_only_one_of_two_answers_hangs_on_the_exit_code() -> None:
+    codes = [1, 0, 1, 0, 1]
+    own = [
+        [
+            (f"grep -q TODO src/{name}.py", code),
+            *([(f"git add src/{name}.py", 0)] if code else []),
+            (f"git tag v-{name}", 0),
+        ]
+        for name, code in zip(NAMES, codes, strict=True)
+    ]
+    found = induce(ended(own, GOALS))
+    assert found.status == "induced", found.reasons
+    assert "exit_code" in found.source and "if " in found.source, found.source
+    assert len(execute(found, exits(1), {"name": "scanner"})) == 2
+    assert len(execute(found, exits(0), {"name": "scanner"})) == 2  # the search itself, and the tag
+    with pytest.raises(Diverged):
+        execute(found, exits(2), {"name": "scanner"})
+
+
+@pytest.mark.requirement("H-10")
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [("gcc @.c", 1), ("diff a @", 2), ("grep x @", 127), ("git diff @", 1), ("pytest -q test_@.py", 1)],
+)
+def test_an_exit_code_that_is_no_answer_is_a_failure(command: str, code: int) -> None:
+    own = [[(command.replace("@", name), code), (f"git add {name}", 0), (f"git tag v-{name}", 0)] for name in NAMES]
+    found = induce(ended(own, GOALS))
+    assert [template.shown.split()[1] for template in commands_of(found.source).templates] == ["add", "tag"]
+    assert any("failed in every run" in reason for reason in found.reasons)
+
+
+@pytest.mark.requirement("H-10")
+def test_a_search_that_was_tried_until_it_found_something_is_a_retry() -> None:
+    own = [[(f"grep -n wrong {name}", 1), (f"grep -n right {name}", 0), (f"git add {name}", 0)] for name in NAMES]
+    found = induce(ended(own, GOALS))
+    assert "wrong" not in found.source and found.source.count("call(") == 2

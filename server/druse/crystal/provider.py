@@ -171,6 +171,7 @@ class _Run:
         self._router = router
         self.done: list[JsonObject] = []
         self._failed: JsonObject | None = None
+        self._caught: JsonObject | None = None  # the last call, where it failed and the code may go on
         self._why = ""
 
     async def call(self, tool: str, arguments: JsonObject) -> Json:
@@ -178,6 +179,10 @@ class _Run:
         if tool not in self._permissions:
             text = f"{tool} is not among the permissions approved with {self._version.name}"
             raise EndRun(Outcome(OutcomeStatus.DENIED, message=text, kind="not_allowed"))
+        if self._caught is not None:  # the code took the failure of the call before for an answer
+            self.done.append(self._caught)
+            self._caught = self._failed = None
+            self._why = ""
         outcome = await self._router.call(tool, arguments, self._caller_of(tool, arguments))
         if outcome.ok:
             self.done.append({"tool": tool, "arguments": arguments, "result": outcome.data})
@@ -187,6 +192,7 @@ class _Run:
         self.stopped_from_outside = outcome.status in _OUTSIDE
         if outcome.status is OutcomeStatus.ERROR:
             details: JsonObject = {"result": outcome.data}
+            self._caught = {"tool": tool, "arguments": arguments, **details}
             raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error", details=details)
         raise EndRun(outcome)
 
@@ -212,6 +218,9 @@ class _Run:
             return Outcome(OutcomeStatus.OK, data=value, structured=structured)
         if result.status == "rejected":
             return Outcome(OutcomeStatus.FAILED, message="; ".join(p.message for p in result.problems), kind="rejected")
+        if result.status == "diverged" and self._caught is not None:  # a guard looked at the failure, and stopped
+            self.done.append(self._caught)
+            self._failed, self._why = None, ""
         line = result.error.line if result.error else 0
         reason = self._why or (result.error.message if result.error else "")
         approval_id = ""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from math import ceil
 
 from druse.crystal.commands import TOOL, undo_of_command
-from druse.induction import Induction, Replay, Unrecorded, bind, induce, macro_of
+from druse.induction import Induction, Replay, Unrecorded, bind, exit_code, induce, macro_of
 from druse.model import Json, JsonObject, Outcome, OutcomeStatus, Run, ToolSpec
-from druse.runtime import EndRun, SandboxHost, SandboxResult
+from druse.runtime import EndRun, SandboxHost, SandboxResult, ToolCallFailed
 
 MIN_RIGHT = 2  # left-out runs that must be reproduced
 MIN_SHARE = 0.6
@@ -89,13 +89,22 @@ async def replay_source(
 
     async def call(tool: str, given: JsonObject) -> Json:
         try:
-            return replay.call(tool, given)
+            return answered(tool, replay.call(tool, given))
         except Unrecorded as error:
             outcome = Outcome(OutcomeStatus.FAILED, message=str(error), kind="unrecorded")
             raise EndRun(outcome) from error
 
     result = await host.run(source, arguments, call=call)
     return _judged(run, replay, result, whole=whole)
+
+
+def answered(tool: str, result: Json) -> Json:
+    """A recorded result as the tool gives it. Raises ToolCallFailed for an exit code other than 0."""
+    code = exit_code(result) if tool == TOOL else 0
+    if code:
+        details: JsonObject = {"result": result}
+        raise ToolCallFailed(f"The command ended with exit code {code}.", kind="exit_code", details=details)
+    return result
 
 
 async def dry_run(host: SandboxHost, source: str, arguments: Mapping[str, Json], run: Run) -> JsonObject:
@@ -107,7 +116,7 @@ async def dry_run(host: SandboxHost, source: str, arguments: Mapping[str, Json],
         undo = undo_of_command(given.get("command")) if tool == TOOL else ""
         calls.append(made | ({"undo": undo} if undo else {}))
         try:
-            return replay.call(tool, given)
+            return answered(tool, replay.call(tool, given))
         except Unrecorded as error:
             raise EndRun(Outcome(OutcomeStatus.FAILED, message=str(error), kind="unrecorded")) from error
 

@@ -266,15 +266,20 @@ class Dispatcher:
     async def _follow(self, answer: JsonObject, induction: Induction, match: Match, caller: Caller) -> Outcome:
         """Replay a bound procedure through router, rules and guards; stop at the first thing that goes otherwise."""
         done: list[JsonObject] = []
+        caught: list[JsonObject] = []  # a failure that the code may take for an answer
         replaying = replace(caller, kind=CallerKind.REPLAY)
 
         async def call(tool: str, arguments: JsonObject) -> Json:
+            done.extend(caught)
+            caught.clear()
             outcome = await self._router.call(tool, arguments, replaying)
             if outcome.ok:
                 done.append({"tool": tool, "arguments": arguments, "result": outcome.data})
                 return outcome.data
             if outcome.status is OutcomeStatus.ERROR:
-                raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error")
+                details: JsonObject = {"result": outcome.data}
+                caught.append({"tool": tool, "arguments": arguments, **details})
+                raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error", details=details)
             raise EndRun(outcome)
 
         result = await self._host.run(induction.source, match.arguments, call=call)

@@ -567,7 +567,8 @@ class Application:
                 return outcome.data
             if outcome.status in (OutcomeStatus.PENDING, OutcomeStatus.DENIED):
                 raise EndRun(outcome)
-            raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error")
+            details: JsonObject = {"result": outcome.data}
+            raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error", details=details)
 
         result = await self.host.run(code, arguments, call=call, mode="script", progress=progress)
         told: JsonObject = {"calls": result.calls}

@@ -1,5 +1,6 @@
 """From runs of one workflow to a Procedure, and from a Procedure to Python source. Pure: no I/O, no clock."""
 
+from druse.induction.answers import exit_code
 from druse.induction.elements import is_read
 from druse.induction.induce import Induction, ParameterInfo, bind, induce, macro_of
 from druse.induction.keys import contains, workflow_key
@@ -18,6 +19,7 @@ __all__ = [
     "bind",
     "calls_of",
     "contains",
+    "exit_code",
     "induce",
     "is_read",
     "macro_of",

@@ -94,7 +94,8 @@ def _candidates(env: Env) -> list[Condition]:
     for place, value in places_of(env):
         if place.root.kind == "parameter" or is_handle(value):
             continue
-        if isinstance(value, bool) or (isinstance(value, str) and 0 < len(value) <= _MAX_ENUM and not _is_id(value)):
+        text = isinstance(value, str) and 0 < len(value) <= _MAX_ENUM and not _is_id(value)
+        if isinstance(value, bool) or text or (isinstance(value, int) and place.path == ("exit_code",)):
             found.append(Condition(place, "equals", value))
         if isinstance(value, list | dict):
             found.append(Condition(place, "filled" if value else "empty"))

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from druse.induction.answers import settled
 from druse.induction.commands import is_command, shown, worded
 from druse.induction.elements import is_read
 from druse.induction.matching import bind_steps
@@ -110,7 +111,7 @@ def _always_failed(runs: Sequence[Run]) -> list[str]:
     """Commands that ended with another exit code than 0 in every run, which then went on: a person should know."""
     never: list[set[str]] = []
     for run in runs:
-        well = {step.tool for step in worded([step for step in run.steps if not step.failed])}
+        well = {step.tool for step in worded(settled(run.steps))}
         ill = worded([step for step in run.steps if step.failed])
         never.append({step.tool for step in ill if is_command(step.tool)} - well)
     common = sorted(set[str].intersection(*never)) if never else []
@@ -130,7 +131,7 @@ def macro_of(run: Run) -> list[Step]:
 
     Failed calls are dropped, and so is reading the same thing again with the same answer before anything was written.
     """
-    steps = _without_rereading(worded([step for step in run.steps if not step.failed]))
+    steps = _without_rereading(worded(settled(run.steps)))
     turns = sorted(turn for turn, _ in run.user_turns)
     stretches: list[list[Step]] = [[]]
     for index, step in enumerate(steps):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from druse.induction.answers import settled
 from druse.induction.commands import reason_of, shown, tool_of, worded
 from druse.model import Run
 
@@ -12,7 +13,7 @@ def workflow_key(run: Run) -> str:
     Failed calls are left out, so a retry does not make another workflow. Empty for a run without a successful call.
     """
     seen: dict[str, None] = {}
-    for step in worded([step for step in run.steps if not step.failed]):
+    for step in worded(settled(run.steps)):
         name = tool_of(step.tool) if reason_of(step.tool) else shown(step.tool)
         seen[f"{name}({','.join(sorted(step.arguments))})"] = None
     return " > ".join(seen)

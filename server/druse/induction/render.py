@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from druse.induction.answers import exit_codes
 from druse.induction.commands import is_command
 from druse.induction.guards import places, shape_literal, state_guards, used_paths
 from druse.induction.naming import Names, plural, result_name, singular
@@ -150,7 +151,7 @@ class _Writer:
         if len(line) > _WIDTH:
             inner = pad + "    "
             line = opening + f"\n{inner}" + f",\n{inner}".join([_text(call.tool), *arguments]) + f",\n{pad})"
-        yield line
+        yield from self._answering(call, variable, line, pad)
         shape = shape_literal(call, used_paths(call.id, self.procedure))
         if shape:
             yield f"{pad}expect({variable}, {shape})"
@@ -158,6 +159,21 @@ class _Writer:
             first = any(isinstance(node, Repeat) and node.first == call.id for node in self.procedure.nodes)
             name = self.collected[call.id]
             yield f"{pad}{name} = [{variable}]" if first else f"{pad}{name}.append({variable})"
+
+    def _answering(self, call: Call, variable: str, line: str, pad: str) -> Iterator[str]:
+        """The call; where its exit code is an answer, it may end with those of the runs and no other."""
+        codes = exit_codes(call.symbol[0], call.examples)
+        if not codes:
+            yield line
+            return
+        yield f"{pad}try:"
+        yield from ("    " + part for part in line.split("\n"))
+        yield f"{pad}except ToolError as error:"
+        yield f'{pad}    {variable} = error.details["result"]'
+        known = f"== {codes[0]}" if len(codes) == 1 else f"in {codes}"
+        shown = " or ".join(map(str, codes))
+        reason = _text(f"{call.noun} ended with exit code {shown} in every run")
+        yield f'{pad}require({variable}["exit_code"] {known}, {reason})'
 
     def _repeat(self, node: Repeat, depth: int) -> Iterator[str]:
         pad = "    " * depth

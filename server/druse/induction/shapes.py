@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from druse.induction.answers import settled
 from druse.induction.elements import is_read, symbol_of
 from druse.induction.knowledge import Knowledge, scalars
 from druse.induction.procedure import Symbol
@@ -45,7 +46,7 @@ class Stretch:
 
 def stretches(run: Run, index: int = 0, *, canonical: bool = True) -> Iterator[Stretch]:
     """The stretches of a run."""
-    steps = [step for step in run.steps if not step.failed and step.tool.rpartition("__")[2].lower() not in NOTES]
+    steps = [step for step in settled(run.steps) if step.tool.rpartition("__")[2].lower() not in NOTES]
     turns = sorted(turn for turn, _ in run.user_turns)
     knowledge = Knowledge(run, steps)
     parts: list[list[int]] = [[]]
