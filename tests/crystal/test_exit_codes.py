@@ -17,7 +17,7 @@ NAMES = ("parser", "lexer", "writer", "reader", "printer")
 
 
 async def work(application: Application, name: str) -> None:
-    goal = {"goal": f"Publish the changed {name}"}
+    goal: Any = {"goal": f"Publish the changed {name}"}
     opened = await application.serve_call("dispatch_goal", goal, AGENT, None)
     assert isinstance(opened.data, dict)
     differs = await application.call("Bash", {"command": f"diff -q old/{name}.txt new/{name}.txt"}, AGENT)
