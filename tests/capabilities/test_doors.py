@@ -23,7 +23,7 @@ SERVER = Path(__file__).resolve().parents[2] / "server" / "druse"
 ENTRIES: dict[str, bool] = {
     **dict.fromkeys(("dispatch_goal", "run_tool", "run_code"), True),
     **dict.fromkeys(("find_tools", "propose_tool", "load_skill", "report_outcome"), False),
-    "planner.execute_plan": True,
+    **dict.fromkeys(("planner.execute_plan", "planner.undo_plan"), True),
     **dict.fromkeys(
         (
             *("planner.decompose", "planner.resolve_intent", "planner.generate_plan", "planner.validate_plan"),
@@ -32,12 +32,12 @@ ENTRIES: dict[str, bool] = {
             *("learning.suggest_improvement", "learning.apply_improvement", "learning.refine_schema"),
             *("learning.run_now", "introspect.capability_graph", "introspect.plan_trace", "introspect.type_analysis"),
             *("introspect.causal_chain", "introspect.debug_plan"),
-            *("planner.fork_successor", "planner.apply_successor"),
+            *("planner.fork_successor", "planner.apply_successor", "planner.plan_history"),
             *("orchestrator.claim", "orchestrator.finish", "orchestrator.graph"),
         ),
         False,
     ),
-    **dict.fromkeys(("druse run", "druse dispatch"), True),
+    **dict.fromkeys(("druse run", "druse dispatch", "druse plans"), True),
 }
 
 
@@ -57,7 +57,7 @@ def test_every_entry_point_is_known_and_there_is_one_place_where_a_provider_is_c
         if path.parent.name == "cli" and re.search(r"application\.(call|dispatcher\.dispatch|serve_call)\(", text):
             routed.append(path.name)
     assert calls == [("router.py", "return await entry.provider.call(entry.spec, call.arguments, context)")]
-    assert routed == ["work.py"]
+    assert sorted(routed) == ["plans.py", "work.py"]
 
 
 @pytest.mark.timeout(120)
@@ -75,6 +75,10 @@ async def test_a_denied_tool_is_reached_through_no_entry_point(desk: Desk) -> No
         await desk.druse("approvals", "approve", made["approval_id"], "--yes")
         plan = {"format": 1, "steps": [{"id": "n", "call": "desk__add_note", "arguments": text}]}
         valid = (await run_tool(client, "planner.validate_plan", plan=plan))["hash"]
+        undo = {"call": "desk__add_note", "arguments": text}
+        back = {"format": 1, "steps": [{"id": "n", "call": "desk__add_note", "arguments": text, "undo": undo}]}
+        known = (await run_tool(client, "planner.validate_plan", plan=back))["hash"]
+        made_of = (await run_tool(client, "planner.execute_plan", plan=back, hash=known))["execution"]
         before = len(desk.notes)
         desk.configure(SELF + 'deny = ["desk__add_note"]\n')
 
@@ -85,7 +89,9 @@ async def test_a_denied_tool_is_reached_through_no_entry_point(desk: Desk) -> No
             "run_code": await surface(client, "run_code", code="call('desk__add_note', text='out')"),
             "dispatch_goal": await surface(client, "dispatch_goal", goal="Write down word9", replay=True),
             "planner.execute_plan": await run_tool(client, "planner.execute_plan", plan=plan, hash=valid),
+            "planner.undo_plan": await run_tool(client, "planner.undo_plan", execution=made_of),
             "druse run": await desk.druse("run", "desk__add_note", "--args-json", '{"text": "out"}'),
+            "druse plans": await desk.druse("plans", "undo", made_of, "--yes"),
             "druse dispatch": await desk.druse("dispatch", "Write down word9"),
         }
         attempted = set(answers)

@@ -87,8 +87,22 @@ SPECS: tuple[ToolSpec, ...] = (
                 "description": "The execution to go on with, or last: the newest that is not done.",
             },
             "redo": {"type": "boolean", "description": "Make a write again whose end was not noted."},
+            "undoable_only": {"type": "boolean", "description": "Refuse a plan with a step that cannot be undone."},
         },
         ["plan", "hash"],
+    ),
+    _capability(
+        "planner.plan_history",
+        Action.INTROSPECT,
+        "Executions of plans, newest first; of one execution: which steps can be undone, by what, and which cannot.",
+        {"execution": _TEXT, "limit": _COUNT},
+    ),
+    _capability(
+        "planner.undo_plan",
+        Action.EXECUTE,
+        "Take an execution back: the known inverse of each step, the last one first. Says what cannot be undone.",
+        {"execution": _TEXT},
+        ["execution"],
     ),
     _capability(
         "planner.introspect_result",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import cast
 
 from druse.capabilities.workbench import Handler, Workbench
+from druse.crystal.commands import undo_of_command
 from druse.model import Caller, Invalid, Json, JsonObject, NotFound, Outcome, OutcomeStatus, Source, ToolSpec
 from druse.planner import (
     LIKELY,
@@ -18,12 +19,16 @@ from druse.planner import (
     Issue,
     Stopped,
     calls_in,
+    command_inverse,
     decompose,
+    file_inverse,
+    inverses_in,
     issues_of,
     plan_hash,
     plan_of,
     plan_of_intents,
     ranked,
+    undo_listed,
 )
 from druse.routing import is_read
 from druse.store import Execution, StoredPlan
@@ -37,7 +42,7 @@ class Planning:
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
-        self._going: set[str] = set()  # executions that this process carries out
+        self.going: set[str] = set()  # executions that this process carries out
         self.handlers: dict[str, Handler] = {
             "planner.decompose": self._decompose,
             "planner.resolve_intent": self._resolve_intent,
@@ -52,7 +57,7 @@ class Planning:
 
     async def issues(self, plan: JsonObject, caller: Caller) -> list[Issue]:
         """Every fault of a plan for this caller, by the tools and rules of this moment."""
-        await self._bench.desk.specs_of(calls_in(plan))  # their servers are connected
+        await self._bench.desk.specs_of([*calls_in(plan), *inverses_in(plan)])  # their servers are connected
         known = {spec.name: spec for spec in self._bench.registry.specs(caller)}
         return issues_of(
             plan,
@@ -135,6 +140,8 @@ class Planning:
         answer: JsonObject = {"valid": not issues, "issues": [issue.as_dict() for issue in issues]}
         if not issues:
             answer["hash"] = await self._keep(plan, caller)
+            can, cannot = await self._undo_listed(plan)
+            answer["undo"] = {"undoable": list[Json](can), "not_undoable": list[Json](cannot)}
         return Outcome.of(answer)
 
     async def _transform(self, arguments: JsonObject, caller: Caller) -> Outcome:
@@ -156,6 +163,10 @@ class Planning:
         if not issues:
             answer["hash"] = await self._keep(changed, caller, parent=plan_hash(plan))
         return Outcome.of(answer)
+
+    async def _undo_listed(self, plan: JsonObject) -> tuple[list[JsonObject], list[JsonObject]]:
+        specs = await self._bench.desk.specs_of(calls_in(plan))
+        return undo_listed(plan, reads=lambda tool: tool in specs and is_read(specs[tool]), inverse_of=undo_of_command)
 
     async def _keep(self, plan: JsonObject, caller: Caller, parent: str = "") -> str:
         made = StoredPlan(plan_hash(plan), plan, parent, self._bench.clock(), caller.client)
@@ -181,11 +192,19 @@ class Planning:
                 where=first.where,
                 problem=first.kind,
             )
+        _, cannot = await self._undo_listed(plan)
+        if arguments.get("undoable_only") and cannot:
+            raise Invalid(
+                f"Cannot execute the plan: step {cannot[0]['step']} cannot be undone: {cannot[0]['why']}. Name its "
+                "inverse as `undo`, or execute it without undoable_only.",
+                where=str(cannot[0]["step"]),
+                problem="not undoable",
+            )
         execution, known = await self._opened(arguments, named, caller)
         try:
             return await self._conduct(plan, execution, known, caller, redo=bool(arguments.get("redo")))
         finally:
-            self._going.discard(execution.id)
+            self.going.discard(execution.id)
 
     async def _opened(self, arguments: JsonObject, named: str, caller: Caller) -> tuple[Execution, dict[str, object]]:
         plans = self._bench.store.plans
@@ -194,9 +213,9 @@ class Planning:
             held = await (plans.unfinished(named) if again == "last" else plans.execution(again))
             if held is None or held.plan != named:
                 raise NotFound(f"Cannot go on with execution {again!r}: there is none of this plan.")
-            if held.status == "done" or held.id in self._going:
+            if held.status == "done" or held.id in self.going:
                 raise Invalid(f"Cannot go on with execution {held.id}: it is {held.status}.", where="execution")
-            self._going.add(held.id)
+            self.going.add(held.id)
             return held, {step.place: step for step in await plans.steps(held.id)}
         given = arguments.get("inputs")
         inputs = _with_defaults(cast("JsonObject", arguments["plan"]), given if isinstance(given, dict) else {})
@@ -206,7 +225,7 @@ class Planning:
             f"exec-{self._bench.new_id()}", named, masked, "running", caller.session, run_id, self._bench.clock()
         )
         await plans.begin(made)
-        self._going.add(made.id)
+        self.going.add(made.id)
         return replace(made, inputs=inputs), {}
 
     async def _conduct(
@@ -224,6 +243,7 @@ class Planning:
             bench.clock,
             cast("dict[str, object]", known),  # type: ignore[arg-type]
             redo,
+            lambda tool, given: file_inverse(tool, given, bench.root) or command_inverse(tool, given, undo_of_command),
         )
         status = "stopped"
         try:

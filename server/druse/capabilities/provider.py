@@ -11,6 +11,7 @@ from druse.capabilities.orchestrating import Orchestrating
 from druse.capabilities.planning import Planning
 from druse.capabilities.succeeding import Succeeding
 from druse.capabilities.teaching import Teaching
+from druse.capabilities.undoing import Undoing
 from druse.capabilities.workbench import Handler, Workbench
 from druse.model import CallContext, JsonObject, Outcome, ToolSpec
 
@@ -30,6 +31,7 @@ class Capabilities:
         self._handlers = {
             **Succeeding(bench).handlers,
             **planning.handlers,
+            **Undoing(bench, planning.going).handlers,
             **self.teaching.handlers,
             **self.orchestrating.handlers,
             **inspecting.handlers,

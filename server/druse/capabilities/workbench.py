@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from druse.crystal import Candidate, Crystallizer, Report, Shelf
@@ -82,6 +83,7 @@ class Workbench:
     succession: Succession
     clock: Callable[[], float]
     new_id: Callable[[], str]
+    root: Path  # the workspace
 
 
 Handler = Callable[[JsonObject, Caller], Awaitable[Outcome]]

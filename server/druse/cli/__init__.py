@@ -29,6 +29,7 @@ _COMMANDS: dict[str, str] = {
     "memory": "druse.cli.memory:memory",
     "permissions": "druse.cli.permissions:permissions",
     "pins": "druse.cli.pins:pins",
+    "plans": "druse.cli.plans:plans",
     "policy": "druse.cli.policy:policy",
     "run": "druse.cli.work:run",
     "sandbox": "druse.cli.sandbox:sandbox",

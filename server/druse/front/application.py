@@ -322,7 +322,7 @@ class Application:
                 self,
                 *(base.store, base.audit, base.approvals, base.recorder, base.shelf, base.rules, host, self.registry),
                 *(self.router, self.dispatcher, self.skills, self.crystallizer),
-                *(base.succession, base.clock, _new_id),
+                *(base.succession, base.clock, _new_id, base.workspace.root),
             )
         )
 

@@ -446,6 +446,7 @@ _LOOKING: dict[str, frozenset[str] | None] = {
     "doctor": None,
     "find": None,
     "permissions": None,
+    "plans": frozenset(("list", "show")),
     "policy": frozenset(("", "history", "show")),
     "sandbox": frozenset(("status",)),
     "skills": frozenset(("list", "show", "validate")),

@@ -3,7 +3,13 @@
 from druse.planner.decomposition import LIKELY, Capability, Intent, decompose, parts_of, ranked, words_of
 from druse.planner.execution import Conductor, Stopped
 from druse.planner.generation import plan_of, plan_of_intents
-from druse.planner.plans import PLAN_SCHEMA, calls_in, depth_of, plan_hash, references, steps_of
+from druse.planner.plans import PLAN_SCHEMA, calls_in, depth_of, inverses_in, plan_hash, references, steps_of
+from druse.planner.undoing import (
+    command_inverse,
+    digest_of_file,
+    file_inverse,
+    undo_listed,
+)
 from druse.planner.validation import Issue, issues_of
 
 __all__ = [
@@ -15,8 +21,12 @@ __all__ = [
     "Issue",
     "Stopped",
     "calls_in",
+    "command_inverse",
     "decompose",
     "depth_of",
+    "digest_of_file",
+    "file_inverse",
+    "inverses_in",
     "issues_of",
     "parts_of",
     "plan_hash",
@@ -25,5 +35,6 @@ __all__ = [
     "ranked",
     "references",
     "steps_of",
+    "undo_listed",
     "words_of",
 ]

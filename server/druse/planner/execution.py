@@ -15,7 +15,8 @@ from typing import Protocol, TypeAlias
 
 from druse.model import Caller, Invalid, Json, JsonObject, Outcome, ToolSpec
 from druse.planner.plans import arguments_of, needs, resolve, steps_of
-from druse.store import ExecutedStep, PlanRepository
+from druse.planner.undoing import Inverse, digest_of_file, named_inverse
+from druse.store import ExecutedStep, KeptInverse, PlanRepository
 
 Specs: TypeAlias = "Callable[[list[str]], Awaitable[Mapping[str, ToolSpec]]]"
 
@@ -51,6 +52,7 @@ class Conductor:
     clock: Callable[[], float]
     known: dict[str, ExecutedStep] = field(default_factory=dict[str, ExecutedStep])
     redo: bool = False
+    inverse: Callable[[str, JsonObject], Inverse | None] = lambda tool, arguments: None  # looked up before a step
     made: int = 0  # calls of this process
 
     async def carry_out(self, plan: JsonObject, inputs: Mapping[str, Json], prefix: str = "") -> Json:
@@ -131,7 +133,29 @@ class Conductor:
                 f"{tool} had begun when the last execution ended, and nobody noted its end: look whether it happened. "
             )
             raise Stopped(place, text + 'If it did not, go on with "redo": true.')
-        return await self._call(place, tool, arguments)
+        undo = step.get("undo")
+        before = self.inverse(tool, arguments) if undo is None and not self.reads(tool) else None
+        result = await self._call(place, tool, arguments)
+        if isinstance(undo, dict):
+            own = {**results, str(step["id"]): result}
+            before = named_inverse(undo, inputs=inputs, results=own, item=item)
+        if before is not None or not self.reads(tool):
+            await self._keep(place, tool, before or Inverse(why_not=f"no inverse of {tool} is known"))
+        return result
+
+    async def _keep(self, place: str, tool: str, inverse: Inverse) -> None:
+        """Note what takes a step back that was done; what holds a secret is not kept."""
+        if inverse.arguments is not None and self.mask(inverse.arguments) != inverse.arguments:
+            inverse = Inverse(why_not=f"what would take {tool} back holds a secret, and was not kept")
+        kept = KeptInverse(
+            place,
+            inverse.tool,
+            inverse.arguments or {},
+            inverse.why_not,
+            inverse.touched,
+            digest_of_file(inverse.touched) if inverse.touched else "",
+        )
+        await self.plans.keep_inverse(self.execution, kept)
 
     async def _call(self, place: str, tool: str, arguments: JsonObject) -> Json:
         begun = ExecutedStep(place, tool, "begun", started_at=self.clock())

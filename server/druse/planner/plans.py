@@ -11,7 +11,8 @@
 
 A value is literal JSON or a reference: `$input` (an input), `$from` with `path` (a place in an earlier step's result),
 `$item` (a place in the element of `for_each`), `$text` (a list of texts and references, joined), `$literal` (JSON as it
-stands). A step calls a tool (`call`) or carries out a plan (`plan`). `permissions`, where given, is what the plan says
+stands). A step calls a tool (`call`) or carries out a plan (`plan`).
+`undo` names the call that takes a step back. `permissions`, where given, is what the plan says
 it calls; what it really calls is decided at each call all the same.
 """
 
@@ -40,6 +41,13 @@ _STEP: JsonObject = {
             "type": "array",
             "items": _NAME,
             "description": "Steps that must have ended, beyond those referred to.",
+        },
+        "undo": {
+            "type": "object",
+            "description": "The call that takes this step back; it may refer to the step's own result.",
+            "properties": {"call": {"type": "string", "minLength": 1}, "arguments": {"type": "object"}},
+            "required": ["call"],
+            "additionalProperties": False,
         },
         "why": {"type": "string"},
     },
@@ -189,6 +197,16 @@ def calls_in(plan: JsonObject) -> list[str]:
     for step in steps_of(plan):
         inner = step.get("plan")
         found |= set(calls_in(inner)) if isinstance(inner, dict) else {str(step.get("call"))}
+    return sorted(found)
+
+
+def inverses_in(plan: JsonObject) -> list[str]:
+    """The tools that take steps back, as the plan names them, sorted; they are called only where it is undone."""
+    found: set[str] = set()
+    for step in steps_of(plan):
+        inner, undo = step.get("plan"), step.get("undo")
+        found |= set(inverses_in(inner)) if isinstance(inner, dict) else set()
+        found |= {str(undo.get("call"))} if isinstance(undo, dict) else set()
     return sorted(found)
 
 

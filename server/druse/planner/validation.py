@@ -103,11 +103,28 @@ def _of_one(
             found += _of_one(inner, specs, decide, f"{where}.")
         else:
             found += _of_call(step, where, specs, decide)
+        undo = step.get("undo")
+        if isinstance(undo, dict):
+            found += _of_undo(step, undo, where, earlier, declared)
+            found += _of_call({**undo, "id": step["id"]}, f"{where}.undo", specs, decide)
         earlier.add(str(step["id"]))
     for reference in references(plan.get("result")):
         known = names if reference.kind == "from" else declared
         if reference.name not in known:
             found.append(Issue("undefined", f"{outer}result", f"{reference.name!r} is not there"))
+    return found
+
+
+def _of_undo(step: JsonObject, undo: JsonObject, where: str, earlier: set[str], declared: set[str]) -> list[Issue]:
+    if "call" not in step:
+        return [Issue("malformed", where, "only a step with `call` has an `undo`; name it inside the inner plan")]
+    found: list[Issue] = []
+    for reference in references(undo.get("arguments")):
+        known = earlier | {str(step["id"])} if reference.kind == "from" else declared
+        if reference.kind != "item" and reference.name not in known:
+            found.append(Issue("undefined", f"{where}.undo", f"{reference.name!r} is not known when it is undone"))
+        if reference.kind == "item" and "for_each" not in step:
+            found.append(Issue("undefined", f"{where}.undo", "it uses $item without for_each"))
     return found
 
 

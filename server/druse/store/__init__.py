@@ -22,7 +22,7 @@ from druse.store.jobs import JobRepository
 from druse.store.memories import MemoryRepository
 from druse.store.notices import NoticeRepository
 from druse.store.pins import Pinned, PinRepository
-from druse.store.plans import ExecutedStep, Execution, PlanRepository, StoredPlan
+from druse.store.plans import ExecutedStep, Execution, KeptInverse, PlanRepository, StoredPlan
 from druse.store.policies import Adopted, PolicyRepository
 from druse.store.runs import ModeCount, RunRecord, RunRepository, WorkflowCount
 from druse.store.skills import SkillCount, SkillRepository
@@ -39,6 +39,7 @@ __all__ = [
     "ExecutedStep",
     "Execution",
     "HttpKey",
+    "KeptInverse",
     "ModeCount",
     "Pinned",
     "RootRow",

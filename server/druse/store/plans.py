@@ -54,6 +54,19 @@ class ExecutedStep:
     ended_at: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeptInverse:
+    """What takes a step back that was done, or why nothing does. `after`: digest of the file as the step left it."""
+
+    place: str
+    tool: str
+    arguments: JsonObject
+    why_not: str = ""
+    touched: str = ""
+    after: str = ""
+    undone_at: float | None = None
+
+
 class PlanRepository:
     """Reads and writes plans and executions."""
 
@@ -150,6 +163,49 @@ class PlanRepository:
             ExecutedStep(row[0], row[1], row[2], json.loads(row[3]), bool(row[4]), row[5], row[6], row[7])
             for row in rows
         ]
+
+    async def executions(self, limit: int) -> list[Execution]:
+        """The newest executions, newest first."""
+        rows = await self._database.all(
+            "SELECT id, plan, inputs, status, session, run_id, started_at, ended_at FROM execution"
+            " ORDER BY started_at DESC, id LIMIT ?",
+            (limit,),
+        )
+        return [_execution(row) for row in rows]
+
+    async def keep_inverse(self, execution_id: str, inverse: KeptInverse) -> None:
+        """Note what takes a step back; a step that was made again has a new one."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.execute(
+                "INSERT OR REPLACE INTO plan_undo (execution, place, tool, arguments, why_not, touched, after)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(execution_id, inverse.place, inverse.tool, json.dumps(inverse.arguments), inverse.why_not),
+                    *(inverse.touched, inverse.after),
+                ),
+            )
+
+        await self._database.write(work)
+
+    async def inverses(self, execution_id: str) -> list[KeptInverse]:
+        """What takes the steps of an execution back, the last one done first."""
+        rows = await self._database.all(
+            "SELECT place, tool, arguments, why_not, touched, after, undone_at FROM plan_undo WHERE execution = ?"
+            " ORDER BY number DESC",
+            (execution_id,),
+        )
+        return [KeptInverse(row[0], row[1], cast("JsonObject", json.loads(row[2])), *row[3:]) for row in rows]
+
+    async def undone(self, execution_id: str, place: str, *, now: float) -> None:
+        """Note that a step was taken back."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.execute(
+                "UPDATE plan_undo SET undone_at = ? WHERE execution = ? AND place = ?", (now, execution_id, place)
+            )
+
+        await self._database.write(work, durable=True)
 
     async def give_feedback(self, run_id: str, outcome: str, note: str, by: str, *, now: float) -> bool:
         """Keep the word on a run; False if the same was said of it before."""
