@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,9 @@ def stop(*, session: str = "s1") -> dict[str, Any]:
     return {"hook_event_name": "Stop", "session_id": session}
 
 
-def command(root: Path, *arguments: str) -> Any:
+def command(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Any:
     """A person's command, in this process; its JSON answer, or its lines of JSON."""
-    runner = CliRunner(env={"XDG_CONFIG_HOME": str(root / "none")})
+    runner = CliRunner(env={"XDG_CONFIG_HOME": str(root / "none"), **(env or {})})
     lines = arguments[:2] == ("traces", "export")
     with contextlib.chdir(root):
         done = runner.invoke(main, [*arguments, *([] if lines else ["--json"])], catch_exceptions=False)

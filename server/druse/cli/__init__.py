@@ -21,6 +21,7 @@ _COMMANDS: dict[str, str] = {
     "doctor": "druse.cli.doctor:doctor",
     "find": "druse.cli.work:find",
     "hook": "druse.cli.hook:hook",
+    "import": "druse.cli.past:import_command",
     "init": "druse.cli.project:init",
     "install": "druse.cli.editors:install",
     "jobs": "druse.cli.jobs:jobs",

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime
-from typing import IO, Any
+from pathlib import Path
+from typing import Any
 
 import click
 
 from druse.cli.output import emit, finish, json_option, table, workspace_here
-from druse.model import Invalid, NotFound, RunStatus, run_from_neutral, run_to_neutral
+from druse.model import NotFound, RunStatus, run_to_neutral
 
 
 @click.group()
@@ -194,9 +194,9 @@ def export_runs(status: str) -> None:
 
 
 @traces.command("import")
-@click.argument("file", type=click.File("r", encoding="utf-8"))
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=False, path_type=Path))
 @json_option
-def import_runs(file: IO[str], as_json: bool) -> None:
+def import_runs(file: Path, as_json: bool) -> None:
     """Read runs in the neutral trace format, one JSON object a line. Running it twice changes nothing."""
     data = finish(_import(file), as_json=as_json)
     emit(
@@ -208,42 +208,15 @@ def import_runs(file: IO[str], as_json: bool) -> None:
     )
 
 
-async def _import(file: IO[str]) -> dict[str, Any]:
-    from dataclasses import replace
-
+async def _import(file: Path) -> dict[str, Any]:
     from druse.front.application import open_base
     from druse.induction import workflow_key
-    from druse.store import RunRecord
-    from druse.traces import shape_of
+    from druse.past.neutral import NeutralImporter
 
-    imported, known, skipped = 0, 0, list[str]()
     async with open_base(workspace_here()) as base:
-        handles = base.recorder.handles
-        for number, line in enumerate(file, 1):
-            if sys.stderr.isatty() and number % 100 == 0:
-                click.echo(f"\r{number} lines", err=True, nl=False)
-            try:
-                loaded = json.loads(line) if line.strip() else None
-                if loaded is None:
-                    continue
-                run = run_from_neutral(loaded, default_id=f"import-{number}")
-            except (ValueError, AttributeError, Invalid) as error:
-                skipped.append(f"line {number}: {error}")
-                continue
-            if await base.store.runs.get(run.id) is not None:
-                known += 1
-                continue
-            masked = replace(run, goal=handles.mask_text(run.goal), opened_at=float(number), closed_at=float(number))
-            record = RunRecord(masked, workflow=workflow_key(run), shape=shape_of(masked.goal))
-            async with base.store.database.transaction() as transaction:
-                await base.store.runs.open(transaction, record, owner="import")
-                for step in run.steps:
-                    clean = replace(
-                        step, arguments=handles.mask_object(step.arguments), result=handles.mask(step.result)
-                    )
-                    await base.store.runs.add_step(transaction, run.id, clean, now=float(number))
-            imported += 1
-    return {"imported": imported, "known": known, "skipped": skipped}
+        runs = NeutralImporter(base.store, base.recorder.handles, workflow_key=workflow_key)
+        await runs.read(file)
+    return {"imported": runs.imported, "known": runs.known, "skipped": runs.wrong}
 
 
 def _when(seconds: float) -> str:

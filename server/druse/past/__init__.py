@@ -1,4 +1,4 @@
-"""What clients did without Druse: events of their hooks and their transcripts become runs."""
+"""What clients did without Druse: events of their hooks become runs, and so do transcripts (`importing`)."""
 
 from druse.past.chronicle import Chronicle
 from druse.past.events import Event, Kind

@@ -23,6 +23,7 @@ _UNTOLD = "told by the client itself; nobody said how it went"
 _FORGET_SECONDS = 30 * 86400.0
 _LONGEST_PROMPT = 20_000  # characters
 _LONGEST_NAME = 500
+_LOOKING = frozenset(("find_tools", "load_skill", "propose_tool", "run_code"))  # of Druse's tools: no work of its own
 
 
 class Chronicle:
@@ -57,6 +58,11 @@ class Chronicle:
             await self._regroup(run_id)
         return new
 
+    async def knows(self, event: Event) -> bool:
+        """Whether a call is written down already."""
+        stored = _stored(event)
+        return await self._clients.knows(stored.client, stored.session, stored.key)
+
     async def _regroup(self, run_id: str) -> None:
         """Name the workflow of a closed run anew, as steps came to it."""
         record = await self._store.runs.get(run_id)
@@ -71,8 +77,7 @@ class Chronicle:
         if event.kind is Kind.PROMPT:
             session = await self._prompt(transaction, session, event)
         elif event.kind is Kind.CALL:
-            known = event.key and not await self._clients.know(transaction, event.client, event.session, event.key)
-            if known:
+            if event.key and not await self._first(transaction, event):
                 return 0
             if event.own:
                 session = await self._join(transaction, session, event, touched)
@@ -80,29 +85,32 @@ class Chronicle:
                 session = await self._call(transaction, session, event, touched)
                 new = 1
         else:
-            status = RunStatus.UNFINISHED
             if event.kind is Kind.OUTCOME:
-                status = RunStatus.SUCCESS if event.success else RunStatus.FAILURE
                 touched.add(session.run_id)
-            await self._close(transaction, session.run_id, status, event)
+            await self._close(transaction, session.run_id, _status_of(event), event)
         await self._clients.save(transaction, replace(session, touched_at=max(session.touched_at, event.at)))
+        return new
+
+    async def _first(self, transaction: Transaction, event: Event) -> bool:
+        """Whether a call is told for the first time. A session that goes on in another file copies what was before."""
+        new = await self._clients.know(transaction, event.client, event.session, event.key)
+        if new and event.past:
+            new = await self._clients.know(transaction, event.client, "", f"{event.key} {event.at:.3f}")
         return new
 
     async def _prompt(self, transaction: Transaction, session: ClientSession, event: Event) -> ClientSession:
         text = self._words(event.text)
         served = await self._served(transaction, session, event.at)
-        if served is not None:
-            await self._clients.add_turn(transaction, served.id, text, event.at)
-        else:
+        new = not event.key or await self._clients.know(transaction, event.client, event.session, f"prompt {event.key}")
+        if served is None:
             await self._close(transaction, session.run_id, RunStatus.UNFINISHED, event)
-        return replace(
-            session,
-            prompt=text,
-            prompt_key=event.key,
-            prompt_at=event.at,
-            told=served is not None,
-            run_id=served.id if served is not None else "",
-        )
+        elif new:
+            await self._clients.add_turn(transaction, served.id, text, event.at)
+        session = replace(session, prompt=text, prompt_key=event.key, prompt_at=event.at, told=served is not None)
+        if served is not None:
+            return session
+        earlier = None if new else await self._own(transaction, _run_id(session))
+        return replace(session, run_id=earlier.id if earlier else "", told=earlier is not None)
 
     async def _join(
         self, transaction: Transaction, session: ClientSession, event: Event, touched: set[str]
@@ -110,6 +118,8 @@ class Chronicle:
         """A call of Druse itself: which run it belongs to tells where the client's own calls belong."""
         run_id = event.run_id or await self._clients.run_of_key(transaction, event.key)
         run = await self._clients.head(transaction, run_id) if run_id else None
+        if run is None and event.past:
+            return await self._unserved(transaction, session, event, touched)
         if run is None or run.owner == OWNER or run.id == session.run_id:
             return session
         if not run.goal:
@@ -122,6 +132,32 @@ class Chronicle:
         else:
             await self._close(transaction, session.run_id, RunStatus.UNFINISHED, event)
         return replace(session, run_id=run.id, told=True)
+
+    async def _unserved(
+        self, transaction: Transaction, session: ClientSession, event: Event, touched: set[str]
+    ) -> ClientSession:
+        """A call of Druse in a transcript, that no run here holds: it was made elsewhere, or its run was deleted."""
+        given = event.arguments
+        if event.own == "dispatch_goal":
+            goal = replace(event, kind=Kind.PROMPT, text=str(given.get("goal") or ""))
+            return await self._prompt(transaction, session, goal)
+        if event.own == "report_outcome":
+            told = replace(
+                event, kind=Kind.OUTCOME, success=given.get("success") is True, text=str(given.get("note") or "")
+            )
+            touched.add(session.run_id)
+            await self._close(transaction, session.run_id, _status_of(told), told)
+            return session
+        if event.own == "run_tool":
+            inner = given.get("arguments")
+            arguments = inner if isinstance(inner, dict) else {}
+            event = replace(event, tool=str(given.get("name") or ""), arguments=arguments, own="")
+        elif event.own in _LOOKING:
+            return session
+        masked = self._handles.mask_object(event.arguments)
+        if await self._clients.served(transaction, event.tool, masked, event.at):
+            return session
+        return await self._call(transaction, session, event, touched)
 
     async def _call(
         self, transaction: Transaction, session: ClientSession, event: Event, touched: set[str]
@@ -145,9 +181,9 @@ class Chronicle:
     async def _open(self, transaction: Transaction, session: ClientSession, event: Event) -> ClientSession:
         """Begin a run of the client's own for what the user said last."""
         opened_at = min(session.prompt_at or event.at, event.at) if not session.told else event.at
-        told = "\0".join((event.client, event.session, session.prompt_key, event.key, repr(event.at), event.tool))
+        told = () if session.prompt_key and not session.told else (event.key, repr(event.at), event.tool)
         run = Run(
-            id=f"run-{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:12]}",
+            id=_run_id(session, *told),
             goal=session.prompt,
             session=_clean(f"{event.client}:{event.session}"),
             opened_at=opened_at,
@@ -172,11 +208,25 @@ class Chronicle:
     async def _close(self, transaction: Transaction, run_id: str, status: RunStatus, event: Event) -> None:
         if await self._own(transaction, run_id):
             note = self._words(event.text) if event.kind is Kind.OUTCOME else _UNTOLD
-            await self._store.runs.close(transaction, run_id, status, now=event.at, note=note)
+            closed = await self._store.runs.close(transaction, run_id, status, now=event.at, note=note)
+            if not closed and event.kind is Kind.OUTCOME:
+                await self._clients.settle(transaction, run_id, str(status), note)
 
     def _words(self, text: str) -> str:
         cut = text if len(text) <= _LONGEST_PROMPT else text[:_LONGEST_PROMPT] + " …"
         return self._handles.mask_text(_clean(cut))
+
+
+def _status_of(event: Event) -> RunStatus:
+    if event.kind is not Kind.OUTCOME:
+        return RunStatus.UNFINISHED
+    return RunStatus.SUCCESS if event.success else RunStatus.FAILURE
+
+
+def _run_id(session: ClientSession, *more: str) -> str:
+    """The same for what the same words of the user led to, by whichever way it is told."""
+    told = "\0".join((session.client, session.session, session.prompt_key, *more))
+    return f"run-{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:12]}"
 
 
 def _stored(event: Event) -> Event:

@@ -40,3 +40,5 @@ class Event:
     run_id: str = ""
     success: bool = False  # of an outcome
     cwd: str = ""  # where it happened, where that is told
+    ended: bool = False  # of a stop: the agent ended its turn by itself
+    past: bool = False  # a transcript told it, maybe not for the first time

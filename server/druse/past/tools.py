@@ -138,6 +138,9 @@ def _within(command: str, root: str) -> str:
 _CODE = re.compile(
     r"(?:Process exited with code|[Ee]xit(?:ed with)?(?: [Cc]ode)?:?|exited with exit code)\s*(?P<code>-?\d+)"
 )
+# What Gemini CLI writes around an answer, and below what a command printed.
+_UNTRUSTED = re.compile(r"\A<untrusted_context>\n(?P<body>[\s\S]*?)\n?</untrusted_context>\s*\Z")
+_TRAILER = re.compile(r"(?:^(?:Exit Code|Process Group PGID|Background PIDs|Signal): [^\n]*\n?)+\Z", re.MULTILINE)
 _BODY = re.compile(r"\A[\s\S]*?^Output:[ \n](?P<body>[\s\S]*)\Z", re.MULTILINE)
 
 
@@ -159,7 +162,8 @@ def _printed(result: Json, *, failed: bool) -> JsonObject:
     found = _CODE.search(text[:2000]) or _CODE.search(text[-200:])
     code = int(found["code"]) if found else 1 if failed else 0
     body = _BODY.match(text)
-    out = body["body"] if body else text
+    out = _TRAILER.sub("", body["body"]) if body else text
+    out = "" if out.strip() == "(empty)" else out
     printed = {"stdout": "", "stderr": out} if failed else {"stdout": out, "stderr": ""}
     return {**printed, "exit_code": code}
 
@@ -225,17 +229,24 @@ def _content(result: Json) -> Json:
     if isinstance(result, list) and result and all(isinstance(part, dict) and "text" in part for part in result):
         texts = [part["text"] for part in result if isinstance(part, dict)]
         return _content(texts[0]) if len(texts) == 1 else "\n".join(_text(text) for text in texts)
-    if isinstance(result, str) and result[:1] in ("{", "["):
-        try:
-            return json.loads(result)
-        except (ValueError, RecursionError):
-            return result
+    if isinstance(result, str):
+        result = _trusted(result)
+        if result[:1] in ("{", "["):
+            try:
+                return json.loads(result)
+            except (ValueError, RecursionError):
+                return result
     return result
+
+
+def _trusted(text: str) -> str:
+    found = _UNTRUSTED.match(text)
+    return found["body"] if found else text
 
 
 def _text(value: Json) -> str:
     if isinstance(value, str):
-        return value
+        return _trusted(value)
     if isinstance(value, list):
         return "\n".join(str(part["text"]) for part in value if isinstance(part, dict) and "text" in part)
     if isinstance(value, dict):

@@ -83,6 +83,22 @@ class ClientRepository:
         )
         return row is not None
 
+    async def served(
+        self, transaction: Transaction, tool: str, arguments: Mapping[str, Json], at: float, *, within: float = 10.0
+    ) -> bool:
+        """Whether Druse itself recorded this call at about that time; arguments masked."""
+        row = await transaction.one(
+            "SELECT 1 FROM step WHERE tool = ? AND arguments = ? AND told_by = '' AND abs(started_at - ?) < ? LIMIT 1",
+            (tool, _text(arguments), at, within),
+        )
+        return row is not None
+
+    async def settle(self, transaction: Transaction, run_id: str, status: str, note: str) -> None:
+        """How a run went of which nobody had known."""
+        await transaction.execute(
+            "UPDATE run SET status = ?, note = ? WHERE id = ? AND status = 'unfinished'", (status, note, run_id)
+        )
+
     async def key_call(self, transaction: Transaction, key: str, run_id: str) -> None:
         """Keep the client's id of a call that was recorded in a run."""
         await transaction.execute("INSERT OR IGNORE INTO call_key (key, run_id) VALUES (?,?)", (key, run_id))
