@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -162,13 +162,10 @@ class Writer:
 
     def _begun_at_once(self) -> bool:
         """Whether a transaction was begun without waiting: not where another process writes at this moment."""
-        self._connection.execute("PRAGMA busy_timeout=0")
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError:
             return False  # the thread waits for its turn, and says so if that does not come
-        finally:
-            self._connection.execute(f"PRAGMA busy_timeout={self._busy_ms}")
         return True
 
     def _committed(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
@@ -210,6 +207,7 @@ class Writer:
         self._connection.execute("PRAGMA foreign_keys=ON")
         self._connection.execute("PRAGMA temp_store=MEMORY")
         self._connection.execute("PRAGMA wal_autocheckpoint=0")  # done here, and never by a commit of the event loop
+        self._connection.execute("PRAGMA busy_timeout=0")  # on the event loop; the thread waits
 
     def _serve(self) -> None:
         held: _Unit | _Session | _Wake | None = None  # taken from the queue while a batch was gathered
@@ -223,7 +221,7 @@ class Writer:
             if isinstance(job, _Wake):
                 continue
             if isinstance(job, _Session):
-                with self._turn:
+                with self._waiting_turn():
                     self._lend(job)
                 self._tell(self._over)
                 continue
@@ -240,7 +238,7 @@ class Writer:
                 if more is None:
                     self._queue.put(None)
                 break
-            with self._turn:
+            with self._waiting_turn():
                 self._carry_out(batch)
 
     def _next(self) -> _Unit | _Session | _Wake | None:
@@ -253,8 +251,18 @@ class Writer:
                     self._move_log()
         return self._queue.get()
 
-    def _move_log(self) -> None:
+    @contextlib.contextmanager
+    def _waiting_turn(self) -> Generator[None]:
+        """The use of the connection, by the thread, which may wait for other processes."""
         with self._turn:
+            self._connection.execute(f"PRAGMA busy_timeout={self._busy_ms}")
+            try:
+                yield
+            finally:
+                self._connection.execute("PRAGMA busy_timeout=0")
+
+    def _move_log(self) -> None:
+        with self._waiting_turn():
             self._dirty, self._logged, self._restarted = False, 0, True
             with contextlib.suppress(sqlite3.Error):  # another process may be at it; the next pause comes
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
