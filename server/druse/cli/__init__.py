@@ -27,6 +27,7 @@ _COMMANDS: dict[str, str] = {
     "jobs": "druse.cli.jobs:jobs",
     "keys": "druse.cli.keys:keys",
     "mcp-json": "druse.cli.editors:mcp_json",
+    "login": "druse.cli.login:login",
     "memory": "druse.cli.memory:memory",
     "permissions": "druse.cli.permissions:permissions",
     "pins": "druse.cli.pins:pins",

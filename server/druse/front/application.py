@@ -90,6 +90,7 @@ from druse.store import DeferredCall, Store
 from druse.succession import Succession
 from druse.traces import Recorder, SecretHandles
 from druse.upstream import Upstreams, servers_of
+from druse.upstream.login import authorization, tokens_of
 
 log = logging.getLogger("druse.front")
 
@@ -869,6 +870,7 @@ async def open_application(
                 connect_timeout=knobs.connect_timeout,
                 call_timeout=knobs.call_timeout,
                 on_question=questioned,
+                sign=lambda entry: authorization(entry, tokens_of(entry, workspace.keys / "oauth")),
                 on_change=lambda: holder[0].upstream_changed() if holder else None,
             )
         )

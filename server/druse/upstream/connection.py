@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from druse import __version__
 from druse.model import Caller, JsonObject, Progress, UpstreamFailure
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("druse.upstream")
 
 MAX_TOOLS = 5000
+
+Sign: TypeAlias = "Callable[[ServerEntry], Any]"  # what signs the requests to a server; None: nothing
 _BACK_OFF = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the next try, by failures in a row
 
 
@@ -38,6 +41,7 @@ class Connection:
         call_timeout: float,
         on_tools_changed: Callable[[Connection], None],
         on_question: Heard,
+        sign: Sign,
         clock: Callable[[], float],
     ) -> None:
         self.entry = entry
@@ -50,6 +54,7 @@ class Connection:
         self._connect_timeout = connect_timeout
         self._call_timeout = entry.timeout or call_timeout
         self._on_tools_changed = on_tools_changed
+        self._sign = sign
         self._clock = clock
         self._client: Client | None = None
         self._started: DirectCalls | None = None
@@ -217,7 +222,8 @@ class Connection:
             import httpx2
             from mcp.client.streamable_http import streamable_http_client
 
-            async with httpx2.AsyncClient(headers=dict(self.entry.headers), timeout=self._call_timeout) as http:
+            headers, sign = dict(self.entry.headers), self._sign(self.entry)
+            async with httpx2.AsyncClient(headers=headers, timeout=self._call_timeout, auth=sign) as http:
                 yield streamable_http_client(self.entry.url, http_client=http)
             return
         from druse.upstream.pipes import process_transport
@@ -262,6 +268,11 @@ class Connection:
         self._stirred.set()
 
 
+def unsigned(_entry: ServerEntry) -> Any:
+    """No signature on requests beyond the entry's own headers."""
+    return None
+
+
 def _info() -> Any:
     import mcp_types as types
 
@@ -290,6 +301,8 @@ def _callback(progress: Progress | None) -> Any:
 def _cause(error: BaseException, timeout: float) -> str:
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    if isinstance(error, UpstreamFailure):
+        return re.sub(r"^Server '.*?': (.*)\.$", r"\1", str(error))
     if isinstance(error, TimeoutError):
         return f"it did not complete the MCP handshake within {timeout:.0f} s"
     if isinstance(error, FileNotFoundError):

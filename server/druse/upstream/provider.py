@@ -22,7 +22,7 @@ from druse.model import (
     ToolSpec,
     UpstreamFailure,
 )
-from druse.upstream.connection import Connection
+from druse.upstream.connection import Connection, Sign, unsigned
 from druse.upstream.names import distinct_name, wire_name
 from druse.upstream.questions import Heard
 from druse.upstream.servers import ServerEntry
@@ -58,6 +58,7 @@ class Upstreams:
         call_timeout: float = 120,
         on_change: Callable[[], None] = lambda: None,
         on_question: Heard = _unheard,
+        sign: Sign = unsigned,
         clock: Callable[[], float] = time.monotonic,
     ) -> AsyncGenerator[Upstreams]:
         """Make the servers callable until the block ends; then every child process is ended."""
@@ -72,6 +73,7 @@ class Upstreams:
                 call_timeout=call_timeout,
                 on_tools_changed=upstreams.take_tools,
                 on_question=on_question,
+                sign=sign,
                 clock=clock,
             )
         async with asyncio.TaskGroup() as group:

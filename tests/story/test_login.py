@@ -1,0 +1,77 @@
+"""A server that wants OAuth: what an agent hears, how a person signs in, and that it works from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import socket
+import stat
+import sys
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from .conftest import Project  # type: ignore[import-not-found]
+
+SERVER = Path(__file__).parent / "oauth_server.py"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.requirement("N-19")
+async def test_a_server_that_wants_oauth_says_which_command_signs_in_and_works_after_it(project: Project) -> None:
+    port = free_port()
+    project.configure(
+        servers={"paid": {"url": f"http://127.0.0.1:{port}/mcp"}}, config='[permissions]\nallow = ["paid__*"]\n'
+    )
+    server = await asyncio.create_subprocess_exec(sys.executable, str(SERVER), str(port))
+    call = {"name": "paid__secret", "arguments": {}}
+    try:
+        async with httpx2.AsyncClient() as http, asyncio.timeout(30):
+            while True:
+                try:
+                    assert (await http.post(f"http://127.0.0.1:{port}/mcp", json={})).status_code == 401
+                    break
+                except httpx2.ConnectError:
+                    await asyncio.sleep(0.05)
+        async with project.client() as client:
+            refused = await client.call_tool("run_tool", call)
+            assert "druse login paid" in refused.content[0].text  # type: ignore[union-attr]
+            login = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "druse", "login", "paid", "--no-browser", "--json"),
+                cwd=project.root,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, "XDG_CONFIG_HOME": str(project.root / "none")},
+            )
+            assert login.stderr is not None
+            async with asyncio.timeout(30):
+                while not (found := re.search(rb"http://\S+/authorize\S+", await login.stderr.readline())):
+                    pass
+            async with httpx2.AsyncClient(follow_redirects=True) as browser:
+                page = await browser.get(found[0].decode())
+            assert page.status_code == 200 and "You can close this page" in page.text
+            out, _ = await login.communicate()
+            assert json.loads(out)["logged_in"] is True and json.loads(out)["tools"] == 1
+            (kept,) = (project.root / ".druse" / "keys" / "oauth").iterdir()
+            assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+            async with asyncio.timeout(30):
+                while True:  # it waits a moment before it tries a server again that failed
+                    done = await client.call_tool("run_tool", call)
+                    if not done.is_error:
+                        break
+            assert done.content[0].text == "for your eyes only"  # type: ignore[union-attr]
+        forgotten = await project.druse("login", "paid", "--forget")
+        assert forgotten["logged_in"] is False and not kept.exists()
+        nearest = await project.druse("login", "pad")
+        assert "There are: paid" in nearest["error"]["message"]
+    finally:
+        server.terminate()
+        await server.wait()
