@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -13,6 +14,8 @@ import click
 
 from druse.model import DruseError
 from druse.settings import Workspace
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 
@@ -24,7 +27,9 @@ def workspace_here() -> Workspace:
 
 def emit(data: Any, *, as_json: bool, render: Callable[[], str]) -> None:
     """Print `data` as JSON, or the text that `render` makes of it."""
-    click.echo(json.dumps(data, ensure_ascii=False, indent=2) if as_json else render())
+    # Half of a surrogate pair, as a cut text of a tool can hold, has no bytes in UTF-8: JSON writes its escape.
+    text = json.dumps(data, ensure_ascii=False, indent=2) if as_json else render()
+    click.echo(_HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}" if as_json else "\ufffd", text))
 
 
 def fail(error: DruseError, *, as_json: bool) -> NoReturn:

@@ -61,6 +61,8 @@ def show(run_id: str, as_json: bool) -> None:
             if record is None:
                 raise NotFound(f"Cannot show run {run_id!r}: there is none of that id. See druse traces list.")
             told = await base.store.runs.told(run_id)
+            said = await base.store.consents.of(run_id)
+            told["consent"] = {"given": said.given, "by": said.by, "at": said.at} if said else None
             return {**run_to_neutral(record.run), "status": str(record.run.status), "note": record.note, **told}
 
     data = finish(work(), as_json=as_json)
@@ -176,21 +178,72 @@ def payload(digest: str, as_json: bool) -> None:
     emit({"digest": digest, "payload": data}, as_json=as_json, render=lambda: str(data))
 
 
-@traces.command("export")
-@click.option("--status", default="success", help="Only runs with this status.")
-def export_runs(status: str) -> None:
-    """Print runs in the neutral trace format, one JSON object a line. Secrets are handles already."""
+@traces.command()
+@click.argument("run_ids", nargs=-1)
+@click.option("--yes/--no", "given", required=True, help="Whether these runs may be used as training data.")
+@click.option("--all", "everything", is_flag=True, help="All runs there are at this moment.")
+@json_option
+def consent(run_ids: tuple[str, ...], given: bool, everything: bool, as_json: bool) -> None:
+    """Say whether runs may be used as training data; it can be taken back. Nothing is sent anywhere."""
 
-    async def work() -> None:
-        from druse.front.application import open_base
+    async def work() -> int:
+        import time
+
+        from druse.front.application import open_base, person
 
         async with open_base(workspace_here()) as base:
-            for record in await base.store.runs.list(status=status, limit=100_000):
-                full = await base.store.runs.get(record.run.id)
-                if full is not None:
-                    click.echo(json.dumps(run_to_neutral(full.run), ensure_ascii=False))
+            named = list(await base.store.runs.statuses()) if everything else list(run_ids)
+            by = person().client
+            done = await base.store.consents.say(named, given=given, by=by, now=time.time())
+            if not everything and done < len(named):
+                raise NotFound(f"Cannot note consent for {len(named) - done} of {len(named)} runs: no such runs.")
+            return done
 
-    finish(work(), as_json=False)
+    done = finish(work(), as_json=as_json)
+    word = "may" if given else "may not"
+    emit({"runs": done, "consent": given}, as_json=as_json, render=lambda: f"{done} runs {word} be used for training")
+
+
+@traces.command("export")
+@click.option("--status", default="success", show_default=True, help="Only runs with this status; all for every run.")
+@click.option("--training", is_flag=True, help="Only runs that a person agreed to (druse traces consent).")
+@click.option("--out", type=click.Path(dir_okay=False, writable=True), help="Write to this file, readable by you only.")
+@click.option("--json", "as_json", is_flag=True, help="With --out: print one JSON document about what was written.")
+def export_runs(status: str, training: bool, out: str | None, as_json: bool) -> None:
+    """Write runs as JSON lines, oldest first: the neutral trace format, with a consent flag. Secrets are handles.
+
+    `consent` is true or false as a person said, null where nobody was asked. druse traces import reads the lines.
+    """
+
+    async def work() -> int:
+        import os
+
+        from druse.front.application import open_base
+        from druse.traces import exported
+
+        written = 0
+        async with open_base(workspace_here()) as base:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+            target = os.fdopen(os.open(out, flags, 0o600), "w", encoding="utf-8") if out else None
+            try:
+                for run_id in await base.store.runs.oldest("" if status == "all" else status):
+                    said = await base.store.consents.of(run_id)
+                    if training and (said is None or not said.given):
+                        continue
+                    record = await base.store.runs.get(run_id)
+                    if record is None:
+                        continue
+                    line = exported(record.run, consent=said.given if said else None, handles=base.recorder.handles)
+                    click.echo(json.dumps(line), file=target)
+                    written += 1
+            finally:
+                if target is not None:
+                    target.close()
+        return written
+
+    written = finish(work(), as_json=as_json)
+    if out:
+        emit({"runs": written, "file": out}, as_json=as_json, render=lambda: f"{written} runs are in {out}")
 
 
 @traces.command("import")

@@ -81,6 +81,8 @@ def run_from_neutral(line: Mapping[str, Json], *, default_id: str = "") -> Run:
         source=str(line.get("src") or ""),
         domain=str(line.get("domain") or ""),
         task=str(line.get("task") or ""),
+        opened_at=_number(line.get("opened_at")) or 0.0,
+        closed_at=_number(line.get("closed_at")),
     )
 
 
@@ -115,4 +117,11 @@ def _step_from_neutral(raw: Json, number: int) -> Step:
         result=raw.get("res"),
         failed=bool(raw.get("err")),
         turn=turn if isinstance(turn, int) else number,
+        started_at=_number(raw.get("at")) or 0.0,
+        duration_ms=_number(raw.get("ms")),
+        effect=str(raw["effect"]) if raw.get("effect") in ("read", "write") else "unknown",
     )
+
+
+def _number(value: Json) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

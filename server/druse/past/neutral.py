@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,20 +43,25 @@ class NeutralImporter:
     async def _line(self, line: str, number: int, *, dry: bool) -> None:
         # A run without an id is told by what stands in the line, so that the same line is the same run.
         own = hashlib.sha256(line.strip().encode("utf-8", "replace")).hexdigest()[:12]
-        run = run_from_neutral(json.loads(line), default_id=f"import-{own}")
+        loaded = json.loads(line)
+        run = run_from_neutral(loaded, default_id=f"import-{own}")
         self.tally.calls += len(run.steps)
         if await self._store.runs.told(run.id):
             self.known += 1
             return
         if not dry:
             await self._store_run(run, float(number))
+            consent = loaded.get("consent")
+            if isinstance(consent, bool):
+                await self._store.consents.say([run.id], given=consent, by="import", now=time.time())
         self.imported += 1
 
     async def _store_run(self, run: Run, at: float) -> None:
         handles = self._handles
         goal = handles.mask_text(run.goal)
+        opened = run.opened_at or at
         turns = tuple((turn, handles.mask_text(text)) for turn, text in run.user_turns)
-        masked = replace(run, goal=goal, user_turns=turns, opened_at=at, closed_at=at)
+        masked = replace(run, goal=goal, user_turns=turns, opened_at=opened, closed_at=run.closed_at or opened)
         record = RunRecord(masked, workflow=self._workflow_key(run), shape=shape_of(goal))
         async with self._store.database.transaction() as transaction:
             await self._store.runs.open(transaction, record, owner="import")

@@ -11,6 +11,7 @@ from druse.store.archive import ArchiveRepository
 from druse.store.audit import AuditRepository, AuditRow, RootRow
 from druse.store.clients import ClientRepository, ClientSession
 from druse.store.commits import CommitRepository
+from druse.store.consents import ConsentRepository
 from druse.store.counters import CounterRepository
 from druse.store.database import Database, StoreBusy, StoreFull, Transaction
 from druse.store.days import DayCount, DayRepository
@@ -72,6 +73,7 @@ class Store:
         self.commits = CommitRepository(database)
         self.archive = ArchiveRepository(database)
         self.days = DayRepository(database)
+        self.consents = ConsentRepository(database)
         self.events = EventRepository(database)
         self.tools = ToolRepository(database)
         self.notices = NoticeRepository(database)

@@ -332,6 +332,13 @@ class RunRepository:
             await blobs.drop_unreferenced(transaction)
         return changed == 1
 
+    async def oldest(self, status: str = "") -> list[str]:
+        """The ids of all runs, or of those with a status, oldest first."""
+        rows = await self._database.all(
+            "SELECT id FROM run WHERE ?1 = '' OR status = ?1 ORDER BY opened_at, rowid", (status,)
+        )
+        return [str(row[0]) for row in rows]
+
     async def statuses(self) -> dict[str, RunStatus]:
         """How every run stands, by its id."""
         return {str(row[0]): RunStatus(row[1]) for row in await self._database.all("SELECT id, status FROM run")}

@@ -1,5 +1,6 @@
 """Recording of runs, secret handles, goal shapes."""
 
+from druse.traces.exchange import exported
 from druse.traces.observed import Difference, differences, schema_of
 from druse.traces.recorder import IDLE_SECONDS, Closed, Recorder
 from druse.traces.secrets import HANDLE, SecretHandles, is_secret_key
@@ -14,6 +15,7 @@ __all__ = [
     "SecretHandles",
     "Slot",
     "differences",
+    "exported",
     "is_secret_key",
     "schema_of",
     "shape_of",
