@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from benchmarks.matching import on_labelled
 
 from druse.retrieval import Taught, match_goal
 from druse.retrieval.calibration import NEW, examples_of, labelled, shipped, threshold
@@ -86,6 +87,16 @@ def test_on_the_labelled_set_a_higher_probability_is_more_often_right() -> None:
         shares.append(float((mixed.weights * mixed.right)[taken].sum() / mixed.weights[taken].sum()))
     assert shares == sorted(shares) and shares[-1] >= 0.85
     assert (strangers >= 0.75).mean() <= 0.05
+
+
+@pytest.mark.requirement("H-31")
+@pytest.mark.parametrize("refit", [True, False])
+def test_what_is_accepted_at_the_threshold_for_replay_is_right_on_the_labelled_set(refit: bool) -> None:
+    report = on_labelled(refit=refit)
+    assert report["goals"] >= 200 and report["strangers"] >= 30
+    sure, likely = report["fixed_0.92"], report["fixed_0.75"]
+    assert sure["accepted"] >= 5 and sure["precision"] >= 0.99 and sure["wrong"] == 0
+    assert likely["accepted"] > sure["accepted"] and likely["precision"] >= 0.85
 
 
 def test_a_workspace_with_enough_goals_gets_its_own_coefficients() -> None:
