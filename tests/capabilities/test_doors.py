@@ -28,7 +28,12 @@ ENTRIES: dict[str, bool] = {
         (
             *("planner.decompose", "planner.resolve_intent", "planner.generate_plan", "planner.validate_plan"),
             *("planner.transform_plan", "planner.introspect_result", "planner.synthesize_capability"),
-            *("planner.register_capability", "learning.record_feedback", "learning.analyze_failure"),
+            *(
+                "planner.register_capability",
+                "planner.compose_capability",
+                "learning.record_feedback",
+                "learning.analyze_failure",
+            ),
             *("learning.suggest_improvement", "learning.apply_improvement", "learning.refine_schema"),
             *("learning.run_now", "introspect.capability_graph", "introspect.plan_trace", "introspect.type_analysis"),
             *("introspect.causal_chain", "introspect.debug_plan"),

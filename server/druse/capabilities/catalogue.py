@@ -118,6 +118,23 @@ SPECS: tuple[ToolSpec, ...] = (
         {"signature": _TEXT, "goal": _TEXT, "name": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,39}$"}},
     ),
     _capability(
+        "planner.compose_capability",
+        Action.SYNTHESIZE,
+        "Make a tool of tools: what one answers goes into the next. Proved on recorded runs like any tool.",
+        {
+            "name": {"type": "string", "pattern": "^[a-z][a-z0-9_]{0,39}$"},
+            "parts": {
+                "type": "array",
+                "minItems": 2,
+                "maxItems": 20,
+                "items": {},
+                "description": "Tools in order, by name; or {call, id, arguments} with arguments as in a plan.",
+            },
+            "description": _TEXT,
+        },
+        ["name", "parts"],
+    ),
+    _capability(
         "planner.register_capability",
         Action.REGISTER,
         "Put a proposed, proved tool in service; needs a person below trust level 3.",

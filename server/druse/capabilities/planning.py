@@ -52,6 +52,7 @@ class Planning:
             "planner.execute_plan": self._execute,
             "planner.introspect_result": self._introspect_result,
             "planner.synthesize_capability": self._synthesize,
+            "planner.compose_capability": self._compose,
             "planner.register_capability": self._register,
         }
 
@@ -294,6 +295,11 @@ class Planning:
 
             signature = signature_of(known.records[-1].workflow)
         report = await self._bench.desk.crystallize(signature, caller, name=name if isinstance(name, str) else None)
+        return report_outcome(report.status, report.as_dict(), report.message, report.approval_id)
+
+    async def _compose(self, arguments: JsonObject, caller: Caller) -> Outcome:
+        name, parts = str(arguments["name"]), cast("list[Json]", arguments["parts"])
+        report = await self._bench.desk.compose(name, parts, str(arguments.get("description") or ""), caller)
         return report_outcome(report.status, report.as_dict(), report.message, report.approval_id)
 
     async def _register(self, arguments: JsonObject, caller: Caller) -> Outcome:

@@ -42,6 +42,10 @@ class Desk(Protocol):
         """Propose, or at level 3 register, a tool made of a workflow."""
         ...
 
+    async def compose(self, name: str, parts: Sequence[Json], description: str, caller: Caller) -> Report:
+        """Propose, or at level 3 register, a tool made of tools. Raises Invalid."""
+        ...
+
     async def improve(self, tool: str, caller: Caller) -> Report:
         """Propose, or at level 3 register, the next version of a learned tool."""
         ...

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from druse.crystal.candidates import Candidate, family_of, find_candidate, runs_of
 from druse.crystal.commands import problems_of
+from druse.crystal.composition import MAX_RUNS, Composed, parts_from
 from druse.crystal.makers import Aligned, AlignedPart, Draft, HandedIn, Refused, Synthesizer
 from druse.crystal.manifest import manifest_for, permissions_of, style_problems
 from druse.crystal.parts import find_part
@@ -130,6 +131,14 @@ class Crystallizer:
     ) -> Report:
         """A tool handed in by an agent, through the same gate: its runs must replay equal (X-03)."""
         return await self._through_gate(HandedIn(name, source, description, records), caller)
+
+    async def compose(self, name: str, listed: Sequence[Json], description: str, caller: Caller) -> Report:
+        """A tool made of tools, through the same gate (see `druse.crystal.composition`). Raises Invalid."""
+        parts = parts_from(listed)
+        kept = await self._store.runs.list(status="success", limit=MAX_RUNS)
+        records = [await self._store.runs.get(record.run.id) for record in reversed(kept)]
+        known = [record for record in records if record is not None]
+        return await self._through_gate(Composed(name, parts, known, description), caller)
 
     async def _through_gate(self, maker: Synthesizer, caller: Caller, *, propose: bool = True) -> Report:
         """The one way from a draft to a proposal, whoever made the draft (seed id H-10)."""

@@ -623,6 +623,12 @@ class Application:
         await self.spend_synthesis(caller)
         return await self._registered(await self.crystallizer.crystallize(signature, caller, name=name))
 
+    async def compose(self, name: str, parts: Sequence[Json], description: str, caller: Caller) -> Report:
+        """Propose a tool made of tools; where the trust level allows it, put it in service at once. Raises Invalid."""
+        self._check_free(name)
+        await self.spend_synthesis(caller)
+        return await self._registered(await self.crystallizer.compose(name, parts, description, caller))
+
     async def improve(self, tool: str, caller: Caller, *, since: float = 0.0) -> Report:
         """Propose the next version of a learned tool; where the trust level allows it, put it in service at once."""
         await self.spend_synthesis(caller)
@@ -690,11 +696,14 @@ class Application:
         entries = self.registry.entries()
         return {name: entries[name].spec for name in names if name in entries}
 
-    async def _propose(self, arguments: JsonObject, caller: Caller) -> Outcome:
-        name = str(arguments["name"])
+    def _check_free(self, name: str) -> None:
         held = self.registry.entries().get(name)
         if name in self._surface or (held is not None and held.spec.source is not Source.CRYSTAL):
             raise Invalid(f"Cannot propose {name}: another tool has that name. Choose a name of its own.", where="name")
+
+    async def _propose(self, arguments: JsonObject, caller: Caller) -> Outcome:
+        name = str(arguments["name"])
+        self._check_free(name)
         listed = arguments.get("run_ids")
         records = [await self.base.store.runs.get(str(i)) for i in (listed if isinstance(listed, list) else [])]
         known = [record for record in records if record is not None]
