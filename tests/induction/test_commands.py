@@ -14,6 +14,7 @@ from druse.commandline import NotPlain, plain_commands
 from druse.crystal.commands import commands_of, undo_of_command
 from druse.induction import Induction, Replay, Unrecorded, bind, induce, workflow_key
 from druse.induction.induce import macro_of
+from druse.induction.mining import inputs, mine
 from druse.model import Run, RunStatus, Step
 from druse_sandbox.builtins import command as command_line
 from workflows import Diverged, execute
@@ -269,3 +270,44 @@ def test_a_search_that_was_tried_until_it_found_something_is_a_retry() -> None:
     own = [[(f"grep -n wrong {name}", 1), (f"grep -n right {name}", 0), (f"git add {name}", 0)] for name in NAMES]
     found = induce(ended(own, GOALS))
     assert "wrong" not in found.source and found.source.count("call(") == 2
+
+
+def longer(number: int, name: str) -> Run:
+    """Different work around the same three commands, and a shell's pipe that no tool can make."""
+    around = [[f"ls {name}"], [f"cat notes/{name}.md | head"], []][number % 3]
+    behind = ["git push", "git log --oneline", f"rm -r build/{name}"][number % 3]
+    files = [f"git add src/{name}_{place}.py" for place in range(1 + number % 3)]
+    own = [*around, f"python3 -m pytest -q tests/test_{name}.py", *files, f"git commit -m 'Fix {name}'", behind]
+    (run,) = runs_of([own], [""])
+    return replace(run, id=f"r{number}", task=f"t{number}", user_turns=((0, f"Please fix the {name}"),))
+
+
+@pytest.mark.requirement("H-11", "H-13")
+def test_commands_in_parts_of_longer_runs_are_compared_by_their_words() -> None:
+    many = [*NAMES, "scanner", "loader", "tracer", "mapper"]
+    found = mine([longer(number, name) for number, name in enumerate(many)], min_tasks=3)
+    keys = [part.key for part in found]
+    assert not any("|" in key or "cat" in key for key in keys)
+    whole = next(part for part in found if part.key.startswith("python3 -m pytest") and "git commit" in part.key)
+    shown = [template.shown for template in commands_of(whole.induction.source).templates]
+    assert shown[0] == "python3 -m pytest -q tests/test_<name>.py" and "git commit -m 'Fix <name>'" in shown
+    for part in found:
+        for occurrence in part.covers:
+            replay = Replay(occurrence.steps)
+            execute(part.induction, replay.call, inputs(part.induction, occurrence) or {})
+            assert replay.complete
+
+
+@pytest.mark.requirement("H-13")
+@pytest.mark.parametrize("value", ["--amend", "a b; rm -rf x", "$(id)"])
+def test_in_a_part_too_a_value_stays_one_word_and_no_option(value: str) -> None:
+    found = mine([longer(number, name) for number, name in enumerate(NAMES)], min_tasks=3)
+    part = next(part for part in found if part.key == "python3 -m pytest -q _(command) > git add _(command)")
+    (name,) = (parameter.name for parameter in part.induction.parameters)
+    try:
+        made = execute(part.induction, lambda tool, arguments: dict(DONE), {name: value})
+    except Diverged:
+        return
+    for step in made:
+        (command,) = plain_commands(str(step.arguments["command"]))
+        assert sum(value in text for text in command.texts) == 1 and not command.joined

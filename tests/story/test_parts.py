@@ -64,3 +64,37 @@ async def test_what_only_one_workflow_has_is_no_part(project: Project) -> None:
     found = (await project.druse("candidates"))["candidates"]
 
     assert [candidate["kind"] for candidate in found] == ["workflow"]
+
+
+def shell(number: int, name: str) -> dict[str, Any]:
+    """A run of commands of which three are the same in all work, values aside."""
+    commands = [
+        *([f"ls {name}"] if number % 2 else [f"grep -rn {name} src | wc -l"]),
+        f"python3 -m pytest -q tests/test_{name}.py",
+        f"git add src/{name}.py",
+        f"git commit -q -m 'Fix {name}'",
+        *(["git push"], ["git log --oneline"], [f"rm -r build/{name}"])[number % 3],
+    ]
+    done = {"stdout": "", "stderr": "", "exit_code": 0}
+    steps = [{"t": t, "tool": "Bash", "args": {"command": text}, "res": done} for t, text in enumerate(commands, 1)]
+    return {"traj": f"run-{number}", "task": name, "ok": 1, "user": [[0, f"please fix {name}"]], "steps": steps}
+
+
+@pytest.mark.requirement("H-11", "H-20")
+async def test_commands_that_recur_in_different_work_become_a_tool_of_words(project: Project) -> None:
+    project.configure(servers={}, approved=False)
+    (project.root / "runs.jsonl").write_text(
+        "".join(json.dumps(shell(number, name)) + "\n" for number, name in enumerate(NAMES))
+    )
+    await project.druse("traces", "import", "runs.jsonl")
+    found = (await project.druse("candidates"))["candidates"]
+    (part,) = [candidate for candidate in found if candidate["kind"] == "part"]
+    report = await project.druse("crystallize", part["signature"])
+    assert report["status"] == "proposed", report
+    assert [row["command"] for row in report["commands"]] == [
+        "python3 -m pytest -q tests/test_<name>.py",
+        "git add src/<name>.py",
+        "git commit -q -m 'Fix <name>'",
+    ]
+    assert [row["result"] for row in report["verification"]].count("wrong") == 0
+    assert report["permissions"] == ["Bash"]

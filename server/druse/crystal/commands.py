@@ -62,7 +62,7 @@ class Template:
     @property
     def shown(self) -> str:
         """The command for people: `git checkout -b <branch>`."""
-        return " ".join(shlex.quote(word) if isinstance(word, str) else word.shown for word in self.words)
+        return " ".join(map(_written, self.words))
 
     def as_dict(self) -> JsonObject:
         """For the manifest."""
@@ -124,9 +124,16 @@ def problems_of(source: str) -> list[str]:
     ]
 
 
+def _written(word: Word) -> str:
+    """One word of a command for people; where it holds blanks, it is seen to be one."""
+    if isinstance(word, str):
+        return shlex.quote(word)
+    return f"'{word.shown}'" if re.search(r"\s", word.shown) else word.shown
+
+
 def undo_of(words: Sequence[Word]) -> str:
     """How a person takes a command back, where that is known; empty where it is not. Nothing does so by itself."""
-    shown = [shlex.quote(word) if isinstance(word, str) else word.shown for word in words]
+    shown = [_written(word) for word in words]
     for pattern, inverse in _INVERSES:
         values = _bound(pattern.split(), words, shown)
         if values is not None:

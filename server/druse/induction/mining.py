@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
+from druse.induction.commands import shown
 from druse.induction.elements import symbol_of
 from druse.induction.induce import Induction
 from druse.induction.matching import bind_steps
@@ -68,7 +69,7 @@ class Part:
     def key(self) -> str:
         """The shape as a text."""
         return " > ".join(
-            "+".join(f"{tool}({','.join(arguments)})" for tool, arguments in body) + ("*" if many else "")
+            "+".join(f"{shown(tool)}({','.join(arguments)})" for tool, arguments in body) + ("*" if many else "")
             for body, many in self.shape
         )
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from druse.induction.answers import settled
+from druse.induction.commands import reason_of, worded
 from druse.induction.elements import is_read, symbol_of
 from druse.induction.knowledge import Knowledge, scalars
 from druse.induction.procedure import Symbol
@@ -45,13 +46,18 @@ class Stretch:
 
 
 def stretches(run: Run, index: int = 0, *, canonical: bool = True) -> Iterator[Stretch]:
-    """The stretches of a run."""
-    steps = [step for step in settled(run.steps) if step.tool.rpartition("__")[2].lower() not in NOTES]
+    """The stretches of a run. Commands are words in them; one that no tool could make stands alone."""
+    held = [step for step in settled(run.steps) if step.tool.rpartition("__")[2].lower() not in NOTES]
+    parted = [worded([step]) for step in held]
+    # Joined commands are one call of the run: as several they could save what nobody spent.
+    alone = [len(words) != 1 or bool(reason_of(words[0].tool)) for words in parted]
+    steps = [step if apart else words[0] for step, words, apart in zip(held, parted, alone, strict=True)]
     turns = sorted(turn for turn, _ in run.user_turns)
     knowledge = Knowledge(run, steps)
     parts: list[list[int]] = [[]]
     for place, step in enumerate(steps):
-        if place and any(steps[place - 1].turn < turn <= step.turn for turn in turns):
+        turned = place > 0 and any(steps[place - 1].turn < turn <= step.turn for turn in turns)
+        if turned or (place and (alone[place] or alone[place - 1])):
             parts.append([])
         parts[-1].append(place)
     for part in parts:

@@ -28,6 +28,7 @@ from druse.induction.procedure import (
     Constant,
     Declared,
     FromPlace,
+    Given,
     Loop,
     Node,
     Parameter,
@@ -206,12 +207,17 @@ class Builder:
             binding = found
         else:
             binding = self._declare(call, name if whole else "name", inner, tracks, leaf)
-            assert isinstance(binding, Parameter)
-            declared = self._state.parameters[binding.name]
-            declared.kind, declared.command = own, shown(call.symbol[0])
+            if isinstance(binding, Parameter | Given):
+                declared = self._state.parameters[binding.name]
+                declared.kind, declared.command = own, shown(call.symbol[0])
         if whole:
             return binding
-        place = Place(Root("parameter", binding.name))
+        if isinstance(binding, FromPlace):
+            place = binding.place
+        elif isinstance(binding, Parameter):
+            place = Place(Root("parameter", binding.name))
+        else:
+            raise Unexplained(f"`{shown(call.symbol[0])}`: a part of a word comes from inside in some runs only")
         return Template((*([left] if left else []), place, *([right] if right else [])))
 
     def _explain(self, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> Binding | None:
