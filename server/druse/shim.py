@@ -36,7 +36,8 @@ class CannotJoin(Exception):
 
 def main() -> int:
     """Carry lines until the client leaves; the exit code."""
-    if sys.argv[2:3] == ["--workspace"]:
+    # A client that knows no project leaves its variable as it is: then its own folder counts.
+    if sys.argv[2:3] == ["--workspace"] and not "".join(sys.argv[3:4]).startswith("${"):
         try:
             os.chdir(sys.argv[3])
         except (IndexError, OSError) as error:

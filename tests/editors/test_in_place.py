@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -317,3 +318,20 @@ def test_receipts_and_backups_can_be_read_by_their_owner_alone(tmp_path: Path) -
     folder = _machine(tmp_path).state
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {part.stat().st_mode & 0o777 for part in folder.iterdir()} == {0o600}
+
+
+def test_a_long_file_is_edited_and_taken_back_in_time(tmp_path: Path) -> None:
+    """Claude Code keeps the history of every project in the file that holds its servers."""
+    history = {f"/home/me/{n}": {"history": [{"display": "x", "pasted": {}}] * 10} for n in range(2000)}
+    content = json.dumps({"projects": history, "mcpServers": {"a": {"command": "b"}}, "tips": 1}, indent=2).encode()
+    path = _place("cursor", tmp_path, content)
+    began = time.process_time()
+    _put("cursor", tmp_path)
+    path.write_bytes(
+        path.read_bytes().replace(b'"tips": 1', b'"tips": 2').replace(b'"/home/me/1":', b'"/home/me/one":')
+    )
+    _take("cursor", tmp_path)
+    assert path.read_bytes() == content.replace(b'"tips": 1', b'"tips": 2').replace(
+        b'"/home/me/1":', b'"/home/me/one":'
+    )
+    assert time.process_time() - began < 20  # of the processor, which others use as well

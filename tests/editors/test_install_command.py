@@ -18,7 +18,11 @@ def test_what_is_installed_answers_when_started_as_the_client_starts_it(account:
     assert hand["ok"] and hand["tools"] >= 5
     entry = json.loads((account.home / ".cursor" / "mcp.json").read_text())["mcpServers"]["druse"]
     assert entry["command"] == sys.executable and Path(entry["command"]).is_absolute()
-    assert entry["args"][:2] == ["-I", "-S"] and Path(entry["args"][2]).is_file() and entry["args"][3:] == ["serve"]
+    assert entry["args"][:2] == ["-I", "-S"] and Path(entry["args"][2]).is_file() and entry["args"][3] == "serve"
+    assert entry["args"][4:] == [
+        "--workspace",
+        "${workspaceFolder}",
+    ]  # Cursor says the folder instead of starting there
     assert not (account.project / ".druse").exists()  # a project is made by the person, not by an installer
 
 

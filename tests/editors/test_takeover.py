@@ -174,3 +174,27 @@ def test_hooks_are_added_to_the_user_s_own_and_taken_out_again(
         assert tomllib.loads(left) == {**tomllib.loads(content), "more": {"x": 1}}
     else:
         assert left.strip() == content.strip()
+
+
+def test_a_secret_that_two_clients_hold_is_kept_until_both_are_out_and_never_shown(account: Account) -> None:
+    server = {
+        "command": "s",
+        "args": ["--token", "plain-looking", "--api-key=other-value"],
+        "env": {"DB": "x://u:pw1@h"},
+    }
+    shared = json.dumps({"mcpServers": {"s": server}}, indent=2)
+    for name in (".cursor/mcp.json", ".gemini/settings.json"):
+        path = account.home / name
+        path.parent.mkdir()
+        path.write_text(shared)
+    done = account.run("install", "cursor", "gemini", "--import-servers", "--no-handshake")
+    assert done.returncode == 0
+    for secret in ("plain-looking", "other-value", "pw1"):
+        assert secret not in done.stdout and secret not in json.dumps(_servers(account))
+    values = account.home / ".config" / "druse" / "secrets.json"
+    kept = json.loads(values.read_text())
+    assert set(kept.values()) == {"plain-looking", "other-value", "x://u:pw1@h"}
+    account.druse("uninstall", "cursor")
+    assert json.loads(values.read_text()) == kept
+    account.druse("uninstall", "gemini")
+    assert not values.exists() and (account.home / ".gemini" / "settings.json").read_text() == shared

@@ -136,14 +136,16 @@ def mcp_json(name: str | None, workspace: Path | None) -> None:
     """Print what to put into a client's settings by hand."""
     from druse.editors import NAME, client_named, serve_arguments
 
-    command = serve_arguments(workspace.resolve() if workspace else None)
+    place = workspace.resolve() if workspace else None
     if name is None:
+        command = serve_arguments(place)
         click.echo(json.dumps({"mcpServers": {NAME: {"command": command[0], "args": command[1:]}}}, indent=2))
         return
     try:
         client = client_named(name)
     except DruseError as error:
         fail(error, as_json=False)
+    command = serve_arguments(place or client.variable or None)
     from druse.editors.documents import Change, apply
 
     entry = client.entry(command, ())

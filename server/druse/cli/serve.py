@@ -8,14 +8,14 @@ import sys
 
 import click
 
-from druse.cli.output import finish, workspace_here
+from druse.cli.output import fail, finish, workspace_here
+from druse.model import Invalid
 
 
 @click.command()
 @click.option("--http", "address", metavar="HOST:PORT", help="Serve streamable HTTP there instead of stdio.")
 @click.option(
     "--workspace",
-    type=click.Path(exists=True, file_okay=False),
     metavar="DIR",
     help="Work in DIR, for clients that start servers elsewhere.",
 )
@@ -35,8 +35,14 @@ def serve(address: str | None, workspace: str | None, no_daemon: bool, verbose: 
     the bearer token in .druse/keys/http.token, or a key of "druse keys"; MCP is at /mcp, and beside it the API that
     /openapi.json describes: /chat, /skills, /evolve, /traces, /volumes.
     """
-    if workspace is not None:
-        os.chdir(workspace)
+    if workspace is not None and not workspace.startswith("${"):  # as in the shim
+        try:
+            os.chdir(workspace)
+        except OSError as error:
+            fail(
+                Invalid(f"Cannot work in {workspace}: {error.strerror}. Name a folder.", where="--workspace"),
+                as_json=False,
+            )
     if not (address or no_daemon or verbose or profile or sys.platform == "win32"):
         from druse.shim import main as join
 

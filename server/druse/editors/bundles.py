@@ -35,13 +35,16 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 def cursor_link() -> str:
     """A link that asks Cursor to install Druse of this machine."""
-    entry = client_named("cursor").entry(serve_arguments(), ())
+    entry = client_named("cursor").entry(serve_arguments(client_named("cursor").variable), ())
     return f"cursor://anysphere.cursor-deeplink/mcp/install?name={NAME}&config={quote(_base64(entry), safe='')}"
 
 
 def vscode_link() -> str:
     """A link that asks VS Code to install Druse of this machine."""
-    entry: JsonObject = {"name": NAME, **client_named("vscode").entry(serve_arguments(), ())}
+    entry: JsonObject = {
+        "name": NAME,
+        **client_named("vscode").entry(serve_arguments(client_named("vscode").variable), ()),
+    }
     return "vscode:mcp/install?" + quote(json.dumps(entry, separators=(",", ":")), safe="")
 
 

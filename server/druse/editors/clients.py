@@ -32,7 +32,8 @@ class Client:
     listed: bool = False
     programs: tuple[str, ...] = ()  # what shows that it is installed, beside its files
     signs: Callable[[Machine], Sequence[Path]] = lambda machine: ()
-    in_project: bool = True  # whether it starts servers in the project's folder
+    in_project: bool = True  # whether it starts servers in the project's folder, or tells it
+    variable: str = ""  # what the account's file may say for the project's folder, where it does not start there
     restart: str = "Restart it, or reload its servers."
     fresh: JsonObject | None = None  # what a new file needs beside the servers
     add: Callable[[Scope, Sequence[str], JsonObject], Sequence[str]] | None = None  # arguments of its own `mcp add`
@@ -182,6 +183,7 @@ CLIENTS: dict[str, Client] = {
             _with_env("${env:NAME}"),
             programs=("cursor", "cursor-agent"),
             signs=lambda machine: (machine.home / ".cursor",),
+            variable="${workspaceFolder}",  # it starts servers of the account in the home folder
             restart="Turn the server on in Settings, MCP.",
         ),
         Client(
@@ -193,6 +195,7 @@ CLIENTS: dict[str, Client] = {
             _typed("stdio"),
             programs=("code",),
             signs=lambda machine: (_code_user(machine),),
+            variable="${workspaceFolder}",  # likewise
             restart="Start the server when VS Code asks whether you trust it (MCP: List Servers).",
         ),
         Client(

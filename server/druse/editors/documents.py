@@ -7,7 +7,6 @@ edit that cannot promise this is refused, and the file stays as it is.
 from __future__ import annotations
 
 import copy
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
@@ -15,7 +14,7 @@ from typing import Any, Literal
 
 from druse.model import Invalid, Json, JsonObject
 
-__all__ = ["Change", "Format", "apply", "decoded", "found_at", "meaning_is_same", "read", "reverted", "text_without"]
+__all__ = ["Change", "Format", "apply", "decoded", "found_at", "meaning_is_same", "read", "says", "text_without"]
 
 Format = Literal["json", "toml", "yaml"]
 
@@ -83,60 +82,39 @@ def read(text: str, form: Format, where: str) -> Json:
 def apply(text: str, form: Format, changes: Sequence[Change], where: str) -> tuple[str, list[Change]]:
     """The text with these changes, and the changes with what they replaced. Raises Invalid; nothing is half done."""
     done: list[Change] = []
+    before = read(text, form, where)
     for change in changes:
-        before = read(text, form, where)
         if _says(before, change):
             continue
-        after = copy.deepcopy(before)
+        after = _along(before, change.path)
         try:
             full = _carried_out(after, change)
             made = _edited(text, form, change, before)
         except (ValueError, TypeError) as error:
             raise _unedited(where, str(error)) from error
-        if not _same(read(made, form, where), after, but_empty=change.kind == "take"):
+        found = read(made, form, where)
+        if not _same(found, after, but_empty=change.kind == "take"):
             raise _unedited(where, f"what is at {'.'.join(change.path)} is written in a way that is not understood")
-        text = made
+        text, before = made, found
         done.append(full)
     return text, done
 
 
 def text_without(text: str, form: Format, changes: Sequence[Change], where: str) -> str:
     """The text with these changes taken back, as far as they are still there. Raises Invalid."""
+    data = read(text, form, where)
     for change in reversed(changes):
-        data = read(text, form, where)
-        expected = copy.deepcopy(data)
+        expected = _along(data, change.path)
         for undo in _undoing(data, change):
             try:
                 _carried_out(expected, undo)
-                text = _edited(text, form, undo, read(text, form, where))
+                text = _edited(text, form, undo, data)
             except (ValueError, TypeError) as error:
                 raise _unedited(where, str(error)) from error
-        if not _same(read(text, form, where), expected, but_empty=True):
+            data = read(text, form, where)
+        if not _same(data, expected, but_empty=True):
             raise _unedited(where, f"what is at {'.'.join(change.path)} is written in a way that is not understood")
     return text
-
-
-def reverted(before: str, after: str, current: str) -> str | None:
-    """`current`, made from `after` by somebody, with the way from `before` to `after` taken back; None where they met.
-
-    Line by line, as a patch is reversed: a line of ours that somebody changed, or one beside it that is gone, is a
-    conflict.
-    """
-    old, new, now = (text.splitlines(keepends=True) for text in (before, after, current))
-    kept: dict[int, int] = {}
-    for block in difflib.SequenceMatcher(None, new, now, autojunk=False).get_matching_blocks():
-        kept.update((block.a + i, block.b + i) for i in range(block.size))
-    result = list(now)
-    for tag, i1, i2, j1, j2 in reversed(difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()):
-        if tag == "equal":
-            continue
-        places = [kept.get(line) for line in range(j1, j2)]
-        above = kept.get(j1 - 1) if j1 else -1
-        start = places[0] if places else None if above is None else above + 1
-        if start is None or places != list(range(start, start + len(places))):
-            return None
-        result[start : start + len(places)] = old[i1:i2]
-    return "".join(result)
 
 
 def meaning_is_same(text: str, other: str, form: Format, where: str) -> bool:
@@ -145,6 +123,12 @@ def meaning_is_same(text: str, other: str, form: Format, where: str) -> bool:
         return _same(read(text, form, where), read(other, form, where), but_empty=True)
     except Invalid:
         return False
+
+
+def says(text: str, form: Format, changes: Sequence[Change], where: str) -> bool:
+    """Whether a file is already as all these changes want it. Raises Invalid."""
+    data = read(text, form, where)
+    return all(_says(data, change) for change in changes)
 
 
 def found_at(data: Json, path: Sequence[str | int]) -> Json:
@@ -244,6 +228,14 @@ def _carried_out(data: Json, change: Change) -> Change:
     return Change("put", change.path, change.value, previous, replaced, made)
 
 
+def _along(data: Json, path: Sequence[str | int]) -> Json:
+    """A copy in which what stands along the path may be changed; the rest is shared."""
+    made: Json = dict(data) if isinstance(data, dict) else list(data) if isinstance(data, list) else data
+    if path and isinstance(made, dict) and isinstance(path[0], str) and path[0] in made:
+        made[path[0]] = _along(made[path[0]], path[1:])
+    return made
+
+
 def _position(found: Any, change: Change) -> int:
     """Where the element to take stands; its number may have changed since the change was thought out."""
     if change.value is not None and change.value in found:
@@ -275,7 +267,7 @@ def _undoing(data: Json, change: Change) -> list[Change]:
         undo.append(Change("take", path, index=index))
         emptied = path
     # Containers that were made for it go when nothing else is in them.
-    after = copy.deepcopy(data)
+    after = _along(data, path)
     _carried_out(after, undo[0])
     for _ in range(change.made):
         if not emptied or found_at(after, emptied) not in ({}, []):

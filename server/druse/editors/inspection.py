@@ -108,7 +108,7 @@ def _entry(client: Client, path: Path, entry: Any) -> Iterator[Finding]:
         yield Finding(client.name, "ok", f"{path} starts Druse with another Python: {program}")
     else:
         yield Finding(client.name, "ok", f"{path} starts this Druse")
-    if "--workspace" in words and not Path(words[-1]).is_dir():
+    if "--workspace" in words and not words[-1].startswith("${") and not Path(words[-1]).is_dir():
         yield Finding(client.name, "problem", f"{path} names the folder {words[-1]}, which is not there", again)
 
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
-import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from druse.editors.clients import NAME, Client, Form, Scope
-from druse.editors.documents import Change, apply, decoded, found_at, read
+from druse.editors.differences import masked_diff
+from druse.editors.documents import Change, apply, decoded, found_at, read, says
 from druse.editors.files import bytes_of, made_folders, remove, replace
 from druse.editors.machine import Machine, serve_arguments
 from druse.editors.receipts import Entry, Receipt, Receipts
 from druse.editors.restoring import bytes_without
 from druse.model import DruseError, Invalid, Json, JsonObject
 
-__all__ = ["Edit", "Edited", "Installed", "entry_in", "install", "masked_diff", "server_file", "write"]
+__all__ = ["Edit", "Edited", "Installed", "entry_in", "install", "server_file", "write"]
 
 _CLIENT_SECONDS = 60.0
 
@@ -35,6 +34,7 @@ class Edit:
     root: str
     changes: tuple[Change, ...]
     private: bool = False
+    secret: bool = False  # all its values are
     add: tuple[str, ...] = ()  # the client's own command for it
 
 
@@ -99,7 +99,8 @@ def install(
     Raises Invalid where a file cannot be read or edited; then all of them are as they were.
     """
     path = server_file(client, machine, scope, root)
-    command = serve_arguments(workspace, system=machine.system)
+    place = workspace or (client.variable if scope == "user" else None) or None
+    command = serve_arguments(place, system=machine.system)
     entry = client.entry(command, variables)
     project = "" if scope == "user" else str(root)
     edit = Edit(
@@ -126,6 +127,10 @@ def install(
                 _undo(receipts, target, was, receipt)
         raise
     done.notes.append(client.restart)
+    if "uv" in Path(command[0]).parts and {"archive-v0", ".cache", "Caches", "cache"} & set(Path(command[0]).parts):
+        done.notes.append("This Python lies in uv's cache, which may be emptied: uv tool install druse, then again.")
+    if scope == "project":
+        done.notes.append("The file names this machine's Python: who else works here runs druse install as well.")
     return done
 
 
@@ -149,7 +154,7 @@ def write(edit: Edit, machine: Machine, receipts: Receipts, *, dry_run: bool) ->
     raw = bytes_of(path)
     text = decoded(raw or b"", where)
     receipt = receipts.of(path)
-    if not apply(text, edit.form, edit.changes, where)[1]:
+    if says(text, edit.form, edit.changes, where):
         if receipt is not None and not dry_run:
             _share(receipts, receipt, edit)
         return Edited(edit.path, "unchanged")
@@ -165,7 +170,7 @@ def write(edit: Edit, machine: Machine, receipts: Receipts, *, dry_run: bool) ->
         if not carried_out:
             entries += [Entry(wanted.client, other.change) for other in entries if other.wants(wanted.change)][:1]
     after = made.encode("utf-8")
-    diff = masked_diff(text, made, where)
+    diff = masked_diff(text, made, where, all_values=edit.secret)
     if dry_run:
         return Edited(edit.path, "planned", diff)
     folders = (*(receipt.folders if receipt else ()), *made_folders(path))
@@ -182,30 +187,6 @@ def write(edit: Edit, machine: Machine, receipts: Receipts, *, dry_run: bool) ->
             _put_back(receipts, receipt, path)
             raise
     return Edited(edit.path, "written", diff, backup if base is not None else None, how)
-
-
-def masked_diff(before: str, after: str, name: str) -> str:
-    """A unified diff to show; values that look like secrets are not shown."""
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), f"{name} (now)", f"{name} (then)"
-    )
-    shown = (line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
-    return "".join(_masked(line) for line in shown)
-
-
-_PAIR = re.compile(r"""(["']?)([A-Za-z_][\w.-]*)\1(\s*[:=]\s*)(["'])((?:\\.|(?!\4).)+)\4""")
-_BEARER = re.compile(r"(?i)\b(bearer|basic|token)(\s+)[\w.~+/=-]{8,}")
-
-
-def _masked(line: str) -> str:
-    from druse.traces import is_secret_key
-
-    def shown(match: re.Match[str]) -> str:
-        if not is_secret_key(match[2]) or match[5].startswith("$"):
-            return match[0]
-        return f"{match[1]}{match[2]}{match[1]}{match[3]}{match[4]}***{match[4]}"
-
-    return _BEARER.sub(r"\1\2***", _PAIR.sub(shown, line))
 
 
 def _changes(client: Client, path: Path, entry: JsonObject) -> tuple[Change, ...]:
@@ -237,6 +218,7 @@ def _joined(edits: Sequence[Edit]) -> list[Edit]:
                 there.root,
                 (*there.changes, *edit.changes),
                 private=there.private,
+                secret=there.secret,
             )
     return list(joined.values())
 

@@ -44,13 +44,16 @@ class _Member:
 
 def read(text: str) -> Json:
     """The value; an empty text, or one of comments alone, is an empty object. Raises ValueError with the line."""
-    root = _Reader(text).document()
-    return {} if root is None else root.value
+    try:
+        return json.loads(text.removeprefix("\ufeff"))  # most files have neither comments nor commas too many
+    except ValueError:
+        root = _Reader(text).document(None)
+        return {} if root is None else root.value
 
 
 def put(text: str, path: tuple[str, ...], value: Json) -> str:
     """The text with `value` at `path`; objects on the way are made where they are missing or null."""
-    root = _Reader(text).document()
+    root = _Reader(text).document(path[:-1])
     if root is None:
         return _after_comments(text, _nested(path, value))
     node = root
@@ -68,7 +71,7 @@ def put(text: str, path: tuple[str, ...], value: Json) -> str:
 
 def append(text: str, path: tuple[str, ...], value: Json) -> str:
     """The text with `value` as the last element of the array at `path`, which is made where it is missing."""
-    root = _Reader(text).document()
+    root = _Reader(text).document(path)
     node = root and _at(root, path)
     if node is None or node.value is None:
         return put(text, path, [value])
@@ -79,7 +82,7 @@ def append(text: str, path: tuple[str, ...], value: Json) -> str:
 
 def drop(text: str, path: tuple[str | int, ...]) -> str:
     """The text without the member or element at `path`; unchanged where there is none."""
-    root = _Reader(text).document()
+    root = _Reader(text).document(path[:-1])
     node = root and _at(root, path[:-1])
     if node is None:
         return text
@@ -91,26 +94,33 @@ def drop(text: str, path: tuple[str | int, ...]) -> str:
     return text if index is None else _removed(text, node, index)
 
 
+_Path = tuple[str | int, ...]
+_DECODER = json.JSONDecoder(strict=False)
+
+
 class _Reader:
+    """Keeps places along a path; what is beside it is read fast where it is plain JSON."""
+
     def __init__(self, text: str) -> None:
         self._text = text
         self._depth = 0
 
-    def document(self) -> _Node | None:
+    def document(self, path: _Path | None) -> _Node | None:
+        """The value with the members of every container on the path."""
         at = self._skip(0)
         if at == len(self._text):
             return None
-        root = self._value(at)
+        root = self._value(at, path)
         if self._skip(root.end) != len(self._text):
             raise self._wrong(self._skip(root.end), "something stands after the end")
         return root
 
-    def _value(self, at: int) -> _Node:
+    def _value(self, at: int, path: _Path | None) -> _Node:
         letter = self._text[at : at + 1]
-        if letter == "{":
-            return self._container(at, "}")
-        if letter == "[":
-            return self._container(at, "]")
+        if letter in ("{", "["):
+            if path is None and (plain := self._plain(at)):
+                return plain
+            return self._container(at, "}" if letter == "{" else "]", path)
         match = (_STRING if letter == '"' else _LITERAL).match(self._text, at)
         if match is None:
             raise self._wrong(at, "a value is expected")
@@ -119,7 +129,14 @@ class _Reader:
         except ValueError as error:
             raise self._wrong(at, str(error)) from error
 
-    def _container(self, start: int, closing: str) -> _Node:
+    def _plain(self, at: int) -> _Node | None:
+        try:
+            value, end = _DECODER.raw_decode(self._text, at)
+        except (ValueError, RecursionError):
+            return None  # comments, or a mistake that the slow way names
+        return _Node(at, end, value)
+
+    def _container(self, start: int, closing: str, path: _Path | None) -> _Node:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise self._wrong(start, "it is nested too deeply")
@@ -128,7 +145,8 @@ class _Reader:
         while self._text[at : at + 1] != closing:
             if members and members[-1].comma is None:
                 raise self._wrong(at, "a comma or the end is missing")
-            members.append(member := self._member(at, keyed=closing == "}"))
+            member = self._member(at, path, keyed=closing == "}", index=len(members))
+            members.append(member)
             at = self._skip(member.node.end)
             if self._text[at : at + 1] == ",":
                 member.comma = at
@@ -141,9 +159,9 @@ class _Reader:
             value = [member.node.value for member in members]
         return _Node(start, at + 1, value, members)
 
-    def _member(self, at: int, *, keyed: bool) -> _Member:
+    def _member(self, at: int, path: _Path | None, *, keyed: bool, index: int) -> _Member:
         if not keyed:
-            return _Member(None, at, self._value(at))
+            return _Member(None, at, self._value(at, path[1:] if path and path[0] == index else None))
         match = _STRING.match(self._text, at)
         if match is None:
             raise self._wrong(at, "a name in double quotes is expected")
@@ -154,7 +172,7 @@ class _Reader:
             key = cast("str", json.loads(match[0], strict=False))
         except ValueError as error:
             raise self._wrong(at, str(error)) from error
-        return _Member(key, at, self._value(self._skip(colon + 1)))
+        return _Member(key, at, self._value(self._skip(colon + 1), path[1:] if path and path[0] == key else None))
 
     def _skip(self, at: int) -> int:
         match = _TRIVIA.match(self._text, at)
@@ -235,7 +253,8 @@ def _after_comments(text: str, value: Json) -> str:
 
 
 def _replaced(text: str, node: _Node, value: Json) -> str:
-    flat = "\n" not in text.strip() or (bool(node.members) and _flat(text, node))
+    there = text[node.start : node.end]
+    flat = "\n" not in text.strip() or ("\n" not in there and there.strip("{}[] ") != "" and there[0] in "{[")
     lines = _rendered(text, value, _indent_at(text, node.start), flat=flat)
     return text[: node.start] + lines + text[node.end :]
 

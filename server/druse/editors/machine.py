@@ -56,10 +56,10 @@ class Machine:
         return shutil.which(name, path=self.environment.get("PATH", ""))
 
 
-def serve_arguments(workspace: Path | None = None, *, system: str = sys.platform) -> list[str]:
+def serve_arguments(workspace: Path | str | None = None, *, system: str = sys.platform) -> list[str]:
     """What starts the server: the absolute interpreter and, where it can join a daemon, the shim without site-packages.
 
-    `workspace`: the folder to work in, for clients that start servers elsewhere.
+    `workspace`: the folder to work in, for clients that start servers elsewhere; or the variable that they put it for.
     """
     import druse
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from druse.editors.clients import NAME, Client, Scope
+from druse.editors.differences import masked_diff
 from druse.editors.documents import Change, decoded, found_at, text_without
 from druse.editors.files import bytes_of, remove, replace
-from druse.editors.installing import Edited, entry_in, masked_diff
+from druse.editors.installing import Edited, entry_in
 from druse.editors.machine import Machine
 from druse.editors.receipts import Receipt, Receipts
 from druse.editors.restoring import bytes_without

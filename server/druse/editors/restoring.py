@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from druse.editors.documents import decoded, meaning_is_same, read, reverted, text_without
+from druse.editors.differences import reverted
+from druse.editors.documents import decoded, meaning_is_same, read, text_without
 from druse.editors.receipts import Entry, Receipt
 
 __all__ = ["bytes_without"]

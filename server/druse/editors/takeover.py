@@ -99,9 +99,11 @@ def take_over(client: Client, machine: Machine, scope: Scope, root: Path) -> Tak
         done.takes.append(Change("take", at, raw, index=index))
         done.moved.append(name)
     project = "" if scope == "user" else str(root)
-    if values.new:
-        kept = tuple(Change("put", (name,), value) for name, value in values.new.items())
-        done.edits.append(Edit(client.name, folder / "secrets.json", "json", "user", "", kept, private=True))
+    if values.used:
+        kept = tuple(Change("put", (name,), value) for name, value in values.used.items())
+        done.edits.append(
+            Edit(client.name, folder / "secrets.json", "json", "user", "", kept, private=True, secret=True)
+        )
     if puts:
         done.edits.append(Edit(client.name, target, "json", scope, project, tuple(puts), private=scope == "user"))
     return done
@@ -125,7 +127,7 @@ class _Values:
 
     def __init__(self, kept: Json) -> None:
         self._kept: JsonObject = kept if isinstance(kept, dict) else {}
-        self.new: dict[str, str] = {}
+        self.used: dict[str, str] = {}
 
     def reference(self, server: str, key: str, value: str) -> str:
         """A reference to the value, which is kept under a name made of the server's and the key's."""
@@ -138,12 +140,11 @@ class _Values:
         while self._taken(name, value):
             number += 1
             name = f"{base}_{number}"
-        if name not in self._kept:
-            self.new[name] = value
+        self.used[name] = value
         return f"${{{name}}}"
 
     def _taken(self, name: str, value: str) -> bool:
-        there = self.new.get(name, self._kept.get(name))
+        there = self.used.get(name, self._kept.get(name))
         return there is not None and there != value
 
 
