@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from druse.cli.review import review_of, text_of, visible
+from druse.front.review import review_of, text_of, visible
 
 
 def approval(kind: str, details: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,11 @@ from click.testing import CliRunner
 from druse.cli import main
 
 
+def bearer(key: str) -> dict[str, str]:
+    """The header of a token."""
+    return {"Authorization": f"Bearer {key}"}
+
+
 def free_port() -> int:
     """A port that nobody listens on at this moment."""
     with socket.socket() as probe:

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from .conftest import House, Model, anthropic, openai  # type: ignore[import-not-found]
+from .conftest import House, Model, anthropic, bearer, openai  # type: ignore[import-not-found]
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -21,10 +21,6 @@ NEW = {
     "content": "First look at the chain.",
     "keywords": ["bicycle", "chain"],
 }
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}
 
 
 @pytest.mark.requirement("L-20", "L-24", "L-25", "L-23")

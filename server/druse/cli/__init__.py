@@ -18,6 +18,7 @@ _COMMANDS: dict[str, str] = {
     "crystallize": "druse.cli.crystal:crystallize",
     "daemon": "druse.cli.daemon:daemon",
     "dispatch": "druse.cli.work:dispatch",
+    "dashboard": "druse.cli.dashboard:dashboard",
     "doctor": "druse.cli.doctor:doctor",
     "find": "druse.cli.work:find",
     "hook": "druse.cli.hook:hook",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from typing import Any
 
 import click
 
 from druse.cli.output import emit, finish, json_option, table, workspace_here
-from druse.cli.review import review_of, text_of, visible
+from druse.front.review import reviewed, text_of, visible
 
 
 @click.group()
@@ -47,17 +46,7 @@ async def _show(approval_id: str) -> dict[str, Any]:
     from druse.front.application import open_base
 
     async with open_base(workspace_here()) as base:
-        approval = await base.approvals.get(approval_id)
-        data = asdict(approval)
-        if "manifest" in approval.details:
-            serving = base.shelf.active.get(str(approval.details.get("name")))
-            before = (
-                {"source": serving.source, "manifest": serving.manifest, "version": serving.version}
-                if serving
-                else None
-            )
-            data.update(review_of(data, before))
-        return data
+        return await reviewed(base, approval_id)
 
 
 @approvals.command()

@@ -150,7 +150,7 @@ def show(name: str, version: int | None, as_json: bool) -> None:
     data = finish(work(), as_json=as_json)
 
     def text() -> str:
-        from druse.cli.review import commands_text, visible
+        from druse.front.review import commands_text, visible
 
         return "\n".join([str(data["source"]), *map(visible, commands_text(data["manifest"]))])
 

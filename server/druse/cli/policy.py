@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from druse.cli.output import emit, finish, json_option, table, workspace_here
-from druse.cli.review import visible
+from druse.front.review import visible
 
 
 @click.group(invoke_without_command=True)

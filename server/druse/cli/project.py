@@ -147,6 +147,7 @@ def status(connect: bool, as_json: bool) -> None:
 
 async def _status(connect: bool) -> dict[str, Any]:
     from druse.front.application import open_application
+    from druse.front.overview import overview
     from druse.front.pinned import told
 
     async with open_application(workspace_here()) as application:
@@ -156,23 +157,10 @@ async def _status(connect: bool) -> dict[str, Any]:
         problems += [*base.shelf.problems.values(), *application.upstreams.unusable.values()]
         if base.rules.problem:
             problems.append(base.rules.problem)
-        runs = await base.store.runs.count()
         sessions = await told(base.store, base.shelf, base.skills.library)
         return {
-            "workspace": str(base.workspace.root),
-            "tools": [
-                {"name": name, "version": version.version} for name, version in sorted(base.shelf.active.items())
-            ],
-            "runs": runs,
-            "candidates": [candidate.as_dict() for candidate in await application.candidates()],
-            "approvals": [
-                {"id": approval.id, "kind": approval.kind, "title": approval.title}
-                for approval in await base.approvals.list(open_only=True)
-            ],
+            **await overview(base),
             "servers": application.upstreams.status(),
-            "trust_level": base.rules.trust_level,
-            "rules_waiting": base.rules.waiting,
-            "notices": [notice["text"] for notice in await base.store.notices.list(5)],
             "sessions_behind": [row for row in sessions if row["behind"]],
             "problems": problems,
         }
@@ -187,8 +175,13 @@ def _status_text(data: dict[str, Any]) -> str:
     if data["rules_waiting"]:
         lines.append("An edit of config.toml is not in force. Read it with druse policy, then: druse policy approve")
         lines += [f"  {text}" for text in data["rules_waiting"]]
+    totals = data["totals"]
     tools = ", ".join(f"{tool['name']} v{tool['version']}" for tool in data["tools"]) or "none"
     lines.append(f"Learned tools: {tools}")
+    lines.append(
+        f"  {totals['tool_runs']} runs, {totals['tool_failures']} failed, {totals['divergences']} stopped at a guard, "
+        f"{totals['round_trips_saved']} round trips saved"
+    )
     lines += [f"Session {row['session']} goes on with {', '.join(row['behind'])}" for row in data["sessions_behind"]]
     runs = ", ".join(f"{count} {name}" for name, count in sorted(data["runs"].items())) or "none"
     lines.append(f"Runs: {runs}")

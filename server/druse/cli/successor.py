@@ -7,7 +7,7 @@ from typing import IO, Any
 import click
 
 from druse.cli.output import emit, fail, finish, json_option, workspace_here
-from druse.cli.review import visible
+from druse.front.review import visible
 from druse.model import Invalid
 
 

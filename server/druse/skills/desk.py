@@ -285,7 +285,7 @@ class SkillDesk:
         ref = VolumeRef.parse(str(details["volume"]))
         name = str(details["skill"])
         by = caller.client or "a person"
-        maintainer = self.volumes.maintainer(ref, by.removesuffix(" (cli)"))
+        maintainer = self.volumes.maintainer(ref, by.removesuffix(" (cli)").removesuffix(" (page)"))
         trailers = (("Approval", approval.id),)
         if approval.kind == PROMOTION:
             await asyncio.to_thread(self._merge, ref, details, maintainer, trailers, approved)

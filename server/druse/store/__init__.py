@@ -28,7 +28,7 @@ from druse.store.policies import Adopted, PolicyRepository
 from druse.store.runs import ModeCount, RunRecord, RunRepository, WorkflowCount
 from druse.store.skills import SkillCount, SkillRepository
 from druse.store.tasks import Task, TaskRepository
-from druse.store.tools import ToolRepository, VersionRecord
+from druse.store.tools import ToolDay, ToolRepository, VersionRecord
 
 __all__ = [
     "Adopted",
@@ -53,6 +53,7 @@ __all__ = [
     "StoreFull",
     "StoredPlan",
     "Task",
+    "ToolDay",
     "ToolRepository",
     "Transaction",
     "VersionRecord",

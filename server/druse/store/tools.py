@@ -39,6 +39,18 @@ class VersionRecord:
     withdrawn: bool = False  # somebody went back from it: no session goes on with it
 
 
+@dataclass(frozen=True, slots=True)
+class ToolDay:
+    """One day of UTC, as `YYYY-MM-DD`: runs of learned tools, how they ended, round trips saved, time spent in them."""
+
+    day: str
+    runs: int
+    failures: int
+    divergences: int
+    round_trips_saved: int
+    wall_ms: float
+
+
 class ToolRepository:
     """Reads and writes versions."""
 
@@ -127,10 +139,30 @@ class ToolRepository:
                     *(now, wall_ms, steps_saved, status is OutcomeStatus.OK, int(own_failure), name, version),
                 ),
             )
+            await transaction.execute(
+                "INSERT INTO tool_day (day, name, version, runs, failures, divergences, round_trips_saved, wall_ms)"
+                " VALUES (date(?, 'unixepoch'), ?, ?, 1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET runs = runs + 1,"
+                " failures = failures + excluded.failures, divergences = divergences + excluded.divergences,"
+                " round_trips_saved = round_trips_saved + excluded.round_trips_saved,"
+                " wall_ms = wall_ms + excluded.wall_ms",
+                (
+                    *(now, name, version, int(status not in (OutcomeStatus.OK, OutcomeStatus.DIVERGED))),
+                    *(int(status == "diverged"), steps_saved, wall_ms),
+                ),
+            )
             row = await transaction.one(
                 "SELECT streak FROM tool_version WHERE name = ? AND version = ?", (name, version)
             )
         return int(row[0]) if row else 0
+
+    async def days(self, *, limit: int = 90) -> list[ToolDay]:
+        """What all tools together did on each of the newest days on which one ran, oldest first."""
+        rows = await self._database.all(
+            "SELECT day, sum(runs), sum(failures), sum(divergences), sum(round_trips_saved), sum(wall_ms)"
+            " FROM tool_day GROUP BY day ORDER BY day DESC LIMIT ?",
+            (limit,),
+        )
+        return [ToolDay(*row) for row in reversed(rows)]
 
     async def _select(self, rest: str, *values: str | int) -> list[VersionRecord]:
         rows = await self._database.all(f"SELECT {_COLUMNS} FROM tool_version {rest}", values)

@@ -5,11 +5,29 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from druse.model import visible
 
-__all__ = ["review_of", "text_of", "visible"]
+if TYPE_CHECKING:
+    from druse.front.application import Base
+
+__all__ = ["review_of", "reviewed", "text_of", "visible"]
+
+
+async def reviewed(base: Base, approval_id: str) -> dict[str, Any]:
+    """One request with everything a person compares. Raises NotFound."""
+    approval = await base.approvals.get(approval_id)
+    data = asdict(approval)
+    if "manifest" in approval.details:
+        serving = base.shelf.active.get(str(approval.details.get("name")))
+        before = (
+            {"source": serving.source, "manifest": serving.manifest, "version": serving.version} if serving else None
+        )
+        data.update(review_of(data, before))
+    return data
+
 
 # What a person approves of a manifest beside the code; the rest is evidence, shown on its own or in --json.
 _MANIFEST = (
