@@ -29,6 +29,7 @@ class Shelf:
         self._read: dict[tuple[str, int], ToolVersion | None] = {}  # of them, those that a session asked for
         self._unasked: set[tuple[str, int]] = set()  # versions that the trust level alone put in service
         self.reloaded: list[Callable[[], Awaitable[bool]]] = []  # who looks again as well; whether it saw a change
+        self.serving = True  # False: crystallization is switched off, and nothing is in service
         self.swaps = 0  # moves whenever what is in service changed: what is derived from it is kept until then
         self.problems: dict[str, str] = {}  # tool -> why a version on disk is not in service
         self.retired: dict[str, str] = {}  # tool -> what became of it
@@ -139,6 +140,9 @@ class Shelf:
         return {name: version.approval_hash for name, version in self._loaded.items()}
 
     async def _load(self) -> None:
+        if not self.serving:
+            self._loaded.clear()
+            return
         records = await self._store.tools.all()
         on_disk = self.files.numbers()
         problems: dict[str, str] = {}

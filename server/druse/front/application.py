@@ -143,6 +143,8 @@ class Base:
             *(self.store, self.skills, self.notebook, self.audit),
             root=self.workspace.root,
             archive_days=self.config.knobs.archive_days,
+            memory=self.config.knobs.memory,
+            crystallization=self.config.knobs.crystallization,
             clock=self.clock,
         )
 
@@ -193,7 +195,8 @@ async def open_base(workspace: Workspace, *, clock: Callable[[], float] = time.t
         skills = SkillDesk(library, volumes, store, approvals, clock=steady, finder=finder)
         declarations = Declarations(store, audit, clock=clock)
         await declarations.load()
-        notebook = Notebook(store, project_hash(workspace.root), clock=steady)
+        shelf.serving = config.knobs.crystallization
+        notebook = Notebook(store, project_hash(workspace.root), clock=steady, shown=config.knobs.memory)
         pins = Pins(store, clock=clock)
         shelf.reloaded += [pins.refresh, declarations.refresh]
         succession = Succession(workspace, store, shelf, approvals, audit, rules, clock=clock)
@@ -277,7 +280,10 @@ class Application:
         )
         self.capabilities = Capabilities()
         skills = SkillTools(
-            base.skills, base.notebook, self.documents_of, run_of=self.run_of, evolve=self._evolve_skills
+            *(base.skills, base.notebook, self.documents_of),
+            run_of=self.run_of,
+            evolve=self._evolve_skills,
+            memory=base.config.knobs.memory,
         )
         self.chat = ChatTools(
             self.documents_of, model=lambda: base.rules.fresh().model, run_of=self.run_of, environment=environment
@@ -668,6 +674,12 @@ class Application:
 
     async def spend_synthesis(self, caller: Caller) -> None:
         """Count an attempt to make or change a tool. Raises NotAllowed where that is off or the quota used up."""
+        if not self.base.config.knobs.crystallization:
+            raise NotAllowed(
+                'Cannot make a tool: crystallization is switched off. A person can set "crystallization = true" under '
+                "[settings] in .druse/config.toml.",
+                rule="[settings] crystallization",
+            )
         block = self.base.rules.config.self_programming
         if not block.enabled:
             raise NotAllowed(
@@ -730,6 +742,8 @@ class Application:
         return record is not None and (await self.capabilities.teaching.diagnosis(record)).environment
 
     async def _notice(self, workflow: str) -> str:
+        if not self.base.config.knobs.crystallization:
+            return ""
         kin = await self.candidates(kin_of=workflow)
         found: Candidate | None = next((c for c in kin if workflow in c.workflows), None)
         if found is None:
@@ -773,10 +787,14 @@ class Application:
             await self._tell_learning(number, stage)
             try:
                 if stage == _STAGES[-1]:
+                    if not self.base.config.knobs.crystallization:
+                        report["looked_at"] = []
+                        continue
                     report["looked_at"] = list[Json](await self.capabilities.teaching.propose(caller))
                 else:
                     name = stage.split(":")[0]
-                    report[name] = await self.scheduler.jobs[name].work()
+                    if name in self.scheduler.jobs:  # it is switched on
+                        report[name] = await self.scheduler.jobs[name].work()
             except DruseError as error:
                 if stage == _STAGES[-1]:
                     raise
@@ -938,7 +956,8 @@ async def _propose_regularly(application: Application) -> None:
     job = Caller(CallerKind.JOB, session="job", client="druse")
     while seconds := application.base.config.knobs.propose_seconds:
         await asyncio.sleep(seconds)
-        if not application.base.rules.config.self_programming.enabled:
+        knobs = application.base.config.knobs
+        if not (application.base.rules.config.self_programming.enabled and knobs.crystallization):
             continue
         try:
             await application.capabilities.teaching.propose(job)

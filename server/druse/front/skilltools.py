@@ -117,7 +117,9 @@ class SkillTools:
         *,
         run_of: Callable[[Caller], str],
         evolve: Callable[[], Awaitable[JsonObject]],
+        memory: bool = True,
     ) -> None:
+        self._memory = memory  # whether project memory is switched on
         self._desk = desk
         self._notebook = notebook
         self._documents_of = documents_of
@@ -133,7 +135,7 @@ class SkillTools:
 
     def specs(self) -> Sequence[ToolSpec]:
         """The capabilities."""
-        return SPECS
+        return [spec for spec in SPECS if self._memory or spec.alias != "memory.search"]
 
     async def call(self, spec: ToolSpec, arguments: JsonObject, context: CallContext) -> Outcome:
         """Carry out one decided call."""

@@ -26,6 +26,8 @@ from druse.store import Store
 
 NIGHTLY, WEEKLY, MONTHLY, HOURLY = "30 3 * * *", "0 4 * * 1", "0 5 1 * *", "7 * * * *"
 COMMITS = "commits"
+_OF_MEMORY = ("historian", "dreamer", COMMITS)
+_OF_CRYSTALLIZATION = ("dreamer", "evolution", "team-evolution")
 MAX_VIEWED = 1000  # memories in the readable view
 
 
@@ -42,6 +44,8 @@ def jobs_of(
     *,
     root: Path,
     archive_days: int = 90,
+    memory: bool = True,
+    crystallization: bool = True,
     clock: Callable[[], float],
 ) -> list[Job]:
     """The jobs over one workspace's parts; `root` is its folder. Runs are archived after so many days, 0: never."""
@@ -95,7 +99,7 @@ def jobs_of(
     async def archive() -> JsonObject:
         if not archive_days:
             return {"runs": 0, "why": "archive_days = 0"}
-        return asdict(await compact(store, before=clock() - archive_days * 86400, now=clock))
+        return asdict(await compact(store, before=clock() - archive_days * 86400, now=clock, read=memory))
 
     async def commit(commit: str) -> JsonObject:
         text = await asyncio.to_thread(watch.read, commit)
@@ -111,7 +115,7 @@ def jobs_of(
             await store.commits.done(COMMITS, waiting)
         return {"commits": kept}
 
-    return [
+    jobs = [
         Job("historian", "Keep what ended runs taught, and index them.", historian, HOURLY, (Trigger.SESSION_END,)),
         Job("dreamer", "Draft skills of patterns seen in three sessions.", dreamer, "45 3 * * *"),
         Job("evolution", "Draft skills of work that recurs and that no tool does.", evolution, NIGHTLY),
@@ -123,6 +127,8 @@ def jobs_of(
         Job(COMMITS, "Keep what your commit messages decide.", commits, "", (Trigger.COMMIT,), on_commit=commit),
         Job("audit-root", "Sign the root of the audit chain.", seal, "17 * * * *"),
     ]
+    off = (() if memory else _OF_MEMORY) + (() if crystallization else _OF_CRYSTALLIZATION)
+    return [job for job in jobs if job.name not in off]
 
 
 async def _draft(desk: SkillDesk, dream: Dream) -> str:

@@ -30,13 +30,19 @@ class Compacted:
 
 
 async def compact(
-    store: Store, *, before: float, now: Callable[[], float], limit: int = 1_000_000, rest: float = REST
+    store: Store,
+    *,
+    before: float,
+    now: Callable[[], float],
+    limit: int = 1_000_000,
+    rest: float = REST,
+    read: bool = True,
 ) -> Compacted:
-    """Archive runs that were closed before a time (seconds since the epoch)."""
+    """Archive runs that were closed before a time (seconds since the epoch). `read`: those the historian has read."""
     done = Compacted()
     passed: set[str] = set()  # changed while they were packed: the next compaction has them again
     while done.runs < limit:
-        due = await store.archive.due(before=before, limit=min(_BATCH, limit - done.runs) + len(passed))
+        due = await store.archive.due(before=before, limit=min(_BATCH, limit - done.runs) + len(passed), read=read)
         waiting = [run_id for run_id in due if run_id not in passed]
         if not waiting:
             break

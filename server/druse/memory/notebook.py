@@ -15,10 +15,11 @@ from druse.store.memories import Memory, Source
 class Notebook:
     """The memory of one project. `project` is its hash."""
 
-    def __init__(self, store: Store, project: str, *, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, project: str, *, clock: Callable[[], float], shown: bool = True) -> None:
         self._store = store
         self.project = project
         self._clock = clock
+        self._shown = shown  # False: memory is switched off, and no context has markers
 
     async def add(
         self,
@@ -65,6 +66,8 @@ class Notebook:
 
     async def markers(self, query: str = "") -> list[dict[str, str]]:
         """The markers of a context: what fits a query first, then what is most relevant."""
+        if not self._shown:
+            return []
         fitting = await self.search(query, limit=10) if query else []
         held = {memory.id for memory in fitting}
         return markers([*fitting, *(m for m in await self.list(limit=30) if m.id not in held)])

@@ -31,6 +31,8 @@ class SelfProgramming:
 class Knobs:
     """`[settings]`: what a user may want to change. Times in seconds."""
 
+    memory: bool = True  # keep memories of what was recorded, and give them to agents
+    crystallization: bool = True  # make tools and skills of what was recorded, and serve them
     parallel_reads: int = 10
     pinned_tools: int = 15
     idle_seconds: int = 1800

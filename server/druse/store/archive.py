@@ -37,14 +37,18 @@ class ArchiveRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def due(self, *, before: float, limit: int) -> list[str]:
-        """Runs closed before a time, indexed and read by the historian, that hold their payloads; oldest first."""
+    async def due(self, *, before: float, limit: int, read: bool = True) -> list[str]:
+        """Runs closed before a time and indexed that hold their payloads, oldest first.
+
+        `read`: only those that the historian has read.
+        """
         rows = await self._database.all(
             "SELECT r.id FROM run r JOIN event_scan e ON e.run_id = r.id AND e.complete = 1"
-            " JOIN memory_scan m ON m.run_id = r.id WHERE r.closed_at < ? AND r.status != 'open'"
+            " WHERE r.closed_at < ? AND r.status != 'open'"
+            " AND (NOT ? OR EXISTS (SELECT 1 FROM memory_scan m WHERE m.run_id = r.id))"
             " AND EXISTS (SELECT 1 FROM step WHERE run_id = r.id)"
             " AND NOT EXISTS (SELECT 1 FROM run_archive a WHERE a.run_id = r.id) ORDER BY r.closed_at, r.id LIMIT ?",
-            (before, limit),
+            (before, int(read), limit),
         )
         return [str(row[0]) for row in rows]
 
