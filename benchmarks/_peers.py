@@ -76,21 +76,29 @@ SHIM = [sys.executable, "-I", "-S", str(Path(shim.__file__)), "serve"]
 
 
 def fastmcp_python() -> tuple[str, str]:
-    """An interpreter that has fastmcp, installed once beside the cache of this user, and its version; empty if none."""
+    """An interpreter that has fastmcp and its version; empty where it cannot be installed."""
+    return python_with("fastmcp", FASTMCP)
+
+
+def python_with(name: str, requirement: str) -> tuple[str, str]:
+    """An interpreter that has a package, installed once beside the cache of this user, and its version; empty if none.
+
+    What cannot be installed is said on stderr.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "druse-bench" / f"fastmcp-{sys.version_info[0]}.{sys.version_info[1]}"
+    folder = cache / "druse-bench" / f"{name}-{sys.version_info[0]}.{sys.version_info[1]}"
     python = folder / "bin" / "python"
     try:
         if not python.exists():
             venv.create(folder, with_pip=True)
-        ask = [str(python), "-c", "import importlib.metadata as m; print(m.version('fastmcp'))"]
+        ask = [str(python), "-c", f"import importlib.metadata as m; print(m.version({name!r}))"]
         found = subprocess.run(ask, capture_output=True, text=True, check=False)
         if found.returncode:
-            install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", FASTMCP]
+            install = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", requirement]
             subprocess.run(install, check=True, capture_output=True, timeout=600)
             found = subprocess.run(ask, capture_output=True, text=True, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        print(f"fastmcp is left out: it could not be installed ({error})", file=sys.stderr)
+        print(f"{name} is left out: it could not be installed ({error})", file=sys.stderr)
         return "", ""
     return str(python), found.stdout.strip()
 

@@ -25,10 +25,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--train", type=int, nargs="+", default=[3, 6], choices=range(2, 7), help="runs to learn from")
     parser.add_argument("--only", default="", help="only workflows whose name contains this")
+    parser.add_argument("--peers", action="store_true", help="agentjit too, installed from PyPI where that is possible")
     parser.add_argument("--show", action="store_true", help="print the learned sources and notes too")
     options = parser.parse_args()
     chosen = [workflow for workflow in workflows() if options.only in workflow.name]
     data = asyncio.run(measure(chosen, options.train))
+    if options.peers:
+        data["peers"] = peers(chosen)
     print(json.dumps(data, indent=2, ensure_ascii=False) if options.json else table(data, show=options.show))
     sys.exit(1 if any(part["silently_wrong"] for part in data["totals"].values()) else 0)
 
@@ -59,6 +62,17 @@ async def measure(chosen: Sequence[Workflow], sizes: Sequence[int]) -> dict[str,
         "induction_seconds": round(seconds, 3),
         "rows": rows,
     }
+
+
+def peers(chosen: Sequence[Workflow]) -> list[dict[str, Any]]:
+    """What other tools learn of the same workflows; one that cannot be installed is named with no score."""
+    from benchmarks.induction.peers import agentjit
+
+    found = agentjit(chosen, SEEDS_TRAIN[-1])
+    if found is None:
+        return [{"peer": "agentjit", "version": None}]
+    own = found.pop("score")
+    return [{**found, **_counts(own), "notes": own.notes[:20]}]
 
 
 def _row(found: Induction, own: Score) -> dict[str, Any]:
@@ -105,6 +119,12 @@ def table(data: dict[str, Any], *, show: bool = False) -> str:
         lines.append(
             f"    right where there is an answer: {share:.1f} %; {total['never_shown']} arguments in calls never shown"
         )
+    for peer in data.get("peers", []):
+        if peer["version"] is None:
+            lines.append(f"{peer['peer']} IS LEFT OUT: it could not be installed")
+            continue
+        lines.append(_line(f"{peer['peer']} {peer['version']}, inputs told", 1, "", peer))
+        lines.append(f"    silently wrong in {len(peer['wrong_in'])} of {data['workflows']} workflows")
     lines.append(f"induction took {data['induction_seconds']:.2f} s in all")
     return "\n".join(lines)
 

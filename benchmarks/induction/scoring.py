@@ -68,6 +68,12 @@ async def score(
     return compared(held, emitted, _Asked(found, values), partial=bool(found.left_out), shown=shown)
 
 
+def unaided(held: Performance, emitted: Emitted, shown: set[str]) -> Score:
+    """The same judgement on calls that another tool made, which asked for nothing."""
+    nothing = Induction("refused")
+    return compared(held, emitted, _Asked(nothing, {}), partial=False, shown=shown)
+
+
 async def run(host: SandboxHost, source: str, arguments: JsonObject, services: SimpleNamespace) -> Emitted:
     """Run a source on services; every call and how it ended."""
     if not source:
