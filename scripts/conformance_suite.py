@@ -210,20 +210,45 @@ def client_rows(node: Path, script: Path, scenario: str | None) -> list[Row]:
     # The suite runs a revision's scenarios all at once; on few cores they then time out for want of turns.
     listed = script.parents[1] / "requirements"
     wanted = [(revision, name) for revision in REVISIONS for name in _clients(listed / f"{revision}.yaml")]
+    wanted += [("", name) for name in _clients(listed / f"{REVISIONS[-1]}.yaml", "extension")]
 
     def one(revision: str, name: str) -> list[Row]:
-        arguments = ["client", "--command", command, "--scenario", name, "--spec-version", revision]
-        return suite(node, script, f"client {revision}", arguments)
+        arguments = ["client", "--command", command, "--scenario", name]
+        version = ["--spec-version", revision] if revision else []
+        return suite(node, script, f"client {revision or 'extensions'}", [*arguments, *version])
 
     with ThreadPoolExecutor(2) as pool:
         return [row for rows in pool.map(lambda pair: one(*pair), wanted) for row in rows]
 
 
-def _clients(requirements: Path) -> list[str]:
-    """What a revision requires of a client, and the extensions that the suite runs beside it."""
+def _clients(requirements: Path, reason: str = "") -> list[str]:
+    """What a revision requires of a client and what was added later; with `reason` what stands beside it for that."""
     read = yaml.safe_load(requirements.read_text())
-    beside = [part["scenario"] for part in read["not_scored"] if part["leg"] == "client"]
-    return [*read["client"], *beside]
+    beside = [part for part in read["not_scored"] if part["leg"] == "client"]
+    if reason:
+        return [part["scenario"] for part in beside if part["reason"] == reason]
+    return [*read["client"], *(part["scenario"] for part in beside if part["reason"] != "extension")]
+
+
+def inspector_rows(node: Path, script: Path) -> list[Row]:
+    """The inspector's own checks of an ordinary `druse serve`, in both eras."""
+    serve = [sys.executable, "-m", "druse", "serve", "--no-daemon"]
+    checks = [
+        ("tools/list --strict", "legacy", ["--method", "tools/list", "--strict"]),
+        ("tools/list --strict", "modern", ["--method", "tools/list", "--strict"]),
+        ("skills/list --verify", "modern", ["--method", "skills/list", "--verify"]),
+    ]
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / ".druse").mkdir()
+        environment = {**os.environ, "XDG_CONFIG_HOME": str(Path(folder) / "none")}
+        for name, era, arguments in checks:
+            command = [str(node), str(script), "--cli", *serve, "--protocol-era", era, *arguments]
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+            bad = done.returncode != 0
+            why = (done.stderr or done.stdout).strip()[-300:] if bad else ""
+            rows.append(Row(f"inspector {era}", name, int(not bad), int(bad), 0, 0, why))
+    return rows
 
 
 def print_table(rows: list[Row]) -> None:
@@ -247,7 +272,7 @@ def print_table(rows: list[Row]) -> None:
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", nargs="?", choices=["server", "client"], help="only this part")
+    parser.add_argument("part", nargs="?", choices=["server", "client", "inspector"], help="only this part")
     parser.add_argument("--scenario", help="only this scenario of the part")
     parser.add_argument("--json", action="store_true", help="the rows as JSON")
     given = parser.parse_args()
@@ -262,6 +287,13 @@ def main() -> None:
         sys.exit(3)
     rows = server_rows(tools.node, script, given.scenario) if given.part in (None, "server") else []
     rows += client_rows(tools.node, script, given.scenario) if given.part in (None, "client") else []
+    if given.part == "inspector" or (given.part is None and not given.scenario):
+        try:
+            inspector = tools.install(INSPECTOR, "clients/launcher/build/index.js")
+        except NotInstalled as problem:
+            print(f"SKIPPED: the inspector could not be installed: {problem}", file=sys.stderr)
+        else:
+            rows += inspector_rows(tools.node, inspector)
     if given.json:
         print(json.dumps([{**asdict(row), "verdict": row.verdict} for row in rows], indent=1))
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -34,7 +34,7 @@ from druse.front.links import Link, current_link
 from druse.front.profiles import Profile
 from druse.front.results import result_of, wire_of
 from druse.front.surface import INSTRUCTIONS
-from druse.model import Caller, DruseError, Json, JsonObject, Outcome, OutcomeStatus, Progress, ToolSpec
+from druse.model import Caller, DruseError, Json, JsonObject, Outcome, OutcomeStatus, Progress, ToolSpec, digest_text
 from druse.upstream.lines import LineReader, LineWriter, not_a_message
 
 log = logging.getLogger("druse.front")
@@ -363,7 +363,16 @@ class Front:
         if link is not None:
             return link
         held = self._connections.get(ctx.session._connection)  # over HTTP
-        return Link(held or self._modern_name, shared=held is None)
+        if held is not None:
+            return Link(held)
+        # A request of 2026-07-28 over HTTP names no connection. Clients are told apart by program, machine and token,
+        # and where they send a session id all the same, by that.
+        headers: Mapping[str, str] = ctx.request.headers if ctx.request is not None else {}
+        told = headers.get("mcp-session-id", "")
+        marks = (told, headers.get("authorization", ""), headers.get("user-agent", ""))
+        host = ctx.request.client.host if ctx.request is not None and ctx.request.client is not None else ""
+        who = digest_text("\0".join((*marks, host, _client_of(ctx, dict(ctx.meta or {})))))
+        return Link(f"{self._modern_name}-{who[7:19]}", shared=not told)
 
 
 def _error_of(outcome: Outcome) -> MCPError:
