@@ -76,7 +76,9 @@ async def transcript(client: Client, project: Project) -> list[str]:
         except MCPError as error:
             told = error.error.model_dump(mode="json", exclude_none=True)
         text = json.dumps(told, ensure_ascii=False, sort_keys=True).replace(str(project.root), "ROOT")
-        said.append(re.sub(r"\b[0-9a-f]{12}(?:[0-9a-f]{4})?\b|\b\d{10}\.\d+\b", "ID", text))  # ids and times are of the session
+        said.append(
+            re.sub(r"\b[0-9a-f]{12}(?:[0-9a-f]{4})?\b|\b\d{10}\.\d+\b", "ID", text)
+        )  # ids and times are of the session
     return said
 
 
