@@ -136,11 +136,11 @@ def places(block: Block) -> Iterator[Place]:
     for node in block:
         if isinstance(node, Call):
             for binding in node.bindings.values():
-                yield from _binding_places(binding)
+                yield from places_in(binding)
         elif isinstance(node, Loop):
             yield node.source
             if node.otherwise is not None:
-                yield from _binding_places(node.otherwise)
+                yield from places_in(node.otherwise)
             yield from places(node.body)
         else:
             for condition in (node.condition, *node.rivals):
@@ -160,7 +160,8 @@ def _condition_places(condition: Condition) -> Iterator[Place]:
         yield from _condition_places(condition.also)
 
 
-def _binding_places(binding: Binding) -> Iterator[Place]:
+def places_in(binding: Binding) -> Iterator[Place]:
+    """Every place that a binding reads."""
     if isinstance(binding, FromPlace):
         yield binding.place
         yield from binding.others
@@ -176,11 +177,11 @@ def _binding_places(binding: Binding) -> Iterator[Place]:
     elif isinstance(binding, Lookup):
         yield binding.source
         if not isinstance(binding.known, Constant):
-            yield from _binding_places(binding.known)
+            yield from places_in(binding.known)
     elif isinstance(binding, Computed):
         yield from binding.operands
     elif isinstance(binding, Given):
-        yield from _binding_places(binding.otherwise)
+        yield from places_in(binding.otherwise)
     elif isinstance(binding, Constant) and binding.agrees is not None:
         yield binding.agrees
 

@@ -24,8 +24,8 @@ from druse.induction.values import MISSING
 from druse.model import Json, Run, RunStatus, Step, ToolSpec, typed_equal
 
 MIN_TASKS = 2  # distinct tasks that a shape must have been seen in
-MAX_TOKENS = 8
-MAX_SHAPES = 400  # that programs are induced for
+MAX_TOKENS = 12
+MAX_SHAPES = 1000  # that programs are induced for
 MAX_OCCURRENCES = 60  # of one shape, that a program is induced from
 
 

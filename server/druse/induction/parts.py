@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from druse.induction.elements import column, fields, symbol_of
-from druse.induction.guards import places
+from druse.induction.guards import places, places_in
 from druse.induction.induce import Induction, induce
 from druse.induction.knowledge import Knowledge
 from druse.induction.naming import Names, identifier, plural
@@ -37,7 +37,7 @@ from druse.induction.procedure import (
 from druse.induction.shapes import Shape, Stretch, repeats
 from druse.induction.structure import Builder, State, Track, Unexplained
 from druse.induction.templates import written
-from druse.induction.values import MISSING, Env, Path, Place, Root, at, is_weak, look, places_of, same
+from druse.induction.values import MISSING, Env, Path, Place, Root, at, is_weak, leaves, look, places_of, same
 from druse.model import Json, Run, Step, ToolSpec, canonical
 
 MIN_TASKS = 3  # distinct tasks that must agree before a value is taken from inside, or a default is set
@@ -51,10 +51,10 @@ class Evidence:
     def __init__(self, parts: Sequence[Stretch]) -> None:
         self._unsaid: dict[tuple[str, Path, str], set[str]] = {}
         self._edges: set[tuple[str, Path, str, str]] = set()
-        self._users: dict[tuple[str, str], list[Stretch]] = {}  # by tool and argument: who calls it so, once each
+        self._users: dict[tuple[str, str], list[Stretch]] = {}  # by tool and key in its arguments, once each
         self._against: dict[tuple[str, Path, str, str], bool] = {}
         for stretch in parts:
-            for user in {(step.tool, argument) for step in stretch.steps for argument in step.arguments}:
+            for user in {(step.tool, key) for step in stretch.steps for key, _ in _keyed(dict(step.arguments))}:
                 self._users.setdefault(user, []).append(stretch)
             for number, step in enumerate(stretch.steps):
                 results = stretch.seen(number, 1)
@@ -94,10 +94,22 @@ def _connected(steps: Sequence[Step], source: str, path: Path, tool: str, argume
     """For each such call: whether one of the source's results before it has the argument's value at the path."""
     held: list[Json] = []
     for step in steps:
-        if step.tool == tool and argument in step.arguments and held:
-            yield any(same(value, step.arguments[argument]) for value in held)
+        given = [value for key, value in _keyed(dict(step.arguments)) if key == argument] if step.tool == tool else []
+        if given and held:
+            yield any(same(value, other) for value in held for other in given)
         if step.tool == source and at(step.result, path) is not MISSING:
             held.append(at(step.result, path))
+
+
+def _keyed(value: Json) -> Iterator[tuple[str, Json]]:
+    """Every key inside a value with what it holds."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key, item
+            yield from _keyed(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _keyed(item)
 
 
 def _arguments(step: Step) -> Iterator[tuple[Path, Json]]:
@@ -303,6 +315,8 @@ class _PartBuilder(Builder):
 
     def _explain(self, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> Binding | None:
         found = super()._explain(name, values, tracks)
+        if self._item is not None and isinstance(found, FromPlace) and found.place == Place(self._item[0]):
+            return None  # the element is still being gathered from these very arguments
         if isinstance(found, Constant):
             return self._again(name, values, tracks)
         if found is not None:
@@ -400,9 +414,29 @@ class _PartBuilder(Builder):
         if not equal and not any(map(_listed, values)):
             yield from super()._bind(call, argument, values, tracks)
             return
-        # How many elements a list has is no more than these runs show: it is bound or given as a whole.
+        # How many elements a list has is no more than these runs show: it is bound or given as a whole, unless
+        # something of it comes from a result.
         bound = self._again(argument, values, tracks) if equal else self._explain(argument, values, tracks)
-        yield (argument,), bound or self._declare(call, argument, values, tracks, (argument,))
+        inside = [] if bound is not None else self._inside(call, argument, values, tracks)
+        if inside:
+            yield from inside
+        else:
+            yield (argument,), bound or self._declare(call, argument, values, tracks, (argument,))
+
+    def _inside(
+        self, call: Call, argument: str, values: Sequence[Json], tracks: Sequence[Track]
+    ) -> list[tuple[Path, Binding]]:
+        """The parts of a list of one length, if a result is the source of one of them; empty otherwise."""
+        paths = [tuple(path for path, _ in leaves(value)) for value in values]
+        if any(path != paths[0] for path in paths) or not self._enough(track.run for track in tracks):
+            return []
+        before = self._state.copy()
+        found = list(super()._bind(call, argument, values, tracks))
+        sources = [place for _, binding in found for place in places_in(binding)]
+        if any(place.root.kind in ("result", "collected") for place in sources):
+            return found
+        self._state = before
+        return []
 
     def _declare(self, call: Call, name: str, values: Sequence[Json], tracks: Sequence[Track], leaf: Path) -> Binding:
         by_run: dict[int, Json] = {}
@@ -421,13 +455,15 @@ class _PartBuilder(Builder):
         bound = super()._declare(call, name, values, tracks, leaf)
         assert isinstance(bound, Parameter)
         declared = self._state.parameters[bound.name]
-        declared.hole = ""
         source = self._worked_out.pop(name, None)
         if source is not None:
             declared.derived = True
             return Given(bound.name, source)
         declared.default = self._default(call.tool, leaf, declared.by_run)
         return bound
+
+    def _hole(self, by_run: dict[int, Json], tracks: Sequence[Track]) -> str:
+        return ""  # what no run explains is an input here, and no reason to doubt
 
     def _default(self, tool: str, leaf: Path, by_run: Mapping[int, Json]) -> Json:
         """What the value nearly always was where nobody had said it; MISSING where there is no such value."""
