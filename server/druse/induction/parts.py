@@ -320,7 +320,7 @@ class _PartBuilder(Builder):
         if isinstance(found, Constant):
             return self._again(name, values, tracks)
         if found is not None:
-            return self._with_doubts(found, tracks) if self._evident(found, name, tracks) else None
+            return self._with_doubts(found, tracks) if self._evident(found, name, values, tracks) else None
         self._worked_out.pop(name, None)
         if self._item is None and not isinstance(values[0], dict | list):
             source = self._where_unsaid(name, values, tracks)
@@ -337,14 +337,17 @@ class _PartBuilder(Builder):
         source = super()._explain(name, [values[number] for number in unsaid], hidden)
         if not isinstance(source, FromPlace) or source.place.root.kind != "result" or source.others:
             return None
-        return source if self._evident(source, name, hidden) else None
+        return source if self._evident(source, name, [values[number] for number in unsaid], hidden) else None
 
     def _said(self, value: Json, track: Track) -> bool:
         knowledge, results = self._seen[track.run]
         return knowledge.visible(value, results)
 
-    def _evident(self, found: Binding, name: str, tracks: Sequence[Track]) -> bool:
-        """Whether enough tasks show a source, these or all that make the two calls."""
+    def _evident(self, found: Binding, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> bool:
+        """Whether enough tasks show a source, these or all that make the two calls.
+
+        A task in which the value had been said before shows nothing: its caller may have given it.
+        """
         if isinstance(found, Parameter | FromPlace) and not self._told_apart(found, name, tracks):
             return False
         if isinstance(found, Parameter):
@@ -357,7 +360,8 @@ class _PartBuilder(Builder):
         source = self._tools.get(place.root.name, "")
         if place.root.kind == "result" and self._evidence.speaks_against(source, place.path, self._target, name):
             return False
-        if self._enough(track.run for track in tracks):
+        pairs = zip(values, tracks, strict=True)
+        if self._enough(track.run for value, track in pairs if not self._said(value, track)):
             self._evidence.learn(source, place.path, self._target, name)
             return True
         return self._evidence.knows(source, place.path, self._target, name)
