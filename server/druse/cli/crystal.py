@@ -330,7 +330,7 @@ def import_tool(file: IO[str], public: str, as_json: bool) -> None:
 
         version, origin = imported(file.read(), public=public)
         async with open_application(workspace_here()) as application:
-            report = await application.crystallizer.propose_import(version, origin, person())
+            report = await application.take_in(version, origin, person())
             return dict(report.as_dict())
 
     data = finish(work(), as_json=as_json)

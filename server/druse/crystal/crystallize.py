@@ -127,10 +127,21 @@ class Crystallizer:
         return await self._through_gate(maker, caller, propose=propose)
 
     async def propose_source(
-        self, name: str, source: str, description: str, records: Sequence[RunRecord], caller: Caller
+        self,
+        name: str,
+        source: str,
+        description: str,
+        records: Sequence[RunRecord],
+        caller: Caller,
+        *,
+        needs_person: bool = False,
     ) -> Report:
-        """A tool handed in by an agent, through the same gate: its runs must replay equal (X-03)."""
-        return await self._through_gate(HandedIn(name, source, description, records), caller)
+        """A tool handed in by an agent, through the same gate: its runs must replay equal (X-03).
+
+        `needs_person`: no trust level puts it in service.
+        """
+        maker = HandedIn(name, source, description, records)
+        return await self._through_gate(maker, caller, needs_person=needs_person)
 
     async def compose(self, name: str, listed: Sequence[Json], description: str, caller: Caller) -> Report:
         """A tool made of tools, through the same gate (see `druse.crystal.composition`). Raises Invalid."""
@@ -140,7 +151,9 @@ class Crystallizer:
         known = [record for record in records if record is not None]
         return await self._through_gate(Composed(name, parts, known, description), caller)
 
-    async def _through_gate(self, maker: Synthesizer, caller: Caller, *, propose: bool = True) -> Report:
+    async def _through_gate(
+        self, maker: Synthesizer, caller: Caller, *, propose: bool = True, needs_person: bool = False
+    ) -> Report:
         """The one way from a draft to a proposal, whoever made the draft (seed id H-10)."""
         draft = await maker.draft(self._specs)
         if isinstance(draft, Refused):
@@ -164,7 +177,7 @@ class Crystallizer:
         if not propose:
             message = f"{len(draft.records)} runs are reproduced"
             return Report("suggested", "replay", message, draft.induction, verification)
-        return await self._propose(draft, verification, caller)
+        return await self._propose(draft, verification, caller, needs_person=needs_person)
 
     async def propose_import(self, version: ToolVersion, origin: JsonObject, caller: Caller) -> Report:
         """A tool from another project: checked like any source, then put before a person. Nothing is in service."""
@@ -183,6 +196,7 @@ class Crystallizer:
             "workflow": workflow,
             "source": made.source,
             "manifest": manifest,
+            "needs_person": True,  # it was not proved here
         }
         title = f"Imported tool {made.name} v{number} by {origin['instance']}, not proved here: " + str(
             manifest.get("description") or ""
@@ -195,7 +209,7 @@ class Crystallizer:
         message = f'{made.name} v{number} waits for a person: "druse approvals show {approval.id}", then approve it.'
         return Report("proposed", "propose", message, version=made, approval_id=approval.id)
 
-    async def _propose(self, draft: Draft, verification: Verification, caller: Caller) -> Report:
+    async def _propose(self, draft: Draft, verification: Verification, caller: Caller, *, needs_person: bool) -> Report:
         candidate, records, induction = draft.candidate, draft.records, draft.induction
         number = await self._store.tools.next_version(induction.name)
         held = await self._held(induction.name, induction.source)
@@ -216,6 +230,7 @@ class Crystallizer:
             "source": version.source,
             "manifest": manifest,
             "dry_run": await dry_run(self._host, version.source, draft.inputs, records[-1].run),
+            "needs_person": needs_person,
             "most_alike": {"tool": twin.name, "likeness": round(alike, 2)} if twin is not None else None,
         }
         title = f"New tool {version.name} v{number}: {induction.description}"

@@ -77,6 +77,7 @@ from druse.model import (
     Provider,
     Source,
     ToolSpec,
+    ToolVersion,
     UpstreamFailure,
     digest_text,
 )
@@ -634,6 +635,20 @@ class Application:
         self._check_free(name)
         await self.spend_synthesis(caller)
         return await self._registered(await self.crystallizer.compose(name, parts, description, caller))
+
+    async def offer(self, name: str, code: str, description: str, run_ids: Sequence[str], caller: Caller) -> Report:
+        """Propose a tool that came from outside of a session; only a person puts it in service. Raises Invalid."""
+        self._check_free(name)
+        records = [await self.base.store.runs.get(run_id) for run_id in run_ids]
+        known = [record for record in records if record is not None]
+        await self.spend_synthesis(caller)
+        return await self.crystallizer.propose_source(name, code, description, known, caller, needs_person=True)
+
+    async def take_in(self, version: ToolVersion, origin: JsonObject, caller: Caller) -> Report:
+        """Propose a tool that another project exported; only a person puts it in service. Raises Invalid."""
+        self._check_free(version.name)
+        await self.spend_synthesis(caller)
+        return await self.crystallizer.propose_import(version, origin, caller)
 
     async def improve(self, tool: str, caller: Caller, *, since: float = 0.0) -> Report:
         """Propose the next version of a learned tool; where the trust level allows it, put it in service at once."""

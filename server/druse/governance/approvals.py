@@ -174,8 +174,11 @@ class Approvals:
         """
         approval = await self.get(approval_id)
         steps = (Action.SYNTHESIZE, Action.REGISTER)
-        if (approval.kind, approval.status) != ("tool", "pending") or any(
-            self.trust(step) is not Verdict.ALLOW for step in steps
+        came_from_outside = bool(approval.details.get("needs_person"))
+        if (
+            came_from_outside
+            or (approval.kind, approval.status) != ("tool", "pending")
+            or any(self.trust(step) is not Verdict.ALLOW for step in steps)
         ):
             return None
         approval = await self._write(approval, caller, approve=True, how="trust", note="", scope="once")

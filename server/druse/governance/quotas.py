@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from druse.governance.rules import HTTP_API
 from druse.model import Caller, CallerKind, NotAllowed
 from druse.store import Store
 
@@ -42,6 +43,8 @@ class Quotas:
 
 def scope_of(caller: Caller) -> str:
     """What a session is counted by: the client's own name for it, else the client; never the connection."""
-    if caller.session and caller.session != caller.connection:
+    # Over the HTTP API every request is a session of its own: counted is who sends it.
+    if caller.connection != HTTP_API and caller.session and caller.session != caller.connection:
         return f"session {caller.session}"
-    return f"client {caller.client.split(' ')[0]}"
+    named = caller.client if caller.connection == HTTP_API else caller.client.split(" ")[0]
+    return f"client {named}"

@@ -30,6 +30,7 @@ from druse.web.guard import LARGEST_BODY, answer, body_of, refusal_of
 from druse.web.openapi import Operation, document
 from druse.web.reading import get_trace, list_traces, volume_history, volume_stats
 from druse.web.skills import create_skill, evolve, get_skill, list_skills, promote_skill
+from druse.web.tools import register_tool
 from druse.web.visit import Refused, Reply, Visit
 from druse.web.visitors import Keyring, Visitor
 
@@ -92,6 +93,17 @@ TABLE: tuple[Served, ...] = (
         *("POST", "/evolve", "skills_evolve", "Draft skills of work that recurs; joins a search under way", evolve),
         {200: shapes.EvolveResponse},
         body=shapes.EvolveRequest,
+    ),
+    _served(
+        *(
+            "POST",
+            "/tools",
+            "tools_register",
+            "Hand in a tool; it lands unapproved at every trust level",
+            register_tool,
+        ),
+        {202: shapes.Pending},
+        body=shapes.ToolRegister,
     ),
     _served(
         *("GET", "/traces", "traces_list", "Recorded runs, newest first", list_traces),

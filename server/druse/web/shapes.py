@@ -75,6 +75,16 @@ class Pending(_Shape):
     trace_id: str | None = None
 
 
+class ToolRegister(_Body):
+    """A tool: its source with the recorded runs it must reproduce, or the text of a file of "druse tools export"."""
+
+    name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    code: str | None = Field(None, min_length=1, max_length=200_000, description="def run(call, *, name: type) -> type")
+    description: str = Field("", max_length=2000)
+    run_ids: list[str] = Field(default_factory=list, max_length=1000)
+    bundle: str | None = Field(None, min_length=1, max_length=1_000_000)
+
+
 class SkillQuery(_Query):
     """Which skills."""
 
