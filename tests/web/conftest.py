@@ -18,6 +18,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from capabilities.desk import Desk
 from druse.cli import main
 
 
@@ -169,3 +170,8 @@ async def model() -> AsyncGenerator[Model]:
     made.port = server.sockets[0].getsockname()[1]
     async with server:
         yield made
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "project")

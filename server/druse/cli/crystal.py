@@ -55,15 +55,25 @@ def candidates_command(min_usage: int | None, min_success: float | None, as_json
 @click.command()
 @click.argument("signature")
 @click.option("--name", help="What to call the tool (a-z, 0-9, _).")
+@click.option("--toolsmith", is_flag=True, help="Have the model of [model] write it instead; needs --name.")
 @json_option
-def crystallize(signature: str, name: str | None, as_json: bool) -> None:
-    """Make a tool of a workflow or a part: induce it, prove it by replay in the sandbox, ask for approval."""
+def crystallize(signature: str, name: str | None, toolsmith: bool, as_json: bool) -> None:
+    """Make a tool of a workflow or a part: induce it, prove it by replay in the sandbox, ask for approval.
+
+    With --toolsmith the configured model is sent some of the recorded runs and writes the program; it passes the same
+    gate, on the runs it was not shown as well. Use it where induction refuses.
+    """
+    if toolsmith and not name:
+        raise click.UsageError("--toolsmith needs --name: what to call the tool.")
 
     async def work() -> dict[str, Any]:
         from druse.front.application import open_application, person
 
         async with open_application(workspace_here()) as application:
-            report = await application.crystallize(signature, person(), name=name)
+            if toolsmith and name:
+                report = await application.have_written(signature, person(), name=name)
+            else:
+                report = await application.crystallize(signature, person(), name=name)
             return report.as_dict()
 
     data = finish(work(), as_json=as_json)

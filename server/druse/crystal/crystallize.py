@@ -16,6 +16,7 @@ from druse.crystal.composition import MAX_RUNS, Composed, parts_from
 from druse.crystal.makers import Aligned, AlignedPart, Draft, HandedIn, Refused, Synthesizer
 from druse.crystal.manifest import manifest_for, permissions_of, style_problems
 from druse.crystal.parts import find_part
+from druse.crystal.toolsmith import ATTEMPTS, Ask, Toolsmith
 from druse.crystal.upkeep import TWIN, nearest
 from druse.crystal.verification import Verification, dry_run
 from druse.governance import Approvals
@@ -125,6 +126,24 @@ class Crystallizer:
         records = [r for r in await runs_of(self._store, family) if r.run.opened_at > since]
         maker = Aligned(family, records, name, next_version=True)
         return await self._through_gate(maker, caller, propose=propose)
+
+    async def have_written(self, signature: str, caller: Caller, ask: Ask, *, name: str, made_by: str) -> Report:
+        """Have a model write the tool of a workflow, told once what the gate refused. Raises NotFound."""
+        candidate = await find_candidate(self._store, signature)
+        if candidate is None:
+            raise NotFound(
+                f"Cannot have a tool of {signature!r} written: no recorded workflow has that signature. List them with "
+                '"druse candidates --min-usage 1".'
+            )
+        records = await runs_of(self._store, candidate)
+        maker = Toolsmith(candidate, records, await self._free_name(name, candidate), ask, made_by)
+        report = await self._through_gate(maker, caller)
+        for _ in range(ATTEMPTS - 1):
+            if report.status == "proposed" or report.induction is None:
+                return report
+            maker = maker.again(report.induction.source, f"stage {report.stage}: {report.message}")
+            report = await self._through_gate(maker, caller)
+        return report
 
     async def propose_source(
         self,

@@ -1,7 +1,8 @@
 """Who makes drafts of tools: two kinds of maker behind one interface, whose drafts pass the same gate (seed id H-10).
 
 *Deterministic*: `Aligned` and `AlignedPart` induce a program from aligned recorded runs, without a model. *Backed by a
-model*: `HandedIn` carries what the host agent wrote. Neither writes anything or makes anything callable.
+model*: `HandedIn` carries what the host agent wrote, `druse.crystal.toolsmith` asks the configured one. None of them
+writes anything or makes anything callable.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Draft:
     specs: Mapping[str, ToolSpec]
     inputs: Mapping[str, Json]
     prove: Callable[[SandboxHost, Induction], Awaitable[Verification]]
-    made_by: str  # induction or agent, as the manifest tells it
+    made_by: str  # induction, agent or the model asked, as the manifest tells it
     may_rename: bool = False
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -262,6 +263,7 @@ class Application:
         self._surface_check = ArgumentCheck()
         self._finder = Finder(minilm=base.config.knobs.minilm)
         self._finder_stale = True
+        self._environment = environment
         self._skills_seen: tuple[object, ...] = ()
         self.crystal = CrystalProvider(
             base.shelf,
@@ -629,6 +631,33 @@ class Application:
         """Make a proposal of a workflow; where the trust level allows it, put the tool in service at once."""
         await self.spend_synthesis(caller)
         return await self._registered(await self.crystallizer.crystallize(signature, caller, name=name))
+
+    async def have_written(self, signature: str, caller: Caller, *, name: str) -> Report:
+        """Have the configured model write the tool of a workflow, through the same gate. Raises Invalid without one."""
+        provider = self.base.rules.fresh().model
+        if provider is None:
+            raise Invalid(
+                "Cannot have a tool written: no model is in force. Name one under [model] in your own config.toml, "
+                'then run "druse policy approve".',
+                where="model",
+            )
+        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
+            raise Invalid(
+                f"Cannot call a tool {name!r}: a name is a-z, 0-9 and _, at most 40 characters.", where="name"
+            )
+        self._check_free(name)
+        await self.spend_synthesis(caller)
+
+        async def ask(system: str, message: str) -> str:
+            from druse import llm
+
+            payload: JsonObject = {"model": str(provider), "asked": digest_text(message)}
+            await self.base.audit.record("model.asked", signature, caller, payload, durable=True)
+            return (await llm.ask(provider, system, message, self._environment)).text
+
+        made_by = f"model {provider.model}"
+        written = await self.crystallizer.have_written(signature, caller, ask, name=name, made_by=made_by)
+        return await self._registered(written)
 
     async def compose(self, name: str, parts: Sequence[Json], description: str, caller: Caller) -> Report:
         """Propose a tool made of tools; where the trust level allows it, put it in service at once. Raises Invalid."""
