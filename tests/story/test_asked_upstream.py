@@ -78,6 +78,8 @@ async def test_a_cancelled_call_takes_its_question_along(project: Project, behin
         await asyncio.wait([call])
         user.answer = YES
         assert (await confirm(client))["action"] == "accept"  # the next call is not in its way
+        script = {"code": 'result = call("asking__confirm")'}
+        assert '"accept"' in json.dumps((await client.call_tool("run_code", script)).structured_content)
     told = [one for one in heard(log) if one.get("method") == "notifications/cancelled"]
     assert len(told) == (1 if behind == "legacy" else 0)  # the modern server had answered: nothing is open there
 

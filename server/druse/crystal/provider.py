@@ -158,6 +158,8 @@ class _Run:
             session=caller.session,
             connection=caller.connection,
             client=caller.client,
+            client_side=caller.client_side,
+            shared=caller.shared,
             run_id=caller.run_id,
             tool=version.name,
             version=version.version,

@@ -24,6 +24,7 @@ from druse.store import DeferredCall, Store
 
 MISSING_CAPABILITY = -32021
 HEADER_MISMATCH = -32020
+MAX_LIVE = 200  # tasks at work at a time
 _DAY = 86400.0
 _POLL_MILLISECONDS = 1000
 _LEASE_SECONDS = 30.0
@@ -65,6 +66,10 @@ class Deferred:
 
     async def adopt(self, call: Call) -> JsonObject:
         """Keep the call as a task; the `CreateTaskResult`."""
+        if len(self._live) >= MAX_LIVE:
+            call.stop()
+            said = f"{MAX_LIVE} tasks are at work already. Wait for some of them, or stop them with tasks/cancel."
+            raise MCPError(types.INTERNAL_ERROR, said)
         now, caller = self._clock(), call.caller
         masked = self._mask(call.request)
         held = DeferredCall(
