@@ -221,6 +221,7 @@ _YAML = [
     "extensions:\n  druse:\n    cmd: old\n    enabled: false\n  z:\n    enabled: true\n",
     '{"extensions": {"a": 1}}\n',
     "---\nextensions:\n  dev: null\n",
+    "extensions:\n  dev:\n    text: |\n      a\n\n      b",
 ]
 
 

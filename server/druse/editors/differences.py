@@ -16,7 +16,7 @@ _CONTEXT = 3
 _MOST = 4000  # lines to compare; the comparison grows with the square of them
 _HUNK = re.compile(r"@@ -(\d+)(,\d+)? \+(\d+)(,\d+)? @@")
 _PAIR = re.compile(r"""(["']?)([A-Za-z_][\w.-]*)\1(\s*[:=]\s*)(["'])((?:\\.|(?!\4).)+)\4""")
-_FLAG = re.compile(r"""(["'])--?([\w-]+)\1\s*,(\s*)(?:(["'])(?:\\.|(?!\4).)+\4)?""")
+_FLAG = re.compile(r"""(["']?)--?([\w-]+)\1\s*,(\s*)(?:(["'])(?:\\.|(?!\4).)+\4|[^\s,\]"']+)""")
 _TEXT = re.compile(r"""(["'])(?:\\.|(?!\1).)+\1""")
 
 
@@ -102,9 +102,10 @@ def _masked(line: str) -> str:
         return f"{match[1]}{match[2]}{match[1]}{match[3]}{match[4]}***{match[4]}"
 
     def flag(match: re.Match[str]) -> str:
-        if match[4] is None or not is_secret_key(match[2]):
+        if not is_secret_key(match[2]):
             return match[0]
-        return f"{match[0][: match.end(3) - match.start()]}{match[4]}***{match[4]}"
+        quote = match[4] or ""
+        return f"{match[0][: match.end(3) - match.start()]}{quote}***{quote}"
 
     line = _FLAG.sub(flag, _PAIR.sub(pair, line))
     return SecretHandles(os.urandom(16)).mask_text(line)

@@ -65,7 +65,7 @@ def _put(text: str, path: tuple[str, ...], value: Json) -> str:
             raise ValueError(f"{'.'.join(path[:depth]) or 'the document'} is not a mapping")
         pair = _pair(node, key)
         if pair is None:
-            return _added(text, node, f"{_scalar(key)}:", _nested(path[depth + 1 :], value), top=not depth)
+            return _added(text, node, f"{_scalar(key)}:", _nested(path[depth + 1 :], value))
         if depth == len(path) - 1 or _is_null(pair[1]):
             made = _dropped(text, node, _index(node, key), keep_empty=False)
             return _put(made, path, value)
@@ -79,7 +79,7 @@ def _append(text: str, path: tuple[str, ...], value: Json) -> str:
         return _put(text, path, [value])
     if not isinstance(node, yaml.SequenceNode):
         raise ValueError(f"{'.'.join(path)} is not a list")
-    return _added(text, node, "-", value, top=False)
+    return _added(text, node, "-", value)
 
 
 def _drop(text: str, path: tuple[str | int, ...]) -> str:
@@ -144,6 +144,12 @@ def _end(text: str, node: Any, least: int) -> int:
     return _end(text, last, node.start_mark.index)
 
 
+def _ends_in_block_text(node: Any) -> bool:
+    while isinstance(node, yaml.MappingNode | yaml.SequenceNode) and node.value:
+        node = node.value[-1][1] if isinstance(node, yaml.MappingNode) else node.value[-1]
+    return isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+
+
 def _line_end(text: str, at: int, *, with_break: bool) -> int:
     end = text.find("\n", at)
     if end < 0:
@@ -166,7 +172,7 @@ def _at_end(text: str, lines: list[str]) -> str:
     return text + separator + newline.join(lines) + newline
 
 
-def _added(text: str, node: Any, head: str, value: Json, *, top: bool) -> str:
+def _added(text: str, node: Any, head: str, value: Json) -> str:
     if node.flow_style:
         closing = node.end_mark.index - 1
         member = json.dumps(value, ensure_ascii=False) if head == "-" else f"{head} {json.dumps(value)}"
@@ -179,7 +185,9 @@ def _added(text: str, node: Any, head: str, value: Json, *, top: bool) -> str:
     newline = newline_of(text)
     at = _line_end(text, _end(text, node, node.start_mark.index), with_break=True)
     lines = [indent + line for line in _entry(head, value)]
-    separator = "" if text[:at].endswith("\n") else newline
+    if not text[:at].endswith("\n") and _ends_in_block_text(node):
+        at = _line_start(text, first.start_mark.index)  # a line end added to that text would be a part of it
+    separator = "" if not at or text[:at].endswith("\n") else newline
     return text[:at] + separator + newline.join(lines) + newline + text[at:]
 
 
