@@ -292,7 +292,10 @@ def _removed(text: str, node: _Node, index: int) -> str:
     member = node.members[index]
     start, end = member.start, (member.node.end if member.comma is None else member.comma + 1)
     before = text[: member.start].rstrip(" \t")
-    if before.endswith("\n"):  # the line goes with it
+    rest = text[end:].partition("\n")[0]
+    if before.endswith("\n") and rest.strip():
+        end += len(rest) - len(rest.lstrip(" \t"))  # the line above may end in a comment: it must not reach over this
+    elif before.endswith("\n"):  # the line goes with it
         start = len(before) - (2 if before.endswith("\r\n") else 1)
     elif index > 0:
         start = len(before)
