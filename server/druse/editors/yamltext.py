@@ -186,7 +186,7 @@ def _added(text: str, node: Any, head: str, value: Json) -> str:
     at = _line_end(text, _end(text, node, node.start_mark.index), with_break=True)
     lines = [indent + line for line in _entry(head, value)]
     if not text[:at].endswith("\n") and _ends_in_block_text(node):
-        at = _line_start(text, first.start_mark.index)  # a line end added to that text would be a part of it
+        at = _line_start(text, first.start_mark.index)  # a line end added behind it belongs to that text
     separator = "" if not at or text[:at].endswith("\n") else newline
     return text[:at] + separator + newline.join(lines) + newline + text[at:]
 
