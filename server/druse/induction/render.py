@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from druse.induction.answers import exit_codes
 from druse.induction.commands import is_command
 from druse.induction.guards import places, shape_literal, state_guards, used_paths
-from druse.induction.naming import Names, plural, result_name, singular
+from druse.induction.naming import Names, identifier, plural, result_name, singular
 from druse.induction.procedure import (
     ITEM,
     Binding,
@@ -88,8 +88,8 @@ class _Writer:
     def _name_results(self, block: Block) -> None:
         for node in block:
             if isinstance(node, Call):
-                noun = result_name(node.noun)
-                name = self.names.take(noun, f"{noun}_result")
+                noun, whole = result_name(node.noun), identifier(node.noun.rpartition("__")[2])
+                name = self.names.take(noun, f"{noun}_result", f"{whole}_result")
                 self.variables[Root("result", node.id)] = name
             elif isinstance(node, Loop):
                 last = next((key for key in reversed(node.source.path) if key != ONLY), "")
