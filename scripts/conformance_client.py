@@ -18,8 +18,6 @@ from urllib.parse import parse_qs, urlparse
 
 import httpx2
 from mcp.client.auth import AuthorizationCodeResult
-from mcp.shared.auth import OAuthClientInformationFull
-from pydantic import AnyUrl
 
 from druse.model import CallContext, Caller, CallerKind, DruseError
 from druse.upstream import ServerEntry, Upstreams
@@ -94,27 +92,31 @@ def wanted(scenario: str, tools: Mapping[str, Any], context: Mapping[str, Any]) 
     return listed[:1] if scenario.startswith("auth/") else listed
 
 
+def registered(context: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """The `oauth` of an entry for the client that a scenario has registered."""
+    scenario = os.environ.get("MCP_CONFORMANCE_SCENARIO", "")
+    if not context.get("client_id"):
+        return {}
+    oauth = {"clientId": context["client_id"]}
+    if context.get("private_key_pem"):
+        (folder / "key.pem").write_text(context["private_key_pem"])
+        return {**oauth, "privateKeyFile": str(folder / "key.pem"), "algorithm": context["signing_algorithm"]}
+    grant = "client_credentials" if scenario.startswith("auth/client-credentials") else "authorization_code"
+    return {**oauth, "clientSecret": context["client_secret"], "grant": grant}
+
+
 async def main(url: str) -> None:
     """Connect, list, call."""
     scenario = os.environ.get("MCP_CONFORMANCE_SCENARIO", "")
     context: dict[str, Any] = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
     browser, caller = Browser(), Caller(CallerKind.AGENT, "suite", "suite", "suite", client_side=User())
     with tempfile.TemporaryDirectory() as folder:
-        tokens = tokens_of(ServerEntry("suite", url=url), Path(folder))
-        if context.get("client_id"):
-            secret = context.get("client_secret")
-            registered = OAuthClientInformationFull(
-                client_id=context["client_id"],
-                client_secret=secret,
-                redirect_uris=[AnyUrl("http://127.0.0.1:8976/callback")],
-                token_endpoint_auth_method="client_secret_basic" if secret else "none",
-            )
-            await tokens.set_client_info(registered)
+        entry = ServerEntry("suite", url=url, oauth=registered(context, Path(folder)))
+        tokens = tokens_of(entry, Path(folder))
 
         def sign(entry: ServerEntry) -> Any:
             return authorization(entry, tokens, browser.show, browser.wait, metadata_url=METADATA)
 
-        entry = ServerEntry("suite", url=url)
         async with Upstreams.open([entry], logs=Path(folder), environment={}, sign=sign) as upstreams:
             problems = await upstreams.connect()
             if problems:

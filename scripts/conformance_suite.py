@@ -34,11 +34,9 @@ SKILLS = ("sep-2640-skills-enumeration", "sep-2640-skills-manifest", "sep-2640-s
 HERE = Path(__file__).resolve().parent
 
 # What is not passed, and why. A check that fails without standing here makes the run fail.
-_NO_GRANT = "Druse signs in for a person (authorization code); it has no such grant for machines yet"
+_NO_GRANT = "Druse signs in for a person or as a registered client; it takes no assertion of another identity provider"
 _NO_PROOF = "the SDK's client has no DPoP"
 KNOWN: dict[str, str] = {
-    "auth/client-credentials-jwt": _NO_GRANT,
-    "auth/client-credentials-basic": _NO_GRANT,
     "auth/enterprise-managed-authorization": _NO_GRANT,
     "auth/wif-jwt-bearer": _NO_GRANT,
     "auth/dpop": _NO_PROOF,

@@ -14,6 +14,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from druse.upstream import ServerEntry, read_servers
+from druse.upstream.login import authorization, tokens_of
+
 from .conftest import Project  # type: ignore[import-not-found]
 
 SERVER = Path(__file__).parent / "oauth_server.py"
@@ -75,3 +78,38 @@ async def test_a_server_that_wants_oauth_says_which_command_signs_in_and_works_a
     finally:
         server.terminate()
         await server.wait()
+
+
+@pytest.mark.parametrize(
+    ("oauth", "problem"),
+    [
+        ({"clientId": "c", "clientSecret": "${SECRET}"}, ""),
+        ({"clientId": "c", "privateKeyFile": "key.pem", "algorithm": "RS256"}, ""),
+        ({"clientSecret": "s"}, "needs `clientId`"),
+        ({"clientId": "c", "clientSecret": "${UNSET}"}, "UNSET, which is not set"),
+        ({"clientId": "c", "clientSecret": "s", "privateKeyFile": "k"}, "leave one out"),
+        ({"clientId": "c", "grant": "client_credentials"}, "needs `clientSecret` or `privateKeyFile`"),
+        ({"clientId": "c", "grant": "password"}, "must be authorization_code or client_credentials"),
+        ({"clientId": "c", "secret": "s"}, "fields that are not known: secret"),
+    ],
+)
+def test_a_registered_client_in_mcp_json_is_checked(tmp_path: Path, oauth: dict[str, str], problem: str) -> None:
+    (tmp_path / "mcp.json").write_text(json.dumps({"mcpServers": {"s": {"url": "https://x.test/mcp", "oauth": oauth}}}))
+    (entry,) = read_servers(tmp_path / "mcp.json", {"SECRET": "s"})
+    assert problem in entry.problem and bool(problem) == bool(entry.problem)
+
+
+def test_tokens_of_one_server_are_not_those_of_another_address_or_client(tmp_path: Path) -> None:
+    entries = [
+        ServerEntry("s", url="https://x.test/mcp"),
+        ServerEntry("s", url="https://y.test/mcp"),
+        ServerEntry("t", url="https://x.test/mcp"),
+        ServerEntry("s", url="https://x.test/mcp", oauth={"clientId": "c"}),
+    ]
+    files = [tokens_of(entry, tmp_path).file for entry in entries]
+    assert len(set(files)) == 4 and all(":" not in file.name for file in files)
+
+
+def test_an_authorization_header_of_the_entry_is_left_alone(tmp_path: Path) -> None:
+    entry = ServerEntry("s", url="https://x.test/mcp", headers={"authorization": "Bearer x"})
+    assert authorization(entry, tokens_of(entry, tmp_path)) is None

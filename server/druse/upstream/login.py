@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -32,8 +32,9 @@ Wait: TypeAlias = "Callable[[], Awaitable[AuthorizationCodeResult]]"
 class KeptTokens:
     """Implements the SDK's `TokenStorage` in one file."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, registered: Mapping[str, str] | None = None) -> None:
         self.file = file
+        self._registered = registered or {}  # `oauth` of the server's entry
 
     async def get_tokens(self) -> OAuthToken | None:
         """The tokens, if there are any."""
@@ -49,7 +50,16 @@ class KeptTokens:
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         """What the authorization server knows us as."""
         from mcp.shared.auth import OAuthClientInformationFull
+        from pydantic import AnyUrl
 
+        if self._registered:
+            secret = self._registered.get("clientSecret")
+            return OAuthClientInformationFull(
+                client_id=self._registered["clientId"],
+                client_secret=secret,
+                redirect_uris=[AnyUrl(REDIRECT.format(port=self.port()))],
+                token_endpoint_auth_method="client_secret_basic" if secret else "none",
+            )
         held = self._read().get("client")
         return OAuthClientInformationFull.model_validate(held) if held else None
 
@@ -84,7 +94,8 @@ def tokens_of(entry: ServerEntry, folder: Path) -> KeptTokens:
     from druse.model import digest
 
     plain = re.sub(r"[^A-Za-z0-9_-]+", "_", entry.name)[:40]
-    return KeptTokens(folder / f"{plain}-{digest({'name': entry.name, 'url': entry.url})[:12]}.json")
+    about = digest({"name": entry.name, "url": entry.url, "client": entry.oauth.get("clientId", "")})
+    return KeptTokens(folder / f"{plain}-{about[-12:]}.json", entry.oauth)
 
 
 def authorization(
@@ -101,6 +112,12 @@ def authorization(
     """
     if not entry.url or any(name.lower() == "authorization" for name in entry.headers):
         return None
+    # It writes a traceback for each login that was wanted and not made; the problem of the server says the same.
+    logging.getLogger("mcp.client.auth.oauth2").setLevel(logging.CRITICAL)
+    if entry.oauth.get("grant", "client_credentials") == "client_credentials":
+        machine = _machine(entry, tokens)
+        if machine is not None:
+            return machine
     from mcp.client.auth import OAuthClientProvider
     from mcp.shared.auth import OAuthClientMetadata
     from pydantic import AnyUrl
@@ -115,8 +132,6 @@ def authorization(
     async def never() -> AuthorizationCodeResult:
         raise UpstreamFailure(f"Server {entry.name!r}: nobody signed in.", server=entry.name)
 
-    # It writes a traceback for each login that was wanted and not made; the problem of the server says the same.
-    logging.getLogger("mcp.client.auth.oauth2").setLevel(logging.CRITICAL)
     metadata = OAuthClientMetadata(
         client_name="Druse",
         redirect_uris=[AnyUrl(REDIRECT.format(port=tokens.port()))],
@@ -131,3 +146,37 @@ def authorization(
         callback_handler=wait or never,
         client_metadata_url=metadata_url or None,
     )
+
+
+def _machine(entry: ServerEntry, tokens: KeptTokens) -> OAuthClientProvider | None:
+    """Signs as the client itself, with the secret or the key of the entry; None where that has neither."""
+    from mcp.client.auth.extensions.client_credentials import (
+        ClientCredentialsOAuthProvider,
+        PrivateKeyJWTOAuthProvider,
+        SignedJWTParameters,
+    )
+
+    given = entry.oauth
+    scope, issuer = given.get("scope"), given.get("issuer")
+    if "clientSecret" in given:
+        return ClientCredentialsOAuthProvider(
+            entry.url, tokens, given["clientId"], given["clientSecret"], scope=scope, issuer=issuer
+        )
+    if "privateKeyFile" not in given:
+        return None
+    try:
+        key = Path(given["privateKeyFile"]).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UpstreamFailure(
+            f"Server {entry.name!r}: its private key could not be read ({error}). Correct `oauth.privateKeyFile` in "
+            "mcp.json.",
+            server=entry.name,
+        ) from error
+    parameters = SignedJWTParameters(
+        issuer=given["clientId"],
+        subject=given["clientId"],
+        signing_algorithm=given.get("algorithm", "ES256"),
+        signing_key=key,
+    )
+    prove = parameters.create_assertion_provider()
+    return PrivateKeyJWTOAuthProvider(entry.url, tokens, given["clientId"], prove, scope=scope, issuer=issuer)

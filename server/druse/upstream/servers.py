@@ -15,8 +15,13 @@ from druse.settings import Workspace
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _KNOWN = {
     *("command", "args", "env", "cwd", "type", "url", "headers", "disabled", "timeout", "transport", "description"),
+    "oauth",
     *("alwaysAllow", "autoApprove", "envFile", "note"),
 }
+
+
+_OAUTH = {"clientId", "clientSecret", "privateKeyFile", "algorithm", "scope", "issuer", "grant"}
+GRANTS = ("authorization_code", "client_credentials")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class ServerEntry:
     url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     timeout: float | None = None  # seconds a call may take
+    oauth: Mapping[str, str] = field(default_factory=dict[str, str])  # a client that is registered already
     problem: str = ""
 
 
@@ -122,7 +128,8 @@ def _checked(name: str, raw: Json, folder: Path, environment: Mapping[str, str])
             raise ValueError("`url` must begin with http:// or https://")
         if raw.get("type", raw.get("transport", "http")) not in ("http", "streamable-http", "streamableHttp"):
             raise ValueError(f"its type {raw.get('type')!r} is not supported; use streamable HTTP (`type: http`)")
-        return ServerEntry(name, url=url, headers=headers, timeout=timeout)
+        oauth = _oauth(raw.get("oauth", {}), folder, environment)
+        return ServerEntry(name, url=url, headers=headers, timeout=timeout, oauth=oauth)
     if "command" not in raw:
         raise ValueError("it has neither `command` nor `url`")
     arguments = raw.get("args", [])
@@ -137,6 +144,25 @@ def _checked(name: str, raw: Json, folder: Path, environment: Mapping[str, str])
         cwd=folder / _expanded(cwd, "cwd", environment) if cwd is not None else folder,
         timeout=timeout,
     )
+
+
+def _oauth(raw: Json, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
+    """`clientId` with what proves it: `clientSecret`, or `privateKeyFile` and `algorithm`."""
+    given = _texts(raw, "oauth", environment)
+    unknown = sorted(set(given) - _OAUTH)
+    if unknown:
+        raise ValueError(f"its `oauth` has fields that are not known: {', '.join(unknown)}")
+    if given and not given.get("clientId"):
+        raise ValueError("its `oauth` needs `clientId`")
+    if given.get("grant", GRANTS[0]) not in GRANTS:
+        raise ValueError(f"`oauth.grant` must be {' or '.join(GRANTS)}")
+    if "clientSecret" in given and "privateKeyFile" in given:
+        raise ValueError("its `oauth` has both `clientSecret` and `privateKeyFile`; leave one out")
+    if given.get("grant") == GRANTS[1] and not ("clientSecret" in given or "privateKeyFile" in given):
+        raise ValueError("`oauth.grant` client_credentials needs `clientSecret` or `privateKeyFile`")
+    if "privateKeyFile" in given:
+        given["privateKeyFile"] = str(folder / given["privateKeyFile"])
+    return given
 
 
 def _texts(raw: Json, where: str, environment: Mapping[str, str]) -> dict[str, str]:
