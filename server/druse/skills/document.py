@@ -27,8 +27,13 @@ CATEGORIES = ("coding", "analysis", "writing", "data")
 _HEAD = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _MARKUP = re.compile(r"</?[A-Za-z!]")
 _MAX_EVENTS, _MAX_DEPTH = 600, 4
-# Zero-width, direction and tag characters: they show nothing and can carry instructions.
-_HIDDEN = re.compile("[\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\U000e0000-\U000e007f]")
+# What shows nothing and can carry instructions: zero-width, direction, tag, filler and control characters, variation
+# selectors but for the two of emoji, and runs of those that are harmless alone.
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f"
+    "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]|[\ufe0e\ufe0f\u200d]{2}"
+)
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./()+,;=*$%-]*")
 _YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 
@@ -114,7 +119,7 @@ def _check_visible(text: str, where: str) -> None:
     hidden = _HIDDEN.search(text)
     if hidden:
         line = text.count("\n", 0, hidden.start()) + 1
-        raise _wrong(where, line, f"it holds the invisible character U+{ord(hidden[0]):04X}")
+        raise _wrong(where, line, f"it holds the invisible character U+{ord(hidden[0][0]):04X}")
 
 
 def render(document: SkillDocument) -> str:

@@ -19,12 +19,12 @@ def read_file(path: Path, limit: int) -> bytes | None:
         return None
     except OSError as error:
         raise Invalid(f"Cannot read {path}: {error.strerror}; it may be a link.", where=str(path)) from error
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if stat.S_ISDIR(found.st_mode):
+    if not stat.S_ISREG(kind := os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(kind):
             return None
-        if not stat.S_ISREG(found.st_mode):
-            raise Invalid(f"Cannot read {path}: it is no regular file.", where=str(path))
+        raise Invalid(f"Cannot read {path}: it is no regular file.", where=str(path))
+    with os.fdopen(descriptor, "rb") as file:
         body = file.read(limit + 1)
     if len(body) > limit:
         raise Invalid(f"Cannot read {path}:1: it is larger than {limit} bytes.", where=f"{path}:1")

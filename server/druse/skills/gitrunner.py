@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from druse.model import DruseError, Invalid
+from druse.model import DruseError, Invalid, visible
 from druse.settings import child_environment
 
 TIMEOUT_SECONDS = 60.0
@@ -26,6 +26,10 @@ class GitFailed(DruseError):
     """git ended with an error; its own words are in the message."""
 
     kind = "git_failed"
+
+    def __init__(self, message: str, *, said: str = "") -> None:
+        super().__init__(message)
+        self.said = said or message  # git's own words
 
 
 def git_program() -> str:
@@ -82,8 +86,9 @@ class Git:
         if done.returncode not in accept:
             said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
             raise GitFailed(
-                f"git {arguments[0]} failed in {self.root} (exit code {done.returncode}): {said[-1500:]}. "
-                "Nothing of this change was kept; correct that and try again."
+                f"git {arguments[0]} failed in {self.root} (exit code {done.returncode}): {visible(said[-1500:])}. "
+                "Nothing of this change was kept; correct that and try again.",
+                said=visible(said),
             )
         return done.returncode, done.stdout
 

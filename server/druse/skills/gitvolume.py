@@ -10,10 +10,11 @@ import contextlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
-from druse.model import Invalid, NotFound
+from druse.model import DruseError, Invalid, NotFound
 from druse.skills import githistory
 from druse.skills.access import Actor, Role, VolumeRef, require
 from druse.skills.document import MAX_TEXT
@@ -35,6 +36,16 @@ from druse.skills.volume import (
 )
 
 MAIN = "main"
+_TRIES = 2  # of a change, while an editor saves the same file again and again
+_PATIENCE = 3.0  # seconds that are waited for a person's git
+_STALE = 300.0  # seconds after which a lock of git's index is that of a dead process
+_BUSY = {
+    "MERGE_HEAD": "a merge",
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+}
 
 
 class GitVolume:
@@ -275,17 +286,57 @@ class GitVolume:
         if len(content) > limit:
             raise Invalid(f"Cannot save {path} in {self._ref}: it is larger than {limit} bytes.", where=path)
         target = self._inside(path)
-        self._adopt([path], actor)
-        if self._working(path) == content and not self._differs(path):
-            return ""
+        commit = ""
+        for _ in range(_TRIES):
+            self._adopt([path], actor)
+            before = self._working(path)
+            if before == content and not self._differs(path):
+                return commit
+            commit = self._put(path, target, before, content, message, actor) or commit
+            if commit and self.git.text("rev-parse", f"HEAD:{path}") == githistory.blob_id(content):
+                return commit  # and not what an editor saved at that very moment
+        return self._put_beside(path, target, content, message, actor)
+
+    def _put(
+        self, path: str, target: Path, before: bytes | None, content: bytes, message: Message, actor: Actor
+    ) -> str:
+        """Replace a file and commit it; empty where an editor was quicker."""
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
-        with fresh.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(target)
-        return self._commit(message, actor, [path])
+        try:
+            with fresh.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if self._working(path) != before:
+                return ""
+            fresh.replace(target)
+            return self._commit(message, actor, [path])
+        except (DruseError, OSError):
+            if self._working(path) != content:
+                return ""  # an editor saved meanwhile: its text stays
+            # What could not be committed is not left lying there as if it had been.
+            if before is None:
+                target.unlink(missing_ok=True)
+            else:
+                target.write_bytes(before)
+            raise
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    def _put_beside(self, path: str, target: Path, content: bytes, message: Message, actor: Actor) -> str:
+        """Commit a text without the working tree, for an editor that saves all the time; what it saves last stays."""
+        self._adopt([path], actor)
+        before, head = self._working(path), self.git.text("rev-parse", MAIN)
+        made = self._tree_commit(head, {path: content}, message, actor, [head])
+        self.git.run("update-ref", f"refs/heads/{MAIN}", made, head)
+        fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        fresh.write_bytes(content)
+        if self._working(path) == before:
+            fresh.replace(target)
+        fresh.unlink(missing_ok=True)
+        self.git.run("reset", "-q", "--", path, accept=(0, 1))
+        return made
 
     def _adopt(self, paths: Sequence[str], actor: Actor) -> None:
         """Commit what an editor left in these paths, before we change them."""
@@ -387,7 +438,37 @@ class GitVolume:
         (self.root / ".git").mkdir(exist_ok=True)
         with (self.root / ".git" / "druse.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            self._check_free()
             yield
+
+    def _check_free(self) -> None:
+        """Raises Invalid where a person is in the middle of something in this repository."""
+        git = self.root / ".git"
+        if not (git / "HEAD").is_file():
+            return  # it is being made
+        doing = next((what for name, what in _BUSY.items() if (git / name).exists()), "")
+        if doing:
+            raise Invalid(
+                f"Cannot change volume {self._ref}: {doing} is under way in {self.root}. End it there with git, or "
+                f'give it up ("git -C {self.root} status" says how).',
+                where=str(self.root),
+                problem=doing,
+            )
+        head = (git / "HEAD").read_text(encoding="utf-8", errors="replace").strip()
+        if head != f"ref: refs/heads/{MAIN}":
+            raise Invalid(
+                f"Cannot change volume {self._ref}: {head.removeprefix('ref: refs/heads/')[:60]} is checked out in "
+                f'{self.root}, and only {MAIN} is served. Go back with "git -C {self.root} switch {MAIN}".',
+                where=str(self.root),
+                problem="another branch",
+            )
+        held = git / "index.lock"
+        with contextlib.suppress(OSError):
+            if time.time() - held.stat().st_mtime > _STALE:
+                held.unlink()  # left behind by a git that was killed
+        deadline = time.monotonic() + _PATIENCE
+        while held.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)  # a person's git is at work; this runs on a thread of its own
 
 
 def _maker(ref: VolumeRef) -> Actor:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from druse.model import Invalid, NotFound
+from druse.model import Invalid, NotFound, visible
 from druse.skills.access import VolumeKind, VolumeRef
 from druse.skills.document import MAX_TEXT, SkillDocument, parse, render
 from druse.skills.filetree import folder_stamp, read_file, read_folder
@@ -199,7 +199,9 @@ def _stored(name: str, path: Path) -> StoredSkill | None:
 
 
 def _skill(stored: StoredSkill, origin: str, ref: VolumeRef | None) -> Skill:
-    where = f"{ref}/{stored.path}" if ref else stored.path
+    # A file's name can be any bytes: what is no text is written out, as it goes into answers and into the store.
+    stored = replace(stored, id=visible(stored.id).replace("\n", "\\n"), problem=visible(stored.problem))
+    where = visible(f"{ref}/{stored.path}" if ref else stored.path)
     problem, document = stored.problem, None
     if not problem:
         try:

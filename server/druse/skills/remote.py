@@ -61,19 +61,27 @@ class Remote:
         require(self._volume.ref, actor, write=True)
         self._check()
         with self._volume.turn():
-            try:
-                self._volume.git.run("push", "-q", "origin", f"refs/heads/{MAIN}:refs/heads/{MAIN}")
-            except GitFailed as error:
-                if "non-fast-forward" in str(error) or "fetch first" in str(error):
-                    raise Invalid(
-                        f'Cannot push {self._volume.ref}: its remote has other changes. Take them first with "druse '
-                        f'volumes pull {self._volume.ref}".'
-                    ) from error
-                raise
+            self._give(f"refs/heads/{MAIN}:refs/heads/{MAIN}")
             waiting = [f"+refs/heads/{p.branch}:refs/heads/{p.branch}" for p in self._volume.proposals(actor)]
             if waiting:
-                self._volume.git.run("push", "-q", "origin", *waiting)
+                self._give(*waiting)
         return {"status": "pushed"}
+
+    def _give(self, *refs: str) -> None:
+        """Push some branches. Raises Invalid with what the remote says; everything is kept here in any case."""
+        ref = self._volume.ref
+        try:
+            self._volume.git.run("push", "-q", "origin", *refs)
+        except GitFailed as error:
+            if "non-fast-forward" in str(error) or "fetch first" in str(error):
+                raise Invalid(
+                    f'Cannot push {ref}: its remote has other changes. Take them first with "druse volumes pull {ref}".'
+                ) from error
+            raise Invalid(
+                f"Cannot push {ref}: its remote did not take it: {error.said[-1200:]}. All changes are kept here; push "
+                "again when the remote takes them.",
+                problem="refused by the remote",
+            ) from error
 
     def _check(self) -> None:
         if "origin" not in self._volume.git.text("remote").split():
