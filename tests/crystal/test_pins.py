@@ -127,6 +127,9 @@ async def test_a_new_version_reaches_new_sessions_and_what_is_forbidden_stops_in
         assert "learned tool v1, the version" in str(
             listed.description
         )  # a list is asked for without a name: by the last conversation
+        goal = "Look at order O4"
+        assert (await sessions.ask("first", "dispatch_goal", goal=goal, dry_run=True))["tool"] == "look_at v1"
+        assert (await sessions.ask("second", "dispatch_goal", goal=goal, dry_run=True))["tool"] == "look_at v2"
         # Pins are shown.
         told = {row["session"]: row for row in (await desk.druse("pins", "list"))["sessions"]}
         assert told["first"]["tools"]["look_at"] == {"began_with": 1, "runs": 1, "in_service": 2}

@@ -7,6 +7,7 @@ from druse.crystal.exchange import exported, imported
 from druse.crystal.makers import schema_of
 from druse.crystal.manifest import permissions_of
 from druse.crystal.parts import parts
+from druse.crystal.preview import previewed
 from druse.crystal.provider import CrystalProvider
 from druse.crystal.reload import watch
 from druse.crystal.shelf import Shelf
@@ -31,6 +32,7 @@ __all__ = [
     "outgrown",
     "parts",
     "permissions_of",
+    "previewed",
     "propose_retirements",
     "savings",
     "schema_of",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from druse.crystal.candidates import Candidate, family_of, find_candidate, runs_of
 from druse.crystal.commands import problems_of
 from druse.crystal.composition import MAX_RUNS, Composed, parts_from
-from druse.crystal.makers import Aligned, AlignedPart, Draft, HandedIn, Refused, Synthesizer
+from druse.crystal.makers import Aligned, AlignedPart, Draft, HandedIn, Refused, Synthesizer, lacking, parameters_of
 from druse.crystal.manifest import manifest_for, permissions_of, style_problems
 from druse.crystal.parts import find_part
 from druse.crystal.toolsmith import ATTEMPTS, Ask, Toolsmith
@@ -183,13 +183,9 @@ class Crystallizer:
         problem = await source_problem(self._host, draft.induction.source)
         if problem:
             return Report("failed", problem[0], problem[1], draft.induction)
-        if len(draft.records) < 2:
-            return Report(
-                "refused",
-                "replay",
-                "no evidence: name at least two successful recorded runs in run_ids that the tool must reproduce",
-                draft.induction,
-            )
+        lack = lacking(draft.records, parameters_of(draft.induction.source))
+        if lack:
+            return Report("refused", "replay", lack, draft.induction)
         verification = await draft.prove(self._host, draft.induction)
         if not verification.passed:
             return Report("refused", "replay", verification.failure, draft.induction, verification)

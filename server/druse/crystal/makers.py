@@ -16,8 +16,8 @@ from druse.crystal.candidates import Candidate
 from druse.crystal.manifest import permissions_of
 from druse.crystal.parts import Recurring
 from druse.crystal.verification import Verification, replay_source, verify
-from druse.induction import Induction, bind, induce
-from druse.model import Json, JsonObject, Run, ToolSpec, digest_text, object_schema
+from druse.induction import MIN_IDENTICAL, Induction, ParameterInfo, bind, goal_patterns, induce, macro_of
+from druse.model import Json, JsonObject, Run, RunStatus, ToolSpec, canonical, digest_text, object_schema
 from druse.runtime import SandboxHost
 from druse.store import RunRecord
 
@@ -120,8 +120,16 @@ class HandedIn:
         tools = _tools_of(self.source) if run else []
         text = self.description or _first_line(self.source) or self.name
         schema: JsonObject = _schema_of(run) if run else {}
+        given = [_inputs_for(run, record.run) for record in self.records]
         induction = Induction(
-            "induced", name=self.name, description=text, source=self.source, calls=tuple(tools), input_schema=schema
+            "induced",
+            name=self.name,
+            description=text,
+            source=self.source,
+            calls=tuple(tools),
+            input_schema=schema,
+            parameters=_infos(schema, given),
+            goal_patterns=goal_patterns([(r.run.goal, values) for r, values in zip(self.records, given, strict=True)]),
         )
         workflows = tuple(record.workflow for record in self.records[:1])
         goal = self.records[0].run.goal if self.records else ""
@@ -136,6 +144,41 @@ class HandedIn:
 
         inputs = _inputs_for(run, self.records[-1].run) if self.records else {}
         return Draft(candidate, self.records, induction, await specs_of(tools), inputs, prove, "agent")
+
+
+def _infos(schema: JsonObject, given: Sequence[Mapping[str, Json]]) -> tuple[ParameterInfo, ...]:
+    """The inputs of a handed-in tool, with the values that the runs had."""
+    properties, required = schema.get("properties"), schema.get("required")
+    found: list[ParameterInfo] = []
+    for name, part in properties.items() if isinstance(properties, dict) else ():
+        seen = {canonical(values[name]): values[name] for values in given if name in values}
+        needed = isinstance(required, list) and name in required
+        own = part if isinstance(part, dict) else {}
+        found.append(ParameterInfo(name, own, "given by the caller", tuple(seen.values())[:3], needed))
+    return tuple(found)
+
+
+def lacking(records: Sequence[RunRecord], inputs: Sequence[str]) -> str:
+    """What evidence is missing before a tool with these inputs can be proved; empty where nothing is."""
+    distinct = {record.run.id: record for record in records}
+    bad = [record for record in distinct.values() if record.run.status is not RunStatus.SUCCESS]
+    if bad:
+        told = ", ".join(f"{record.run.id} is {record.run.status}" for record in bad)
+        return f"only successful runs are evidence: {told}; report how they went, or name others"
+    if len(distinct) < 2:
+        return "no evidence: name at least two successful recorded runs in run_ids that the tool must reproduce"
+    made = {
+        canonical([[step.tool, dict(step.arguments)] for step in macro_of(record.run)]) for record in distinct.values()
+    }
+    if len(made) > 1:
+        return ""
+    if inputs:
+        return (
+            f"the {len(distinct)} runs made the very same calls, so nothing shows that {', '.join(inputs)} can be "
+            "anything else: name a run with other values"
+        )
+    wanted = MIN_IDENTICAL - len(distinct)
+    return f"a tool without inputs needs {MIN_IDENTICAL} runs that are alike: name {wanted} more" if wanted > 0 else ""
 
 
 def inputs_for(source: str, recorded: Run) -> dict[str, Json]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from druse.crystal import Shelf
+from druse.crystal import Shelf, previewed
 from druse.dispatch.modes import CRYSTALLIZED_FROM, Mode, mode_for
 from druse.dispatch.recognition import Recognition, Recognizer
 from druse.induction import Induction, bind, calls_of, induce
@@ -307,7 +307,7 @@ class Dispatcher:
         answer["dry_run"] = True
         if mode is Mode.CRYSTALLIZED and found.tool is not None:
             answer["tool"] = f"{found.tool.name} v{found.tool.version}"
-            answer["calls"] = found.tool.manifest.get("steps")
+            answer["calls"] = list[Json](previewed(found.tool, found.match.arguments))
         elif mode is Mode.FOLLOWER and found.induction is not None:
             answer["source"] = found.induction.source
         elif mode is Mode.MIXED:

@@ -590,7 +590,7 @@ class Application:
             return replace(result.outcome, details={**told, **result.outcome.details})
         problems = [f"line {part.line}: {part.message}" for part in result.problems]
         error = result.error
-        text = "; ".join(problems) or (f"line {error.line}: {error.kind}: {error.message}" if error else result.status)
+        text = "; ".join(problems) or (_traced(code, error.line, error.kind, error.message) if error else result.status)
         return Outcome(
             OutcomeStatus.ERROR, message=f"The code did not finish: {text}", kind=result.status, details=told
         )
@@ -762,7 +762,12 @@ class Application:
         self._check_free(name)
         listed = arguments.get("run_ids")
         records = [await self.base.store.runs.get(str(i)) for i in (listed if isinstance(listed, list) else [])]
-        known = [record for record in records if record is not None]
+        known = list({record.run.id: record for record in records if record is not None}.values())
+        strange = [
+            str(i) for i, record in zip(listed if isinstance(listed, list) else [], records, strict=True) if not record
+        ]
+        if strange:
+            raise NotFound(f"Cannot propose {name}: no recorded run is called {', '.join(strange)}. See find_tools.")
         description = arguments.get("description")
         await self.spend_synthesis(caller)
         report = await self._registered(
@@ -1020,6 +1025,13 @@ def _make_state(workspace: Workspace) -> None:
         raise Invalid(
             f"Cannot use {workspace.state}: {error.strerror}. Make the folder writable.", where=str(workspace.state)
         ) from error
+
+
+def _traced(code: str, line: int, kind: str, message: str) -> str:
+    """Where a script stopped, in its own lines."""
+    lines = code.splitlines()
+    text = lines[line - 1].strip()[:200] if 0 < line <= len(lines) else ""
+    return f"line {line}{f', `{text}`' if text else ''}: {kind}: {message}"
 
 
 def _status_of(error: DruseError) -> OutcomeStatus:

@@ -2,13 +2,14 @@
 
 from druse.induction.answers import exit_code
 from druse.induction.elements import is_read
-from druse.induction.induce import Induction, ParameterInfo, bind, induce, macro_of
+from druse.induction.induce import MIN_IDENTICAL, Induction, ParameterInfo, bind, goal_patterns, induce, macro_of
 from druse.induction.keys import contains, workflow_key
 from druse.induction.mining import Part, mine, ranked
 from druse.induction.procedure import Procedure, calls_of
 from druse.induction.replay import Deviation, Replay, Unrecorded
 
 __all__ = [
+    "MIN_IDENTICAL",
     "Deviation",
     "Induction",
     "ParameterInfo",
@@ -20,6 +21,7 @@ __all__ = [
     "calls_of",
     "contains",
     "exit_code",
+    "goal_patterns",
     "induce",
     "is_read",
     "macro_of",

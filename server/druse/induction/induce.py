@@ -239,15 +239,24 @@ def _input_schema(parameters: Mapping[str, Declared], specs: Mapping[str, ToolSp
 
 def _goal_patterns(runs: Sequence[Run], procedure: Procedure) -> tuple[str, ...]:
     """The goals with parameter values replaced by `{name}`: how people say what this tool does."""
+    parameters = procedure.parameters.items()
+    return goal_patterns(
+        [
+            (run.goal, {name: declared.by_run[number] for name, declared in parameters if number in declared.by_run})
+            for number, run in enumerate(runs)
+        ]
+    )
+
+
+def goal_patterns(goals: Sequence[tuple[str, Mapping[str, Json]]]) -> tuple[str, ...]:
+    """Goals with the values of their inputs replaced by `{name}`, the most frequent first."""
     patterns: dict[str, int] = {}
-    for number, run in enumerate(runs):
-        if not run.goal:
+    for goal, values in goals:
+        if not goal:
             continue
-        text = run.goal.replace("{", "(").replace("}", ")")
-        parameters = procedure.parameters.items()
-        values = [(name, declared.by_run[number]) for name, declared in parameters if number in declared.by_run]
-        written = [(name, str(value)) for name, value in values if isinstance(value, str | int | float)]
-        written += [(name, ", ".join(map(str, value))) for name, value in values if isinstance(value, list)]
+        text = goal.replace("{", "(").replace("}", ")")
+        written = [(name, str(value)) for name, value in values.items() if isinstance(value, str | int | float)]
+        written += [(name, ", ".join(map(str, value))) for name, value in values.items() if isinstance(value, list)]
         for name, value in sorted(written, key=lambda item: -len(item[1])):
             if len(value) > 1 or value.isdigit():
                 pattern = rf"(?<![\w{{]){re.escape(value)}(?![\w}}])"

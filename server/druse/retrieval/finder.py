@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -138,10 +138,28 @@ def signature_of(spec: ToolSpec) -> str:
         annotation = (
             f"Literal[{', '.join(json.dumps(option) for option in options)}]"
             if isinstance(options, list)
-            else " | ".join(kinds.get(kind, "object") for kind in _type_of(part).split("|"))
+            else " | ".join(_annotation(kind, part, kinds) for kind in _type_of(part).split("|"))
         )
         parts.append(f"{name}: {annotation}" + ("" if name in needed else " = ..."))
-    return f'call("{spec.name}", {", ".join(parts)})' if parts else f'call("{spec.name}")'
+    called = f'call("{spec.name}", {", ".join(parts)})' if parts else f'call("{spec.name}")'
+    return f"{called} -> {_returned(spec, kinds)}" if spec.output_schema else called
+
+
+def _annotation(kind: str, part: Json, kinds: Mapping[str, str]) -> str:
+    """The Python type of one kind of value, with what a list holds."""
+    items = part.get("items") if isinstance(part, dict) and kind == "array" else None
+    inner = kinds.get(_type_of(items), "") if isinstance(items, dict) else ""
+    return f"list[{inner}]" if inner else kinds.get(kind, "object")
+
+
+def _returned(spec: ToolSpec, kinds: Mapping[str, str]) -> str:
+    """What a tool declares to return: its keys with their types, where it is an object."""
+    schema = dict(spec.output_schema or {})
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not properties:
+        return _annotation(_type_of(schema), schema, kinds)
+    shown = [f'"{name}": {_annotation(_type_of(part), part, kinds)}' for name, part in list(properties.items())[:12]]
+    return "{" + ", ".join([*shown, *(["..."] if len(properties) > 12 else [])]) + "}"
 
 
 def _properties(spec: ToolSpec) -> dict[str, Json]:
