@@ -109,7 +109,26 @@ def test_a_client_s_own_command_is_used_and_its_work_is_looked_at(account: Accou
         assert path.read_text() == '# mine\nmodel = "x"\n'
 
 
+@pytest.mark.requirement("X-07")
 @pytest.mark.parametrize("command", ["druse install all", "python -m druse install cursor", "nice druse uninstall"])
 def test_an_agent_cannot_install_or_uninstall(command: str, tmp_path: Path) -> None:
     policy = Policy.from_lists({"allow": ["Bash"]}, workspace=tmp_path, home=tmp_path)
     assert str(decide(policy, "Bash", {"command": command}).verdict) != "allow"
+
+
+def test_all_for_a_project_means_those_that_have_a_file_there(account: Account) -> None:
+    (account.home / ".cursor").mkdir()
+    (account.home / ".codeium" / "windsurf").mkdir(parents=True)
+    data = account.druse("install", "all", "--scope", "project", "--no-handshake")
+    assert [result["client"] for result in data["clients"]] == ["cursor"]
+    data = account.druse("install", "windsurf", "--scope", "project", code=1)
+    assert "--scope user" in data["clients"][0]["error"]
+
+
+def test_what_cannot_be_backed_up_is_not_changed(account: Account) -> None:
+    (account.home / ".local").write_text("a file where a folder should be")
+    path = account.home / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    path.write_text("{}")
+    data = account.druse("install", "cursor", "--no-handshake", code=1)
+    assert "Cannot keep" in data["clients"][0]["error"] and path.read_text() == "{}"

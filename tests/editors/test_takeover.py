@@ -11,10 +11,13 @@ from typing import Any
 
 import pytest
 import yaml
+from mcp import Client, StdioServerParameters
 
 from doors import agent, plain_server
+from druse.editors import serve_arguments
 from editors.account import Account
 
+serve = serve_arguments()
 _SERVER = plain_server(
     """
 import os
@@ -198,3 +201,24 @@ def test_a_secret_that_two_clients_hold_is_kept_until_both_are_out_and_never_sho
     assert json.loads(values.read_text()) == kept
     account.druse("uninstall", "gemini")
     assert not values.exists() and (account.home / ".gemini" / "settings.json").read_text() == shared
+
+
+async def test_a_running_daemon_makes_way_for_one_that_knows_the_moved_servers(account: Account) -> None:
+    script = account.home / "server.py"
+    script.write_text(_SERVER)
+    path = account.home / ".cursor" / "mcp.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"mcpServers": {"own": {"command": sys.executable, "args": [str(script)]}}}))
+    environment = {**os.environ, "HOME": str(account.home)}
+    environment.pop("XDG_CONFIG_HOME", None)
+    (account.project / ".druse").mkdir(mode=0o700)
+    server = StdioServerParameters(command=serve[0], args=serve[1:], cwd=account.project, env=environment)
+    try:
+        async with Client(server, mode="legacy") as client:
+            found = await client.call_tool("find_tools", {"query": "secret"})
+            assert "own__secret" not in str(found.content)
+            account.druse("install", "cursor", "--import-servers", "--no-handshake")
+            found = await client.call_tool("find_tools", {"query": "secret"})
+            assert "own__secret" in str(found.content), found
+    finally:
+        account.run("daemon", "stop")

@@ -60,24 +60,28 @@ def plugin_command(output: Path, as_json: bool) -> None:
 
 
 @bundle.command("cursor-link")
-def cursor_command() -> None:
+@json_option
+def cursor_command(as_json: bool) -> None:
     """Print a link that asks Cursor to install Druse of this machine."""
     from druse.editors.bundles import cursor_link
 
-    click.echo(cursor_link())
+    emit({"link": cursor_link()}, as_json=as_json, render=cursor_link)
 
 
 @bundle.command("vscode-link")
-def vscode_command() -> None:
+@json_option
+def vscode_command(as_json: bool) -> None:
     """Print a link that asks VS Code to install Druse of this machine."""
     from druse.editors.bundles import vscode_link
 
-    click.echo(vscode_link())
+    emit({"link": vscode_link()}, as_json=as_json, render=vscode_link)
 
 
 @bundle.command("server-json")
-def server_command() -> None:
+@click.option("--json", "as_json", is_flag=True, help="It is JSON in any case.")
+def server_command(as_json: bool) -> None:
     """Print server.json, with which a release is made known to the MCP registry."""
+    del as_json
     from druse.editors.bundles import server_json
 
     click.echo(json.dumps(server_json(), indent=2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import re
@@ -66,7 +67,7 @@ def install(
     results: list[dict[str, Any]] = []
     known: dict[tuple[str, ...], Handshake] = {}
     try:
-        for client in _chosen(clients, machine):
+        for client in _chosen(clients, machine, scope):
             results.append(
                 _one(client, machine, scope, workspace, hooks=hooks, servers=import_servers, dry_run=dry_run)
             )
@@ -106,6 +107,9 @@ def uninstall(clients: tuple[str, ...], scope: str | None, dry_run: bool, as_jso
         except DruseError as error:
             good = False
             results.append({"client": name, "ok": False, "error": str(error), "files": []})
+    ours = ("mcp.json", "secrets.json")
+    if not dry_run and any(Path(str(part["file"])).name in ours for result in results for part in result["files"]):
+        _servers_changed(root)
     if not clients or "all" in clients:
         results = [result for result in results if result["files"] or not result["ok"]]
 
@@ -129,11 +133,12 @@ def uninstall(clients: tuple[str, ...], scope: str | None, dry_run: bool, as_jso
 
 @click.command("mcp-json")
 @click.option("--client", "name", metavar="CLIENT", help="As this client writes it; else the usual mcpServers object.")
+@json_option
 @click.option(
     "--workspace", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Work in DIR always."
 )
-def mcp_json(name: str | None, workspace: Path | None) -> None:
-    """Print what to put into a client's settings by hand."""
+def mcp_json(name: str | None, workspace: Path | None, as_json: bool) -> None:
+    """Print what to put into a client's settings by hand: in the format of its file, or as JSON in any case."""
     from druse.editors import NAME, client_named, serve_arguments
 
     place = workspace.resolve() if workspace else None
@@ -144,20 +149,22 @@ def mcp_json(name: str | None, workspace: Path | None) -> None:
     try:
         client = client_named(name)
     except DruseError as error:
-        fail(error, as_json=False)
+        fail(error, as_json=as_json)
     command = serve_arguments(place or client.variable or None)
     from druse.editors.documents import Change, apply
 
     entry = client.entry(command, ())
     change = Change("append", client.at, entry) if client.listed else Change("put", (*client.at, NAME), entry)
-    click.echo(apply("", client.form, [change], client.name)[0], nl=False)
+    form = "json" if as_json else client.form
+    click.echo(apply("", form, [change], client.name)[0], nl=False)
 
 
-def _chosen(names: tuple[str, ...], machine: Machine) -> list[Client]:
+def _chosen(names: tuple[str, ...], machine: Machine, scope: str | None) -> list[Client]:
     from druse.editors import CLIENTS, client_named
 
     if "all" in names:
-        found = [client for client in CLIENTS.values() if client.found(machine)]
+        able = (client for client in CLIENTS.values() if scope != "project" or client.project is not None)
+        found = [client for client in able if client.found(machine)]
         if not found:
             raise Invalid('Cannot install anywhere: no client was found. Name one, for example "druse install cursor".')
         return found
@@ -238,10 +245,21 @@ def _one(
         return result | {"ok": False, "error": str(error)}
     result["files"] = [edited.as_dict() for edited in done.files]
     result["notes"] = [*notes, *done.notes]
+    if workspace is not None and not dry_run:
+        workspace.mkdir(parents=True, exist_ok=True)
+    if moving.moved and not dry_run:
+        _servers_changed(root)
     result["moved"], result["left"] = moving.moved, moving.left
     if not client.found(machine):
         result["notes"].append(f"{client.title} was not found on this machine; the file is there for when it is.")
     return result
+
+
+def _servers_changed(root: Path) -> None:
+    """The daemon has read mcp.json: its clients go on with one that knows the servers of now."""
+    from druse.editors import end_daemon
+
+    asyncio.run(end_daemon(root))
 
 
 def _variables(root: Path, machine: Machine, moving: Takeover) -> list[str]:
@@ -278,7 +296,6 @@ def _shaken(client: Client, machine: Machine, result: dict[str, Any], known: dic
     folder = root if (root / ".druse").is_dir() else None
     if result["workspace"] is not None:
         folder = Path(result["workspace"])
-        folder.mkdir(parents=True, exist_ok=True)
     command = command_of(entry_in(client, server_file(client, machine, result["scope"], root)) or {})
     key = (*command, str(folder))
     if key not in known:

@@ -1,7 +1,7 @@
 """Other programs' configuration: where each client keeps it, how it is edited in place and how that is undone."""
 
 from druse.editors.clients import CLIENTS, NAME, Client, Scope, client_named
-from druse.editors.handshake import Handshake, command_of, shake
+from druse.editors.handshake import Handshake, command_of, end_daemon, shake
 from druse.editors.hooks import has_hooks, hook_edit, hook_file
 from druse.editors.installing import Edit, Edited, Installed, entry_in, install, server_file
 from druse.editors.machine import Machine, hook_command, serve_arguments
@@ -21,6 +21,7 @@ __all__ = [
     "Takeover",
     "client_named",
     "command_of",
+    "end_daemon",
     "entry_in",
     "has_hooks",
     "hook_command",

@@ -15,7 +15,7 @@ from typing import Any, cast
 from druse import __version__
 from druse.model import JsonObject
 
-__all__ = ["Handshake", "command_of", "shake"]
+__all__ = ["Handshake", "command_of", "end_daemon", "shake"]
 
 _SECONDS = 60.0
 # Programs with windows do not get the PATH of a shell.
@@ -60,7 +60,7 @@ async def shake(command: Sequence[str], environment: Mapping[str, str], folder: 
         try:
             return await _shake(command, kept, Path(empty))
         finally:
-            await _end_daemon(empty)
+            await end_daemon(Path(empty))
 
 
 async def _shake(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Handshake:
@@ -119,18 +119,18 @@ async def _asked(process: asyncio.subprocess.Process, number: int, method: str, 
     raise ValueError(f"it ended without an answer to {method}")
 
 
-async def _end_daemon(folder: str) -> None:
-    """The daemon of an empty folder has nobody to serve."""
+async def end_daemon(folder: Path) -> None:
+    """End the daemon of a folder, if one runs; clients that are there start the next one with their next request."""
     if os.name == "nt":
         return
     from druse.shim import Place, hello
 
-    connection = Place(folder).connect() if (Path(folder) / ".druse" / "run").exists() else None
+    connection = Place(str(folder)).connect() if (folder / ".druse" / "run").exists() else None
     if connection is None:
         return
     answer = b""
     try:
-        connection.sendall(hello("stop", folder))
+        connection.sendall(hello("stop", str(folder)))
         while more := connection.recv(4096):
             answer += more
         process: int = json.loads(answer)["pid"]

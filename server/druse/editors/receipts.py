@@ -74,7 +74,17 @@ class Receipts:
             yield self._load(path.stem)
 
     def keep(self, receipt: Receipt) -> Path:
-        """Store a receipt; where the bytes from before lie."""
+        """Store a receipt; where the bytes from before lie. Raises Invalid where they cannot be stored."""
+        try:
+            return self._kept(receipt)
+        except OSError as error:
+            raise Invalid(
+                f"Cannot keep what {receipt.path} held in {self._folder}: {error.strerror or error}. "
+                "Make room for it or correct the permissions; nothing was changed.",
+                where=str(self._folder),
+            ) from error
+
+    def _kept(self, receipt: Receipt) -> Path:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._folder.chmod(0o700)
         name = self._name(receipt.path)
