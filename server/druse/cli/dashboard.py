@@ -75,14 +75,16 @@ async def _serve(port: int, *, as_json: bool) -> None:
                 else:
                     loop.remove_reader(sys.stdin)
 
-            loop.add_reader(sys.stdin, pressed)
+            with contextlib.suppress(NotImplementedError):  # on Windows a new link takes a new start
+                loop.add_reader(sys.stdin, pressed)
         link()
         try:
             await server.serve([listener])
         finally:
             listener.close()
             if terminal:
-                loop.remove_reader(sys.stdin)
+                with contextlib.suppress(NotImplementedError):
+                    loop.remove_reader(sys.stdin)
 
 
 def _keep_memory_private() -> None:

@@ -68,6 +68,9 @@ class Dashboard:
         self._hosts = hosts
         self._told = told
         self._streams = 0
+        self._newest: tuple[object, str] = (None, "")  # the numbers as they were last told, and of which state
+        self._counting = asyncio.Lock()
+        self._rest = LOOK_SECONDS
         self._over = asyncio.Event()
         routes = [Route(path, self._file, methods=["GET"]) for path in _FILES]
         for path, endpoint in (
@@ -204,21 +207,18 @@ class Dashboard:
         """The numbers, and again whenever something changed; server-sent events."""
         self._streams += 1
         try:
-            seen: object = None
             sent = ""
             spoke = time.monotonic()
             while not self._over.is_set():
-                now = await self._stamp()
-                if now != seen:
-                    seen, text = now, json.dumps(_shown(await self._numbers()), ensure_ascii=False)
-                    if text != sent:
-                        sent, spoke = text, time.monotonic()
-                        yield f"event: overview\ndata: {text}\n\n"
+                text = await self._told_numbers()
+                if text != sent:
+                    sent, spoke = text, time.monotonic()
+                    yield f"event: overview\ndata: {text}\n\n"
                 if time.monotonic() - spoke > _QUIET_SECONDS:
                     spoke = time.monotonic()
                     yield ": still here\n\n"
                 try:
-                    async with asyncio.timeout(LOOK_SECONDS):
+                    async with asyncio.timeout(self._rest):
                         await self._over.wait()
                 except TimeoutError:
                     continue
@@ -226,6 +226,16 @@ class Dashboard:
             yield f"event: problem\ndata: {json.dumps({'detail': str(error)})}\n\n"
         finally:
             self._streams -= 1
+
+    async def _told_numbers(self) -> str:
+        """The numbers as JSON; counted once for all pages, and over a large store not all the time."""
+        async with self._counting:
+            now = await self._stamp()
+            if now != self._newest[0]:
+                began = time.monotonic()
+                self._newest = (now, json.dumps(_shown(await self._numbers()), ensure_ascii=False))
+                self._rest = max(LOOK_SECONDS, 4 * (time.monotonic() - began))
+            return self._newest[1]
 
     async def _stamp(self) -> object:
         """Changes whenever another connection wrote to the store, and each minute, as what waits expires."""
