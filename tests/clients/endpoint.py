@@ -49,6 +49,16 @@ class Model:
         self.lines = lines
         self.seen = Seen()
         self.url = ""
+        self._lock = threading.Lock()
+        self._said: dict[int, Call | Say] = {}
+
+    def _line(self, turn: int) -> Call | Say:
+        line = self.lines[turn] if turn < len(self.lines) else Say("That is all.")
+        try:
+            return line() if callable(line) else line
+        except Exception as error:  # else the client asks again and again, and nobody hears what was wrong
+            self.seen.problems.append(f"turn {turn}: {type(error).__name__}: {error}")
+            return Say("I cannot go on.")
 
     def next(self, turn: int, tools: list[str], text: str) -> tuple[str, Any]:
         """What the model does now: ("say", text) or ("call", (name, arguments))."""
@@ -56,8 +66,10 @@ class Model:
             return "say", "ok"
         self.seen.offered.append(tools)
         self.seen.texts.append(text)
-        line = self.lines[turn] if turn < len(self.lines) else Say("That is all.")
-        line = line() if callable(line) else line
+        with self._lock:  # a request that comes again gets the answer that the first one got
+            if turn not in self._said:
+                self._said[turn] = self._line(turn)
+            line = self._said[turn]
         if isinstance(line, Say):
             return "say", line.text
         fits = [name for name in tools if name == line.tool] or [name for name in tools if name.endswith(line.tool)]

@@ -128,6 +128,23 @@ def test_what_the_hooks_told_is_not_imported_again_and_a_session_that_went_on_is
     assert load(project, "claude-code", str(copied))["calls"] <= 1  # what the hook told has no time of the transcript
 
 
+def test_calls_that_a_hook_told_without_ids_are_not_imported_again(project: Path) -> None:
+    env = home_of("gemini", project)
+    head = json.loads(text_of("gemini.jsonl", project).splitlines()[0])
+    for number in range(2):  # one more than the transcript has
+        event = {"hook_event_name": "AfterTool", "session_id": head["sessionId"], "tool_name": "run_shell_command"}
+        answer = {"llmContent": "Output: (empty)\nProcess Group PGID: 1"}
+        hook(
+            project,
+            {**event, "tool_input": {"command": "git status --short"}, "tool_response": answer, "n": number},
+            client="gemini",
+        )
+    assert load(project, "gemini", env=env)["calls"] == 5
+    steps = [step for status in ("open", "unfinished") for run in runs_of(project, status) for step in run["steps"]]
+    assert [step["args"].get("command") for step in steps].count("git status --short") == 2
+    assert load(project, "gemini", env=env)["calls"] == 0
+
+
 def test_only_the_wanted_project_and_time_are_imported_and_the_rest_is_counted(project: Path) -> None:
     env = home_of("codex", project)
     other = project.parent / "other"

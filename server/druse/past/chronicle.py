@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from druse.model import Run, RunStatus, Step
+from druse.model import Run, RunStatus, Step, digest
 from druse.past.events import Event, Kind
 from druse.store import ClientSession, RunRecord, Store, Transaction
 from druse.store.clients import RunHead
@@ -77,7 +77,7 @@ class Chronicle:
         if event.kind is Kind.PROMPT:
             session = await self._prompt(transaction, session, event)
         elif event.kind is Kind.CALL:
-            if event.key and not await self._first(transaction, event):
+            if not await self._first(transaction, event):
                 return 0
             if event.own:
                 session = await self._join(transaction, session, event, touched)
@@ -92,11 +92,21 @@ class Chronicle:
         return new
 
     async def _first(self, transaction: Transaction, event: Event) -> bool:
-        """Whether a call is told for the first time. A session that goes on in another file copies what was before."""
-        new = await self._clients.know(transaction, event.client, event.session, event.key)
-        if new and event.past:
-            new = await self._clients.know(transaction, event.client, "", f"{event.key} {event.at:.3f}")
-        return new
+        """Whether a call is told for the first time."""
+        who = (event.client, event.session)
+        if event.key and not await self._clients.know(transaction, *who, event.key):
+            return False
+        # A session that goes on in another file copies what was before.
+        copied = f"{event.key} {event.at:.3f}"
+        if event.past and event.key and not await self._clients.know(transaction, event.client, "", copied):
+            return False
+        # A client that gives its hooks no ids: its first such call is the first one in its transcript, and so on.
+        what = digest([event.tool, self._handles.mask_object(event.arguments)])
+        if not event.past:
+            if not event.key:
+                await self._clients.count(transaction, *who, f"told {what}")
+            return True
+        return not await self._clients.count(transaction, *who, f"same {what}", upto=f"told {what}")
 
     async def _prompt(self, transaction: Transaction, session: ClientSession, event: Event) -> ClientSession:
         text = self._words(event.text)

@@ -76,6 +76,22 @@ class ClientRepository:
         )
         return added == 1
 
+    async def count(self, transaction: Transaction, client: str, session: str, what: str, *, upto: str = "") -> bool:
+        """Count one more of something; with `upto` only while fewer were counted than of that, else False."""
+        row = await transaction.one(
+            "SELECT (SELECT coalesce(max(told), 0) FROM client_count WHERE client = ?1 AND session = ?2 AND what = ?3),"
+            " (SELECT coalesce(max(told), 0) FROM client_count WHERE client = ?1 AND session = ?2 AND what = ?4)",
+            (client, session, what, upto),
+        )
+        assert row is not None
+        if upto and int(row[0]) >= int(row[1]):
+            return False
+        await transaction.execute(
+            "INSERT OR REPLACE INTO client_count (client, session, what, told) VALUES (?,?,?,?)",
+            (client, session, what, int(row[0]) + 1),
+        )
+        return True
+
     async def knows(self, client: str, session: str, key: str) -> bool:
         """Whether a call is known."""
         row = await self._database.one(
