@@ -56,7 +56,7 @@ class Desk:
             text=True,
             check=True,
         )
-        return [json.loads(line) for line in done.stdout.splitlines()][::-1]
+        return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @dataclass(frozen=True)

@@ -73,4 +73,4 @@ def command(root: Path, *arguments: str, env: Mapping[str, str] | None = None) -
 
 def runs_of(root: Path, status: str) -> list[dict[str, Any]]:
     """All runs of a status, with their steps, oldest first."""
-    return command(root, "traces", "export", "--status", status)[::-1]
+    return command(root, "traces", "export", "--status", status)

@@ -145,6 +145,24 @@ def test_calls_that_a_hook_told_without_ids_are_not_imported_again(project: Path
     assert load(project, "gemini", env=env)["calls"] == 0
 
 
+def test_a_session_that_goes_on_after_its_run_was_packed_away_gets_a_run_of_its_own(project: Path) -> None:
+    lines = text_of("claude-code.jsonl", project).splitlines()
+    path = project.parent / "session.jsonl"
+    path.write_text("\n".join(lines[: len(lines) // 2]))
+    first = load(project, "claude-code", str(path))
+    (run,) = command(project, "traces", "list")["runs"]
+    database = sqlite3.connect(project / ".druse" / "druse.db")
+    database.execute("INSERT INTO archive VALUES ('d', x'00')")
+    database.execute("INSERT INTO run_archive VALUES (?, 'd', 1)", (run["id"],))
+    database.commit()
+    path.write_text("\n".join(lines))
+    assert first["calls"] + load(project, "claude-code", str(path))["calls"] == 6
+    assert len(command(project, "traces", "list")["runs"]) == 2
+    held = database.execute("SELECT count(*) FROM step WHERE run_id = ?", (run["id"],)).fetchone()
+    assert held == (first["calls"],)
+    database.close()
+
+
 def test_only_the_wanted_project_and_time_are_imported_and_the_rest_is_counted(project: Path) -> None:
     env = home_of("codex", project)
     other = project.parent / "other"

@@ -191,7 +191,9 @@ class Chronicle:
     async def _open(self, transaction: Transaction, session: ClientSession, event: Event) -> ClientSession:
         """Begin a run of the client's own for what the user said last."""
         opened_at = min(session.prompt_at or event.at, event.at) if not session.told else event.at
-        told = () if session.prompt_key and not session.told else (event.key, repr(event.at), event.tool)
+        told: tuple[str, ...] = () if session.prompt_key and not session.told else _told(event)
+        if await self._clients.head(transaction, _run_id(session, *told)) is not None:
+            told = _told(event)
         run = Run(
             id=_run_id(session, *told),
             goal=session.prompt,
@@ -207,13 +209,13 @@ class Chronicle:
     async def _served(self, transaction: Transaction, session: ClientSession, at: float) -> RunHead | None:
         """The run of Druse's own recording that what happened then belongs to."""
         run = await self._clients.head(transaction, session.run_id) if session.run_id else None
-        if run is None or run.owner == OWNER or (run.closed_at is not None and at > run.closed_at):
+        if run is None or run.owner == OWNER or run.archived or (run.closed_at is not None and at > run.closed_at):
             return None
         return run
 
     async def _own(self, transaction: Transaction, run_id: str) -> RunHead | None:
         run = await self._clients.head(transaction, run_id) if run_id else None
-        return run if run is not None and run.owner == OWNER else None
+        return run if run is not None and run.owner == OWNER and not run.archived else None
 
     async def _close(self, transaction: Transaction, run_id: str, status: RunStatus, event: Event) -> None:
         if await self._own(transaction, run_id):
@@ -231,6 +233,10 @@ def _status_of(event: Event) -> RunStatus:
     if event.kind is not Kind.OUTCOME:
         return RunStatus.UNFINISHED
     return RunStatus.SUCCESS if event.success else RunStatus.FAILURE
+
+
+def _told(event: Event) -> tuple[str, ...]:
+    return event.key, repr(event.at), event.tool
 
 
 def _run_id(session: ClientSession, *more: str) -> str:

@@ -35,6 +35,7 @@ class RunHead:
     owner: str
     opened_at: float
     closed_at: float | None
+    archived: bool  # what its steps held is packed away: nothing comes between them any more
 
 
 class ClientRepository:
@@ -127,9 +128,11 @@ class ClientRepository:
     async def head(self, transaction: Transaction, run_id: str) -> RunHead | None:
         """A run without its steps."""
         row = await transaction.one(
-            "SELECT id, goal, status, owner, opened_at, closed_at FROM run WHERE id = ?", (run_id,)
+            "SELECT id, goal, status, owner, opened_at, closed_at, EXISTS (SELECT 1 FROM run_archive WHERE run_id = id)"
+            " FROM run WHERE id = ?",
+            (run_id,),
         )
-        return RunHead(*row) if row else None
+        return RunHead(*row[:6], archived=bool(row[6])) if row else None
 
     async def name_goal(self, transaction: Transaction, run_id: str, goal: str, shape: str) -> None:
         """Give a run that began without a goal the one its user had told the client."""
