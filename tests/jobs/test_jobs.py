@@ -232,6 +232,21 @@ def _lines(path: Path) -> list[str]:
     return path.read_text().split()
 
 
+async def test_a_job_that_repeats_runs_once_in_each_stretch_of_time_over_all_schedulers(office: Office) -> None:
+    async def work() -> JsonObject:
+        office.ran.append("often")
+        return {}
+
+    office.now = 1_000_000.0
+    first, second = (office.scheduler(name, Job("often", "repeats", work, every=60.0)) for name in ("a", "b"))
+    assert await office.tick(first) == await office.tick(second) == 0
+    for minute in range(1, 4):
+        office.now += 60
+        await office.tick(first)
+        await office.tick(second)
+        assert office.ran == ["often"] * minute
+
+
 @pytest.mark.requirement("N-26")
 async def test_jobs_are_listed_run_and_told_by_the_command(home: Home) -> None:
     names = [row["job"] for row in (await home.druse("jobs", "list"))["jobs"]]

@@ -186,7 +186,7 @@ from pathlib import Path
 from druse.skills import Message, VolumeRef, Volumes
 volumes = Volumes(Path(sys.argv[1]), account="alice")
 ref, text = VolumeRef.parse("user:alice"), "---\\nname: shared\\ndescription: d\\n---\\n{0} {1}\\n"
-for number in range(6):
+for number in range(4):
     volumes.open(ref).write_skill("shared", text.format(sys.argv[2], number), Message(f"{sys.argv[2]} {number}"), volumes.me())
 """
 
@@ -210,7 +210,7 @@ def test_two_processes_and_an_editor_on_one_skill_lose_no_text(volumes: Volumes,
     volumes.open(REF).adopt_all(volumes.me())
     history = git(root, "log", "-p", "--format=%s", "--", "skills/shared")
     for name in ("p", "q"):
-        for number in range(6):
+        for number in range(4):
             assert f"+{name} {number}" in history
     assert git(root, "status", "--porcelain", "--untracked-files=no") == ""
     assert git(root, "fsck", "--strict", "--no-dangling") == ""

@@ -31,17 +31,20 @@ def list_jobs(as_json: bool) -> None:
 
     async def work() -> list[dict[str, Any]]:
         from druse.front.application import open_base
-        from druse.jobs import next_due
+        from druse.jobs import jobs_of_server, next_due
 
         async with open_base(workspace_here()) as base:
             rows: list[dict[str, Any]] = []
-            for job in base.jobs():
+            knobs = base.config.knobs
+            on = knobs.crystallization
+            served = jobs_of_server(_here, _here, propose_seconds=knobs.propose_seconds, crystallization=on)
+            for job in [*base.jobs(), *served]:
                 last = [r for r in await base.store.jobs.history(job.name, limit=5) if r.status != "skipped"]
                 rows.append(
                     {
                         "job": job.name,
                         "about": job.about,
-                        "schedule": job.schedule,
+                        "schedule": job.schedule or (f"every {job.every:g} s" if job.every else ""),
                         "triggers": [str(trigger) for trigger in job.triggers],
                         "next_due": next_due(job.schedule, time.time()) if job.schedule else None,
                         "last": asdict(last[0]) if last else None,
@@ -68,9 +71,12 @@ def run_job(name: str, as_json: bool) -> None:
     """Run a job now and wait for it; if it is running already, wait for that run."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.application import open_application, open_base
         from druse.jobs import Scheduler
 
+        if name in ("crystallization", "learning"):
+            async with open_application(workspace_here()) as application:
+                return asdict(await application.scheduler.run_now(name))
         async with open_base(workspace_here()) as base:
             scheduler = Scheduler(
                 base.store,
@@ -106,6 +112,11 @@ def history(name: str, limit: int, as_json: bool) -> None:
     ]
     head = ["started", "job", "status", "cause", "attempt", "report"]
     emit({"runs": data}, as_json=as_json, render=lambda: table(rows, head))
+
+
+async def _here() -> JsonObject:
+    """What a listed job does is not asked of the list."""
+    return {}
 
 
 def _text(report: JsonObject) -> str:

@@ -59,7 +59,7 @@ from druse.governance import (
     question,
 )
 from druse.induction import workflow_key
-from druse.jobs import CommitWatch, Job, Scheduler, Trigger, jobs_of
+from druse.jobs import CommitWatch, Job, Scheduler, Trigger, jobs_of, jobs_of_server
 from druse.localtools import LocalTools
 from druse.memory import Notebook, project_hash
 from druse.model import (
@@ -252,8 +252,14 @@ class Application:
         self.host = host
         self.skills = base.skills.library
         self.documents = Documents(base.skills, base.store, base.notebook, base.shelf, clock=base.clock)
-        learning = Job("learning", "Keep memories, draft skills and propose tools, when somebody asks.", self._learn)
-        jobs = [*base.jobs(), learning]
+        knobs = base.config.knobs
+        served = jobs_of_server(
+            self._propose_best,
+            self._learn,
+            propose_seconds=knobs.propose_seconds,
+            crystallization=knobs.crystallization,
+        )
+        jobs = [*base.jobs(), *served]
         owner = f"pid {os.getpid()}"
         self.scheduler = Scheduler(base.store, jobs, clock=base.clock, owner=owner, new_id=_new_id)
         self._learner = Caller(CallerKind.JOB, session="job", client="druse")
@@ -851,6 +857,14 @@ class Application:
         await self._tell_learning(len(_STAGES), "done")
         return report
 
+    async def _propose_best(self) -> JsonObject:
+        """The job that proposes the best workflows as tools; a person, or trust level 3, decides (seed id H-37)."""
+        if not (self.base.rules.config.self_programming.enabled and self.base.config.knobs.crystallization):
+            return {"looked_at": [], "why": "switched off"}
+        job = Caller(CallerKind.JOB, session="job", client="druse")
+        proposed = list[Json](await self.capabilities.teaching.propose(job))
+        return {"looked_at": proposed, "tended": await self.tend(job)}
+
     async def _tell_learning(self, number: int, text: str) -> None:
         for watching in list(self._watching_learning):
             with contextlib.suppress(OSError, MCPError, anyio.ClosedResourceError, anyio.BrokenResourceError):
@@ -963,7 +977,6 @@ async def open_application(
             watching = group.create_task(watch(base.shelf, workspace.generated, application.tools_changed))
             idling = group.create_task(_close_idle(base))
             hearing = group.create_task(_hear_hooks(base))
-            proposing = group.create_task(_propose_regularly(application))
             recovering = group.create_task(application.deferred.run(application.go_on_with))
             reading = group.create_task(watch_skills(application.skills, application.skills_changed))
             working = group.create_task(application.scheduler.run())
@@ -977,7 +990,6 @@ async def open_application(
                 watching.cancel()
                 idling.cancel()
                 hearing.cancel()
-                proposing.cancel()
                 recovering.cancel()
                 reading.cancel()
                 working.cancel()
@@ -998,21 +1010,6 @@ async def _hear_hooks(base: Base) -> None:
     while True:
         await asyncio.sleep(_SPOOL_CHECK_SECONDS)
         await take_quietly(base.ingestion)
-
-
-async def _propose_regularly(application: Application) -> None:
-    """The job that proposes the best workflows as tools; a person, or trust level 3, decides (seed id H-37)."""
-    job = Caller(CallerKind.JOB, session="job", client="druse")
-    while seconds := application.base.config.knobs.propose_seconds:
-        await asyncio.sleep(seconds)
-        knobs = application.base.config.knobs
-        if not (application.base.rules.config.self_programming.enabled and knobs.crystallization):
-            continue
-        try:
-            await application.capabilities.teaching.propose(job)
-            await application.tend(job)
-        except DruseError as error:
-            log.warning("no tools were proposed: %s", error)
 
 
 def _make_state(workspace: Workspace) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import TypeAlias
 
 from druse.governance import AuditChain
 from druse.jobs.commits import CommitWatch
@@ -16,6 +17,7 @@ from druse.skills import (
     Message,
     SkillDesk,
     SkillDocument,
+    VolumeKind,
     high_use,
     memory_view,
     parse,
@@ -29,6 +31,9 @@ COMMITS = "commits"
 _OF_MEMORY = ("historian", "dreamer", COMMITS)
 _OF_CRYSTALLIZATION = ("dreamer", "evolution", "team-evolution")
 MAX_VIEWED = 1000  # memories in the readable view
+
+
+Work: TypeAlias = "Callable[[], Awaitable[JsonObject]]"
 
 
 def job_caller(name: str) -> Caller:
@@ -84,7 +89,10 @@ def jobs_of(
         return await run_team_evolution(desk, store, job_caller("team-evolution"))
 
     async def promotion() -> JsonObject:
-        return {"asked": [*await high_use(desk, store, job_caller("promotion"))]}
+        return {"asked": [*await high_use(desk, store, job_caller("promotion"), VolumeKind.USER)]}
+
+    async def system() -> JsonObject:
+        return {"asked": [*await high_use(desk, store, job_caller("system-promotion"), VolumeKind.TEAM)]}
 
     async def check() -> JsonObject:
         broken = [skill for skill in desk.library.every() if skill.problem]
@@ -120,7 +128,10 @@ def jobs_of(
         Job("dreamer", "Draft skills of patterns seen in three sessions.", dreamer, "45 3 * * *"),
         Job("evolution", "Draft skills of work that recurs and that no tool does.", evolution, NIGHTLY),
         Job("team-evolution", "Propose skills of work that several members of your team do.", team, "15 4 * * 1"),
-        Job("promotion", "Propose skills for the team or for all that are used often and help.", promotion, WEEKLY),
+        Job("promotion", "Propose your skills for the team that are used often and help.", promotion, WEEKLY),
+        Job(
+            "system-promotion", "Propose the team's skills for everybody that are used often and help.", system, MONTHLY
+        ),
         Job("retirement", "Ask about skills that nobody was offered for 30 days.", retirement, MONTHLY),
         Job("check-skills", "Tell of skills that became unreadable.", check, "", (Trigger.FILES,)),
         Job("archive", "Compress what runs of long ago were called with.", archive, "15 4 * * *", budget=3600.0),
@@ -129,6 +140,15 @@ def jobs_of(
     ]
     off = (() if memory else _OF_MEMORY) + (() if crystallization else _OF_CRYSTALLIZATION)
     return [job for job in jobs if job.name not in off]
+
+
+def jobs_of_server(propose: Work, learn: Work, *, propose_seconds: float, crystallization: bool = True) -> list[Job]:
+    """The jobs that need a serving Druse, as they call tools."""
+    every = float(propose_seconds) if crystallization else 0.0
+    return [
+        Job("crystallization", "Propose the best workflows as tools, and tend those in service.", propose, every=every),
+        Job("learning", "Keep memories, draft skills and propose tools, when somebody asks.", learn),
+    ]
 
 
 async def _draft(desk: SkillDesk, dream: Dream) -> str:

@@ -27,5 +27,6 @@ class Job:
     schedule: str = ""
     triggers: tuple[Trigger, ...] = ()
     budget: float = 300.0
+    every: float = 0.0  # seconds between two runs, beside or instead of a schedule; 0: none
     so_far: Callable[[], JsonObject] | None = None  # what the report of a run that was stopped says as well
     on_commit: Callable[[str], Awaitable[JsonObject]] | None = None  # carried out for each new commit, given its id

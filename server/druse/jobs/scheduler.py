@@ -83,7 +83,7 @@ class Scheduler:
         for job in self.jobs.values():
             if job.on_commit is not None and (commit := await self._store.commits.next(job.name)):
                 found.append((job, f"{Trigger.COMMIT}:{commit}", str(Trigger.COMMIT)))
-            slot = await self._scheduled(job, now)
+            slot = await self._scheduled(job, now) or self._repeated(job, now)
             if slot:
                 found.append((job, slot, "schedule"))
         return found
@@ -108,6 +108,13 @@ class Scheduler:
             await self._store.jobs.skip(job.name, latest, now=now)
             return ""
         return "" if latest in seen else latest
+
+    def _repeated(self, job: Job, now: float) -> str:
+        """The slot of a job that runs every so many seconds; all processes share one for the same stretch of time."""
+        if not job.every or now < self._since.setdefault(job.name, now + job.every):
+            return ""
+        self._since[job.name] = now + job.every
+        return f"every:{int(now // job.every)}"
 
     async def run_now(self, name: str, *, cause: str = "person") -> JobRun:
         """Run a job at once and wait for it; where it is running already, wait for that run. Raises NotFound."""

@@ -16,13 +16,13 @@ from druse.store import Store
 RIPE = {VolumeKind.USER: (5, 0.8), VolumeKind.TEAM: (10, 0.9)}
 
 
-async def high_use(desk: SkillDesk, store: Store, caller: Caller) -> list[str]:
-    """Propose what is used often and helps; the names. A person approves each."""
+async def high_use(desk: SkillDesk, store: Store, caller: Caller, *kinds: VolumeKind) -> list[str]:
+    """Propose what is used often and helps, in volumes of these kinds (none: all); the names. A person approves."""
     counts = await store.skills.counts()
     proposed: list[str] = []
     for skill in desk.library.every():
         count = counts.get(f"{skill.origin}/{skill.name}")
-        if skill.ref is None or not skill.usable or count is None or skill.ref.kind not in RIPE:
+        if skill.ref is None or not skill.usable or count is None or skill.ref.kind not in (kinds or RIPE):
             continue
         uses, share = RIPE[skill.ref.kind]
         if count.ended < uses or count.helped < share * count.ended:
