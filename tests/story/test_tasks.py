@@ -42,7 +42,26 @@ class Speaker:
         self._capabilities = capabilities
         self._number = 0
 
+    async def listen(self, **params: Any) -> AsyncGenerator[dict[str, Any]]:
+        """The notifications of a stream."""
+        await self._say("subscriptions/listen", None, params)
+        assert self._process.stdout is not None
+        while True:
+            async with asyncio.timeout(30):
+                told = json.loads(await self._process.stdout.readline())
+            if "method" in told:
+                yield told
+
     async def ask(self, method: str, capabilities: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
+        await self._say(method, capabilities, params)
+        assert self._process.stdout is not None
+        async with asyncio.timeout(30):
+            while True:
+                answer = json.loads(await self._process.stdout.readline())
+                if answer.get("id") == self._number:
+                    return answer["result"] if "result" in answer else {"error": answer["error"]}
+
+    async def _say(self, method: str, capabilities: dict[str, Any] | None, params: dict[str, Any]) -> None:
         self._number += 1
         declared = self._capabilities if capabilities is None else capabilities
         meta = {
@@ -51,13 +70,8 @@ class Speaker:
             "io.modelcontextprotocol/clientCapabilities": declared,
         }
         message = {"jsonrpc": "2.0", "id": self._number, "method": method, "params": {**params, "_meta": meta}}
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(message).encode() + b"\n")
-        async with asyncio.timeout(30):
-            while True:
-                answer = json.loads(await self._process.stdout.readline())
-                if answer.get("id") == self._number:
-                    return answer["result"] if "result" in answer else {"error": answer["error"]}
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         return await self.ask("tools/call", name="run_tool", arguments={"name": tool, "arguments": arguments})
@@ -171,6 +185,17 @@ async def test_a_call_that_takes_long_becomes_a_task_and_one_cut_off_by_the_end_
         assert task["resultType"] == "task"
         done = await client.until(task["taskId"], "completed")
         assert done["result"]["content"][0]["text"] == "waited" and "resultType" in done
+        watched = await client.call("mail__wait", seconds=2)
+        wanted = {"taskIds": [watched["taskId"], "nobody's"]}
+        refused = await client.ask("subscriptions/listen", {}, notifications=wanted)
+        assert refused["error"]["code"] == -32021
+        stream = client.listen(notifications=wanted)
+        acknowledged = await anext(stream)
+        assert acknowledged["params"]["notifications"] == {"taskIds": [watched["taskId"]]}
+        told = await anext(stream)
+        assert told["method"] == "notifications/tasks" and told["params"]["status"] == "completed"
+        assert told["params"]["result"]["content"][0]["text"] == "waited"
+        await stream.aclose()
         cut = await client.call("mail__wait", seconds=60)
     async with speaker(project) as client:
         failed = await client.until(cut["taskId"], "failed", "completed", "cancelled")

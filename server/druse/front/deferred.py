@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeAlias
@@ -30,6 +31,7 @@ _POLL_MILLISECONDS = 1000
 _LEASE_SECONDS = 30.0
 _BEAT_SECONDS = 10.0
 _NOTE_SECONDS = 2.0  # between two notes of progress on disk
+_WATCHED = 100  # changes that wait for a client which does not read
 _KEPT = 200  # ends of tasks kept whole in memory; on disk they stand without secrets
 _GONE = (
     "The server ended while this call was at work; what it had done by then is not known. Look before you call again."
@@ -63,6 +65,7 @@ class Deferred:
         self._spawn = spawn
         self._live: dict[str, tuple[Call, DeferredCall]] = {}
         self._ends: dict[str, JsonObject] = {}
+        self._watchers: dict[str, set[asyncio.Queue[JsonObject]]] = {}
 
     async def adopt(self, call: Call) -> JsonObject:
         """Keep the call as a task; the `CreateTaskResult`."""
@@ -97,6 +100,28 @@ class Deferred:
         if held is None or held.expires_at <= self._clock():
             raise MCPError(types.INVALID_PARAMS, "There is no such task, or it is too old.")
         return _stored(held)
+
+    @contextmanager
+    def watch(self, ids: Sequence[str]) -> Generator[tuple[list[str], asyncio.Queue[JsonObject]]]:
+        """Those of these tasks that are at work or ended lately, and a queue of what becomes of them."""
+        known = [one for one in ids if one in self._live or one in self._ends]
+        changes: asyncio.Queue[JsonObject] = asyncio.Queue(_WATCHED)
+        for one in known:
+            self._watchers.setdefault(one, set()).add(changes)
+            if one in self._ends:
+                changes.put_nowait(self._ends[one])
+        try:
+            yield known, changes
+        finally:
+            for one in known:
+                self._watchers[one].discard(changes)
+                if not self._watchers[one]:
+                    del self._watchers[one]
+
+    def _tell(self, task_id: str, state: JsonObject) -> None:
+        for changes in self._watchers.get(task_id, ()):
+            if not changes.full():  # who does not read can still ask
+                changes.put_nowait(state)
 
     async def update(self, task_id: str, responses: Mapping[str, JsonObject]) -> None:
         """Take answers to its questions; unknown keys and answers to a task that has ended are ignored."""
@@ -167,6 +192,7 @@ class Deferred:
         status, message, outcome = _end_of(call)
         ended = replace(held, status=status, message=message, outcome=outcome, updated_at=self._clock(), requests=None)
         self._ends[task_id] = _stored(ended)
+        self._tell(task_id, self._ends[task_id])
         while len(self._ends) > _KEPT:
             del self._ends[next(iter(self._ends))]
         del self._live[task_id]

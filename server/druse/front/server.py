@@ -31,6 +31,7 @@ from druse.front.documents import EXTENSION, Documents
 from druse.front.elicitation import Decider, Elicitation, asking, called_tool
 from druse.front.interaction import MODERN, capabilities_of, carried
 from druse.front.links import Link, current_link
+from druse.front.listening import listen_with_tasks, task_ids
 from druse.front.profiles import Profile
 from druse.front.results import result_of, wire_of
 from druse.front.surface import INSTRUCTIONS
@@ -120,6 +121,7 @@ class Front:
         self._desk = desk
         self._profile = profile
         self._bus = InMemorySubscriptionBus()
+        self._listener = ListenHandler(self._bus)
         self._connections: dict[Any, str] = {}  # live handshake-era connections and the name we gave each
         self._elicitation = Elicitation()
         self._calls = Calls()
@@ -136,7 +138,7 @@ class Front:
             on_read_resource=self._read_resource,
             on_list_prompts=self._list_prompts,
             on_get_prompt=self._get_prompt,
-            on_subscriptions_listen=ListenHandler(self._bus),
+            on_subscriptions_listen=self._listen,
         )
         if profile is not None:
             profile.announce = self._announce
@@ -278,6 +280,11 @@ class Front:
     async def _task_cancel(self, ctx: Any, params: _Task) -> dict[str, Any]:
         await (await self._deferred(ctx, params)).cancel(params.task_id)
         return {}
+
+    async def _listen(self, ctx: Any, params: types.SubscriptionsListenRequestParams) -> Any:
+        if not task_ids(params):
+            return await self._listener(ctx, params)
+        return await listen_with_tasks(self._listener, (await self._ready()).deferred, ctx, params)
 
     async def _deferred(self, ctx: Any, params: _Task) -> Deferred:
         if ctx.protocol_version < MODERN:
