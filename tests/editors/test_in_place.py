@@ -241,6 +241,58 @@ def test_yaml_keeps_its_content_and_gets_its_bytes_back(content: str, tmp_path: 
     assert path.read_bytes() == content.encode()
 
 
+@st.composite
+def _toml(draw: Any) -> str:
+    """Tables in any order, with comments, several lines, and names in quotes; or the servers inline."""
+    newline = draw(st.sampled_from(["\n", "\r\n"]))
+    head = draw(st.sampled_from(["", "# mine\n", 'model = "x" # c\n\n', "m = '''\n[mcp_servers.druse]\n'''\n"]))
+    if draw(st.integers(0, 5)) == 0:
+        return (head + 'mcp_servers = { x = { command = "c" } }\n').replace("\n", newline)
+    tables = ['[projects."/a.b"]\ntrust = "y"\n', '[[hooks.Stop]]\n[[hooks.Stop.hooks]]\ncommand = "x"\n']
+    for name in ("x", "druse", '"q r"'):
+        lines = f'[mcp_servers.{name}] # {name}\ncommand = "c"\nargs = [\n  "a", # one\n  "b",\n]\n'
+        tables.append(lines + draw(st.sampled_from(["", f'[mcp_servers.{name}.env]\nA = "1"\n'])))
+    chosen = draw(st.lists(st.sampled_from(tables), unique=True))
+    between = st.sampled_from(["", "\n", "# between\n", "\n# tail\n"])
+    text = head + "".join(table + draw(between) for table in chosen)
+    return draw(st.sampled_from([text, text.rstrip()])).replace("\n", newline)
+
+
+@st.composite
+def _yaml(draw: Any) -> str:
+    """Servers in blocks, in braces or missing, with comments and texts of several lines."""
+    newline, step = draw(st.sampled_from(["\n", "\r\n"])), draw(st.sampled_from(["  ", "    "]))
+    parts = [draw(st.sampled_from(["", "name: x # c\n", "# mine\n"]))]
+    kind = draw(st.integers(0, 5))
+    if kind == 0:
+        parts.append(draw(st.sampled_from(["extensions:\n", "extensions: {} # c\n", "extensions: {}\n"])))
+    elif kind > 1:
+        parts.append("extensions: # servers\n")
+        for name in draw(st.lists(st.sampled_from(["x", "druse", "z"]), min_size=1, unique=True)):
+            parts.append(f"{step}{name}:\n{step}{step}cmd: c # d\n{step}{step}args:\n{step}{step}- a\n")
+            parts.append(
+                draw(st.sampled_from(["", f"{step}{step}text: |\n{step}{step}  a\n\n{step}{step}  b\n", "# c\n"]))
+            )
+    parts.append(draw(st.sampled_from(["", "\nmodels:\n- a: 1\n", "# tail\n"])))
+    text = "".join(parts)
+    return draw(st.sampled_from([text, text.rstrip()])).replace("\n", newline)
+
+
+@_SETTINGS
+@given(text=st.one_of(st.tuples(st.just("codex"), _toml()), st.tuples(st.just("goose"), _yaml())))
+def test_any_toml_and_yaml_keeps_its_comments_and_gets_its_bytes_back(text: tuple[str, str], tmp_path: Path) -> None:
+    name, content = text
+    home = _fresh(tmp_path)
+    path = _place(name, home, content.encode())
+    assert _put(name, home) == ["written"]
+    made = path.read_bytes().decode()
+    if "druse" not in content:
+        assert made.count("#") == content.count("#")
+    assert entry_in(CLIENTS[name], path) is not None and _put(name, home) == ["unchanged"]
+    _take(name, home)
+    assert path.read_bytes() == content.encode()
+
+
 _CONTINUE = [
     "name: mine\nversion: 1.0.0\nschema: v1\nmcpServers:\n- name: a\n  command: b # c\n# tail\nmodels: []\n",
     "name: mine\nmcpServers: []\n",

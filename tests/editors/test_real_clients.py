@@ -1,6 +1,6 @@
 """Installers and bundles against the vendors' own programs.
 
-Run by `scripts/clients`, which installs these from npm; DRUSE_CLIENTS names the folder of their commands.
+Run by `scripts/clients`, which installs these from npm into the folder that DRUSE_CLIENTS names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 from editors.account import Account
 
-_CLIENTS = os.environ.get("DRUSE_CLIENTS", "")
+_CLIENTS = os.environ.get("DRUSE_CLIENTS", "") and os.environ["DRUSE_CLIENTS"] + "/node_modules/.bin"
 
 pytestmark = [
     pytest.mark.skipif(not _CLIENTS, reason="DRUSE_CLIENTS is not set: scripts/clients runs these with real clients"),
@@ -93,3 +93,14 @@ def test_the_plugin_passes_its_vendor_s_validator_and_its_server_connects(accoun
     account.druse("bundle", "plugin", "--output", "plug")
     assert "Validation passed" in client(account, "claude", "plugin", "validate", "plug")
     assert "Connected" in client(account, "claude", "--plugin-dir", "plug", "mcp", "list")
+
+
+def test_opencode_connects_to_what_was_installed_among_comments(account: Account) -> None:
+    path = account.home / ".config" / "opencode" / "opencode.jsonc"
+    path.parent.mkdir(parents=True)
+    path.write_text('// mine\n{\n  "theme": "x", // c\n}\n')
+    before = path.read_bytes()
+    account.druse("install", "opencode", "--no-handshake")
+    assert "connected" in client(account, "opencode", "mcp", "list")
+    account.druse("uninstall", "opencode")
+    assert path.read_bytes() == before

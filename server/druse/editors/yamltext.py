@@ -174,6 +174,8 @@ def _at_end(text: str, lines: list[str]) -> str:
 
 def _added(text: str, node: Any, head: str, value: Json) -> str:
     if node.flow_style:
+        if not node.value and (block := _as_block(text, node, head, value)):
+            return block
         closing = node.end_mark.index - 1
         member = json.dumps(value, ensure_ascii=False) if head == "-" else f"{head} {json.dumps(value)}"
         inner = text[node.start_mark.index + 1 : closing].rstrip()
@@ -189,6 +191,19 @@ def _added(text: str, node: Any, head: str, value: Json) -> str:
         at = _line_start(text, first.start_mark.index)  # a line end added behind it belongs to that text
     separator = "" if not at or text[:at].endswith("\n") else newline
     return text[:at] + separator + newline.join(lines) + newline + text[at:]
+
+
+def _as_block(text: str, node: Any, head: str, value: Json) -> str | None:
+    """The first entry of an empty `{}` or `[]` on lines of its own, where nothing else stands behind it."""
+    start, end = node.start_mark.index, node.end_mark.index
+    line = text[_line_start(text, start) : start]
+    indent = line[: len(line) - len(line.lstrip(" "))]
+    plain = line.rstrip().endswith(":") and line.count(":") == 1 and not line.lstrip().startswith(("-", "?", "{", "["))
+    if not plain or text[end : _line_end(text, end, with_break=False)].strip():
+        return None
+    newline = newline_of(text)
+    lines = [f"{indent}  {line}" for line in _entry(head, value)]
+    return text[:start].rstrip(" ") + newline + newline.join(lines) + text[end:]
 
 
 def _dropped(text: str, node: Any, index: int, *, keep_empty: bool = True) -> str:
