@@ -86,6 +86,10 @@ async def test_what_was_pruned_is_reached_by_its_hash_and_a_changed_byte_is_foun
         await transaction.execute("UPDATE archive SET body = zeroblob(9) WHERE digest = ?", (told[0],))
     with pytest.raises(StoreDamaged):
         await store.runs.get("r1")
+    steps = [step async for step in store.runs.every_step(5)]  # `audit verify` goes on and tells what does not fit
+    assert len(steps) == 20 and [s[2] for s in steps if s[0] == "r1"] == [{}] * 10
+    bodies = {digest: body async for digest, body in store.runs.payloads(5)}
+    assert len(bodies) == 2 and bodies[told[0]] == bytes(9)
     with pytest.raises(StoreDamaged):
         await store.archive.payload(told[0])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from druse.model import StoreDamaged
@@ -110,6 +110,19 @@ class ArchiveRepository:
             return checked(digest, row[0])
         row = await self._database.one("SELECT body FROM archive WHERE digest = ?", (digest,))
         return checked(digest, _inflated(digest, row[0])) if row is not None else None
+
+    async def bodies(self, page: int) -> AsyncGenerator[tuple[str, bytes]]:
+        """Every archived run's digest and plain text, `page` at a time; what cannot be unpacked as it lies there."""
+        last = ""
+        while rows := await self._database.all(
+            "SELECT digest, body FROM archive WHERE digest > ? ORDER BY digest LIMIT ?", (last, page)
+        ):
+            for digest, body in rows:
+                try:
+                    yield digest, zlib.decompress(body)
+                except zlib.error:
+                    yield digest, body
+            last = str(rows[-1][0])
 
     async def told(self, run_id: str) -> tuple[str, float] | None:
         """Hash and time of an archived run."""

@@ -20,6 +20,7 @@ LEARNED = (
     "archive",
     "run",
     "run_archive",
+    "run_consent",
     "step",
     "user_turn",
     "tool_version",

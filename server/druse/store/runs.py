@@ -357,13 +357,20 @@ class RunRepository:
                 arguments, result = row[3], row[4]
                 if result is None:
                     if row[0] != run_id:
-                        run_id, held = row[0], await self._archive.of_run(row[0]) or {}
+                        run_id, held = row[0], await self._held(row[0])
                     arguments, result = held.get(int(row[1]), (arguments, "null"))
                 yield row[0], row[2], json.loads(arguments), json.loads(result), bool(row[5])
             last = (str(rows[-1][0]), int(rows[-1][1]))
 
+    async def _held(self, run_id: str) -> dict[int, tuple[str, str]]:
+        """What the archive has of a run; nothing where it is damaged, which whoever compares it with the chain sees."""
+        try:
+            return await self._archive.of_run(run_id) or {}
+        except StoreDamaged:
+            return {}
+
     async def payloads(self, page: int) -> AsyncGenerator[tuple[str, bytes]]:
-        """Every large payload with its digest, `page` at a time."""
+        """Every large payload and every archived run with its digest, `page` at a time."""
         last = ""
         while rows := await self._database.all(
             "SELECT digest, body FROM blob WHERE digest > ? ORDER BY digest LIMIT ?", (last, page)
@@ -371,6 +378,8 @@ class RunRepository:
             for row in rows:
                 yield row[0], row[1]
             last = str(rows[-1][0])
+        async for digest, plain in self._archive.bodies(page):
+            yield digest, plain
 
     async def count(self) -> dict[str, int]:
         """Number of runs by status."""
