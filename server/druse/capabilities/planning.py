@@ -31,6 +31,7 @@ from druse.planner import (
     undo_listed,
 )
 from druse.routing import is_read
+from druse.settings import agent_of
 from druse.store import Execution, StoredPlan
 from druse.traces import differences
 
@@ -223,7 +224,9 @@ class Planning:
         masked = self._bench.recorder.handles.mask_object(inputs)
         run_id = await self._bench.recorder.run_of(caller)
         made = Execution(
-            f"exec-{self._bench.new_id()}", named, masked, "running", caller.session, run_id, self._bench.clock()
+            f"exec-{self._bench.new_id()}",
+            *(named, masked, "running", caller.session, run_id, self._bench.clock()),
+            agent=agent_of(caller.client),
         )
         await plans.begin(made)
         self.going.add(made.id)

@@ -10,6 +10,7 @@ from druse import __version__
 
 # command -> "module:attribute"; a command stands here only when its module exists.
 _COMMANDS: dict[str, str] = {
+    "agents": "druse.cli.agents:agents",
     "approvals": "druse.cli.approvals:approvals",
     "audit": "druse.cli.audit:audit",
     "bundle": "druse.cli.bundle:bundle",

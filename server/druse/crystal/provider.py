@@ -55,7 +55,7 @@ class CrystalProvider:
         specs: Callable[[Sequence[str]], Awaitable[Mapping[str, ToolSpec]]],
         clock: Callable[[], float],
         pins: Pins,
-        trust: Callable[[Action], Verdict] = lambda action: Verdict.ASK,
+        trust: Callable[[Action, str], Verdict] = lambda action, client: Verdict.ASK,
     ) -> None:
         self._trust = trust
         self._pins = pins
@@ -95,7 +95,7 @@ class CrystalProvider:
         # Nobody but a person's yes, or the highest trust level, answers for what a tool calls.
         answered = (
             self._shelf.approved_by_person(version.name, version.version)
-            or self._trust(Action.EXECUTE) is Verdict.ALLOW
+            or self._trust(Action.EXECUTE, context.caller.client) is Verdict.ALLOW
         )
         run = _Run(version, context, cast("Calls", self.router), granted=answered)
         result = await self._host.run(version.source, arguments, call=run.call, progress=context.progress)

@@ -34,6 +34,7 @@ from druse.crystal import (
 )
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
+from druse.front.agents import Agents
 from druse.front.agenttasks import AgentTasks
 from druse.front.chat import ChatTools
 from druse.front.deferred import Deferred, after_decision
@@ -252,6 +253,7 @@ class Application:
         self.host = host
         self.skills = base.skills.library
         self.documents = Documents(base.skills, base.store, base.notebook, base.shelf, clock=base.clock)
+        self.documents.agents = Agents(base.store, base.shelf, base.approvals, base.rules)
         knobs = base.config.knobs
         served = jobs_of_server(
             self._propose_best,

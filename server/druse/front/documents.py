@@ -21,6 +21,7 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from druse.crystal import Shelf
+from druse.front.agents import Agents
 from druse.front.context import DEFAULT_TOKENS, SKILLS, Context, build_context
 from druse.front.pinned import told
 from druse.memory import Notebook
@@ -42,6 +43,7 @@ TEMPLATES = (
         "application/json",
     ),
     ("druse://context{?query,tokens}", "context", "Memory markers and the skills that fit.", "text/markdown"),
+    ("agent://{id}", "agent", "What one agent owns, did and learned, and what binds it.", "application/json"),
     ("druse://memory{?query,limit}", "memory", "Project memory, most relevant first.", "application/json"),
     ("druse://traces/{run_id}", "trace", "One recorded run with its steps.", "application/json"),
     ("druse://volumes/{kind}/{id}/history{?limit}", "history", "The changes of a volume.", "application/json"),
@@ -61,6 +63,7 @@ class Documents:
         self._notebook = notebook
         self._pinned: Pinned | None = None
         self.listeners: list[Callable[[], Awaitable[None]]] = []
+        self.agents: Agents | None = None
 
     def seen_by(self, pinned: Pinned | None) -> Documents:
         """The same for a session: with the texts of skills that it began with (seed id N-09)."""
@@ -136,6 +139,8 @@ class Documents:
             context = await self.context(asked.get("query", ""), _count(asked.get("tokens"), DEFAULT_TOKENS), run_id)
             return types.TextResourceContents(uri=uri, mime_type="text/markdown", text=context.text)
         data = await self._own(path, asked) if parts.scheme == "druse" else None
+        if parts.scheme == "agent" and len(path) == 1 and path[0] and self.agents is not None:
+            data = await self.agents.memory(path[0])
         if data is None:
             raise NotFound(f"nothing is served at {uri[:200]}")
         text = json.dumps(data, ensure_ascii=False, indent=1)

@@ -63,7 +63,7 @@ class Approvals:
         self._clock = clock
         self._new_id = new_id
         self._handlers: dict[str, Handler] = {}
-        self.trust: Callable[[Action], Verdict] = lambda action: Verdict.ASK
+        self.trust: Callable[[Action, str], Verdict] = lambda action, client: Verdict.ASK
         self.elicits: Callable[[Approval], bool] = lambda approval: False  # see `elicitation.may_elicit`
 
     def on_decided(self, kind: str, handler: Handler) -> None:
@@ -178,7 +178,9 @@ class Approvals:
         if (
             came_from_outside
             or (approval.kind, approval.status) != ("tool", "pending")
-            or any(self.trust(step) is not Verdict.ALLOW for step in steps)
+            or any(
+                self.trust(step, str(approval.requested_by.get("client") or "")) is not Verdict.ALLOW for step in steps
+            )
         ):
             return None
         approval = await self._write(approval, caller, approve=True, how="trust", note="", scope="once")
@@ -227,10 +229,10 @@ class Approvals:
             raise NotFound(f'Cannot find approval {approval_id!r}. List the open ones with "druse approvals list".')
         return self._aged(approval)
 
-    async def list(self, *, open_only: bool = False) -> list[Approval]:
-        """Requests, newest first."""
+    async def list(self, *, open_only: bool = False, limit: int = 100) -> list[Approval]:
+        """Requests, newest first; -1 for all of them."""
         status = "pending" if open_only else None
-        found = [self._aged(approval) for approval in await self._store.approvals.list(status=status)]
+        found = [self._aged(approval) for approval in await self._store.approvals.list(status=status, limit=limit)]
         return [approval for approval in found if approval.status == "pending"] if open_only else found
 
     # inside

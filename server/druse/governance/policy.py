@@ -13,7 +13,7 @@ from typing import Any, cast
 from druse.governance.trust import HIGHEST
 from druse.model import Invalid, Json, JsonObject, digest
 from druse.permissions import Layer, Policy
-from druse.settings import Config, Knobs, SelfProgramming
+from druse.settings import AgentRules, Config, Knobs, People, SelfProgramming, narrower, widened
 
 _KINDS = ("allow", "ask", "deny")
 _ELICITED = {
@@ -32,6 +32,7 @@ class Content:
     self_programming: SelfProgramming = field(default_factory=SelfProgramming)
     elicited: frozenset[str] = frozenset()  # which of the settings elicit and elicit_writes are on
     model: str = ""  # the language model that may be asked: it is sent context and paid for
+    people: People = field(default_factory=People, hash=False)  # what binds agents, and who decides
 
     @classmethod
     def of(cls, config: Config) -> Content:
@@ -39,7 +40,9 @@ class Content:
         rules = {kind: frozenset(text for text, _ in _placed(config.policy, kind)) for kind in _KINDS}
         elicited = frozenset(name for name in _ELICITED if getattr(config.knobs, name))
         model = str(config.model) if config.model is not None else ""
-        return cls(rules["allow"], rules["ask"], rules["deny"], config.self_programming, elicited, model)
+        return cls(
+            rules["allow"], rules["ask"], rules["deny"], config.self_programming, elicited, model, _bare(config.people)
+        )
 
     @classmethod
     def from_json(cls, data: JsonObject) -> Content:
@@ -52,7 +55,8 @@ class Content:
         except (KeyError, TypeError) as error:
             raise Invalid("Cannot read the approved rules: a part is missing. Approve the rules anew.") from error
         model = str(data.get("model", ""))
-        return cls(rules[0], rules[1], rules[2], made, elicited & frozenset(_ELICITED), model)
+        people = _people_from(cast("JsonObject", data.get("people") or {}))
+        return cls(rules[0], rules[1], rules[2], made, elicited & frozenset(_ELICITED), model, people)
 
     def as_json(self) -> JsonObject:
         """For the store; the hash is over this."""
@@ -61,6 +65,8 @@ class Content:
             rules["elicited"] = list[Json](sorted(self.elicited))
         if self.model:
             rules["model"] = self.model
+        if self.people != People():
+            rules["people"] = _people_as_json(self.people)
         return {**rules, "self_programming": cast("JsonObject", asdict(self.self_programming))}
 
     @property
@@ -83,6 +89,7 @@ def gains(approved: Content, wanted: Content) -> list[str]:
     found += [_ELICITED[name] for name in sorted(wanted.elicited - approved.elicited)]
     if wanted.model and wanted.model != approved.model:
         found.append(f"a model is asked and sent context: {wanted.model}")
+    found += widened(approved.people, wanted.people)
     for name in ("max_synthesis_per_session", "max_plan_depth"):
         if getattr(now, name) > getattr(was, name):
             found.append(f"{name} {getattr(was, name)} -> {getattr(now, name)}")
@@ -106,7 +113,11 @@ def first_content(config: Config, *, cloned: bool) -> Content:
         return replace(wanted, self_programming=block)
     own = {text for layer in config.policy.layers if layer.name != "project" for text, _ in layer.rules["allow"]}
     return replace(
-        wanted, allow=wanted.allow & own, self_programming=_narrower(block, plain), elicited=frozenset[str]()
+        wanted,
+        allow=wanted.allow & own,
+        self_programming=_narrower(block, plain),
+        elicited=frozenset[str](),
+        people=replace(wanted.people, reviewers={}),
     )
 
 
@@ -133,7 +144,8 @@ def in_force(config: Config, approved: Content) -> Config:
     block = _narrower(approved.self_programming, wanted.self_programming)
     knobs = _elicits(config, approved.elicited & wanted.elicited)
     model = config.model if wanted.model == approved.model else None
-    return replace(config, policy=policy, self_programming=block, knobs=knobs, model=model)
+    people = narrower(approved.people, config.people)
+    return replace(config, policy=policy, self_programming=block, knobs=knobs, model=model, people=people)
 
 
 def restricted(config: Config, why: str) -> Config:
@@ -141,6 +153,40 @@ def restricted(config: Config, why: str) -> Config:
     policy = Policy.most_restrictive(config.policy.workspace, config.policy.home, why)
     block = replace(config.self_programming, trust_level=0)
     return replace(config, policy=policy, self_programming=block, knobs=_elicits(config, frozenset()), model=None)
+
+
+def _bare(people: People) -> People:
+    """Without what an agent merely prefers: changing that needs nobody's approval."""
+    agents = {name: replace(rules, llm_model="", risk_tolerance="") for name, rules in people.agents.items()}
+    return replace(people, agents={name: rules for name, rules in agents.items() if rules != AgentRules()})
+
+
+def _people_as_json(people: People) -> JsonObject:
+    return {
+        "agents": {
+            name: {
+                "max_autonomy_level": rules.max_autonomy_level,
+                "require_approval_domains": list[Json](sorted(rules.require_approval_domains)),
+            }
+            for name, rules in sorted(people.agents.items())
+        },
+        "domains": {name: list[Json](sorted(globs)) for name, globs in sorted(people.domains.items())},
+        "high_needs": people.high_needs,
+        "reviewers": dict[str, Json](sorted(people.reviewers.items())),
+    }
+
+
+def _people_from(data: JsonObject) -> People:
+    try:
+        agents = {
+            name: AgentRules(int(rules["max_autonomy_level"]), frozenset(rules["require_approval_domains"]))
+            for name, rules in cast("dict[str, Any]", data.get("agents") or {}).items()
+        }
+        domains = {name: frozenset(globs) for name, globs in cast("dict[str, Any]", data.get("domains") or {}).items()}
+        reviewers = {name: str(key) for name, key in cast("dict[str, Any]", data.get("reviewers") or {}).items()}
+        return People(agents, domains, int(cast("int", data.get("high_needs", 1))), reviewers)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise Invalid("Cannot read the approved rules: a part is missing. Approve the rules anew.") from error
 
 
 def _elicits(config: Config, names: frozenset[str]) -> Knobs:

@@ -14,14 +14,15 @@ import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import cast
 
 from druse.governance.policy import Content, first_content, gains, in_force, restricted
 from druse.governance.signing import SigningKey
 from druse.governance.trust import HIGHEST, PROPOSING, Action, allowed
-from druse.model import Caller, Decision, Invalid, JsonObject, Source, ToolSpec, Verdict, canonical
+from druse.model import Caller, CallerKind, Decision, Invalid, JsonObject, Source, ToolSpec, Verdict, canonical
 from druse.permissions import decide
-from druse.settings import Config, Workspace, load_config
+from druse.settings import Config, Workspace, agent_of, load_config
 
 log = logging.getLogger("druse.governance")
 
@@ -70,17 +71,48 @@ class Rules:
         level = self.config.self_programming.trust_level
         return level if level < HIGHEST or self._clock() < self.record.confirmed_until else HIGHEST - 1
 
-    def trusts(self, action: Action) -> Verdict:
-        """Whether Druse does this to itself without a person, at the level in force now."""
+    def level_of(self, client: str) -> int:
+        """The level in force for what an agent asks for: no higher than its own autonomy (seed id S-43)."""
+        if not client:
+            return self.trust_level
+        return min(self.trust_level, self.config.people.binding(agent_of(client)).max_autonomy_level)
+
+    def trusts(self, action: Action, client: str = "") -> Verdict:
+        """Whether Druse does this to itself without a person, at the level in force now for the agent who asks."""
         self.refresh()
-        return allowed(self.trust_level, action, enabled=self.config.self_programming.enabled)
+        return allowed(self.level_of(client), action, enabled=self.config.self_programming.enabled)
 
     def decide(self, spec: ToolSpec | None, tool: str, arguments: JsonObject, caller: Caller | None) -> Decision:
+        """The one decision function, under the rules in force at this moment."""
+        decision = self._decided(spec, tool, arguments, caller)
+        if decision.verdict is not Verdict.ALLOW or caller is None or caller.kind is CallerKind.PERSON:
+            return decision
+        domain = self._asked_domain(spec, tool, agent_of(caller.client))
+        if not domain:
+            return decision
+        why = f"{agent_of(caller.client)} asks before whatever is of the domain {domain}"
+        asks = f"require_approval_domains {domain}"
+        return replace(decision, verdict=Verdict.ASK, rule=asks, origin="[agents]", why=why, how_to_allow="")
+
+    def _asked_domain(self, spec: ToolSpec | None, tool: str, agent: str) -> str:
+        """The domain of a tool in which this agent must ask; empty where it need not."""
+        people = self.config.people
+        for domain in sorted(people.binding(agent).require_approval_domains):
+            names = {tool, spec.name if spec is not None else tool, spec.alias if spec is not None else tool}
+            first = {tool.partition("__")[0]} if "__" in tool else set[str]()
+            if spec is not None:
+                first |= {spec.server, spec.alias.partition(".")[0]}
+            globs = people.domains.get(domain, frozenset[str]())
+            if domain in first or any(fnmatchcase(name, glob) for name in names for glob in globs):
+                return domain
+        return ""
+
+    def _decided(self, spec: ToolSpec | None, tool: str, arguments: JsonObject, caller: Caller | None) -> Decision:
         """The one decision function, under the rules in force at this moment."""
         self.refresh()
         decision = decide(self.config.policy, tool, arguments, spec=spec, caller=caller)
         if spec is not None and spec.action and not decision.rule and not self.problem:
-            return self._by_trust(Action(spec.action), decision)
+            return self._by_trust(Action(spec.action), decision, caller)
         if spec is not None and spec.alias == ASKS_MODEL and not decision.rule and not self.problem:
             return self._by_provider(decision, caller)
         own = spec is not None and spec.source is Source.CAPABILITY and not spec.action and bool(spec.security)
@@ -101,18 +133,20 @@ class Rules:
             return decision
         return Decision(Verdict.ALLOW, f"(model {self.config.model.model})", "[model]")
 
-    def _by_trust(self, action: Action, decision: Decision) -> Decision:
+    def _by_trust(self, action: Action, decision: Decision, caller: Caller | None) -> Decision:
         """What the trust level says of a capability that no rule speaks of."""
         block = self.config.self_programming
         # Transformations come here only with code that the sandbox gives nothing.
-        verdict = allowed(self.trust_level, action, enabled=block.enabled, permissions=0)
+        agent = caller is not None and caller.kind is not CallerKind.PERSON
+        level = self.level_of(caller.client) if agent and caller is not None else self.trust_level
+        verdict = allowed(level, action, enabled=block.enabled, permissions=0)
         if verdict is Verdict.DENY:
             return Decision(verdict, "enabled = false", "[self_programming]", "self-programming is off")
         if verdict is Verdict.ALLOW:
-            return Decision(verdict, f"(trust level {self.trust_level})", "[self_programming]")
+            return Decision(verdict, f"(trust level {level})", "[self_programming]")
         if action in PROPOSING:
             return Decision(Verdict.ALLOW, "(it only proposes)", "[self_programming]")
-        why = f"at trust level {self.trust_level} a person is asked before Druse may {action}"
+        why = f"at trust level {level} a person is asked before Druse may {action}"
         return replace(decision, why=why)
 
     def fresh(self) -> Config:

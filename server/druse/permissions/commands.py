@@ -440,6 +440,7 @@ _OUTPUTS = frozenset(("/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/null", "/d
 # Commands of Druse that only look. Whoever runs any other one speaks as the person of this account: `druse run` is not
 # asked, `druse approvals approve` decides, `druse init` writes rules.
 _LOOKING: dict[str, frozenset[str] | None] = {
+    "agents": frozenset(("list", "show")),
     "approvals": frozenset(("list", "show")),
     "audit": frozenset(("check", "prove", "roots", "show", "verify")),
     "candidates": None,

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, cast
 
 from druse.model import Invalid
 from druse.permissions import Layer, Policy
 from druse.settings.modelprovider import ModelProvider, model_of
+from druse.settings.people import People, narrower, people_of
 from druse.settings.workspace import Workspace
 
 _LISTS = ("allow", "ask", "deny")
+_PEOPLE = ("agents", "domains", "approvals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Config:
     self_programming: SelfProgramming = field(default_factory=SelfProgramming)
     knobs: Knobs = field(default_factory=Knobs)
     model: ModelProvider | None = None
+    people: People = field(default_factory=People)
 
 
 def load_config(workspace: Workspace) -> Config:
@@ -67,14 +70,16 @@ def load_config(workspace: Workspace) -> Config:
     layers: list[Layer] = []
     blocks: dict[str, dict[str, Any]] = {"self_programming": {}, "settings": {}}
     model: ModelProvider | None = None
+    people = People()
     for name, path in (("user", workspace.user_config), ("project", workspace.config)):
         text = _read(path)
         if text is None:
             continue
         parsed = _parse(path, text)
-        _known(path, text, parsed, {"permissions", "model", *blocks}, "")
+        _known(path, text, parsed, {"permissions", "model", *_PEOPLE, *blocks}, "")
         if "model" in parsed:
             model = _model(name, path, text, _table(path, text, parsed, "model"))
+        people = _people(path, text, parsed, people)
         layers.append(_layer(name, path, text, parsed.get("permissions", {})))
         for block, merged in blocks.items():
             given: dict[str, Any] = _table(path, text, parsed, block)
@@ -86,7 +91,17 @@ def load_config(workspace: Workspace) -> Config:
         SelfProgramming(**blocks["self_programming"]),
         Knobs(**blocks["settings"]),
         model,
+        people,
     )
+
+
+def _people(path: Path, text: str, parsed: Mapping[str, Any], outer: People) -> People:
+    """A project narrows what its user says of agents and approvals; the reviewers of both files decide."""
+    try:
+        given = people_of(parsed)
+    except Invalid as error:
+        raise _wrong(path, _line_of(text, error.where), error.problem) from error
+    return replace(narrower(outer, given), reviewers={**given.reviewers, **outer.reviewers})
 
 
 def _model(layer: str, path: Path, text: str, given: dict[str, Any]) -> ModelProvider:

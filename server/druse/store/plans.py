@@ -35,6 +35,7 @@ class Execution:
     run_id: str
     started_at: float
     ended_at: float | None = None
+    agent: str = ""  # who asked for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +104,11 @@ class PlanRepository:
 
         async def work(transaction: Transaction) -> None:
             await transaction.execute(
-                "INSERT INTO execution (id, plan, inputs, status, session, run_id, started_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO execution (id, plan, inputs, status, session, run_id, started_at, agent)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(execution.id, execution.plan, json.dumps(execution.inputs), execution.status),
-                    *(execution.session, execution.run_id, execution.started_at),
+                    *(execution.session, execution.run_id, execution.started_at, execution.agent),
                 ),
             )
 
@@ -164,12 +165,13 @@ class PlanRepository:
             for row in rows
         ]
 
-    async def executions(self, limit: int) -> list[Execution]:
-        """The newest executions, newest first."""
+    async def executions(self, limit: int, *, agent: str | None = None) -> list[Execution]:
+        """The newest executions, newest first; only those an agent asked for, where one is named."""
+        where, values = ("WHERE agent = ?", [agent]) if agent is not None else ("", [])
         rows = await self._database.all(
             "SELECT id, plan, inputs, status, session, run_id, started_at, ended_at FROM execution"
-            " ORDER BY started_at DESC, id LIMIT ?",
-            (limit,),
+            f" {where} ORDER BY started_at DESC, id LIMIT ?",
+            [*values, limit],
         )
         return [_execution(row) for row in rows]
 

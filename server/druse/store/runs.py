@@ -339,6 +339,20 @@ class RunRepository:
         )
         return [str(row[0]) for row in rows]
 
+    async def clients(self) -> list[str]:
+        """Every client that ever opened a run."""
+        return [str(row[0]) for row in await self._database.all("SELECT DISTINCT client FROM run ORDER BY client")]
+
+    async def patterns(self, clients: Sequence[str], *, limit: int) -> list[tuple[str, int, int]]:
+        """The workflows that these clients ran most: a goal of each, its runs, and how many of them went well."""
+        marks = ", ".join("?" for _ in clients)
+        rows = await self._database.all(
+            "SELECT max(goal), count(*), sum(status = 'success') FROM run WHERE status IN ('success', 'failure')"
+            f" AND workflow != '' AND client IN ({marks}) GROUP BY workflow ORDER BY 2 DESC, workflow LIMIT ?",
+            [*clients, limit],
+        )
+        return [(str(row[0]), int(row[1]), int(row[2])) for row in rows]
+
     async def statuses(self) -> dict[str, RunStatus]:
         """How every run stands, by its id."""
         return {str(row[0]): RunStatus(row[1]) for row in await self._database.all("SELECT id, status FROM run")}
