@@ -55,7 +55,7 @@ async def test_a_domain_asks_even_at_level_4_and_the_narrower_of_trust_and_auton
             assert await called(application, who, "planner.transform_plan", **transform) == expected
             assert (rules.trusts(Action.REGISTER, who.client) is Verdict.ALLOW) is (level >= 3)
         # neither another way in nor another spelling of the name is outside of it, nor a tool that it calls
-        script = {"code": "call('desk__close_order', order_id='O2a')"}
+        script: dict[str, Any] = {"code": "call('desk__close_order', order_id='O2a')"}
         assert (await application.serve_call("run_code", script, bound, None)).status is OutcomeStatus.PENDING
         for name in ("MCP 9", "Mcp"):
             assert await called(application, caller(name), "desk__close_order", order_id="O1a") == OutcomeStatus.PENDING
