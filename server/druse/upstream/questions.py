@@ -75,25 +75,24 @@ class Questions:
             why = "The client behind this call cannot put a question before its user."
             return types.ErrorData(code=_INVALID_REQUEST, message=why)
         request: JsonObject = {"method": "elicitation/create", "params": _marked(self._server, asked)}
-        work = asyncio.ensure_future(side.ask({"question": request}, seconds=ANSWER_SECONDS))
-        flight.asking.add(work)
-        if not flight.deadline.expired():
-            flight.deadline.reschedule(None)
-        try:
-            answer = (await work)["question"]
-        except asyncio.CancelledError:
-            if not work.done():  # the server withdrew its question
-                work.cancel()
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(side.ask({"question": request}, seconds=ANSWER_SECONDS))
+            flight.asking.add(work)
+            self._wait_for(flight, None)
+            try:
                 await asyncio.wait([work])
-                raise
-            answer = None  # the call ended meanwhile
-        finally:
-            flight.asking.discard(work)
-            if not flight.asking and flight in self._flights:
-                flight.deadline.reschedule(asyncio.get_running_loop().time() + flight.seconds)
+            finally:
+                flight.asking.discard(work)
+                if not flight.asking and flight in self._flights:
+                    self._wait_for(flight, asyncio.get_running_loop().time() + flight.seconds)
+        answer = None if work.cancelled() else work.result()["question"]  # cancelled where the call ended meanwhile
         result = _result(answer)
         await self._heard(self._server, flight.caller, result.action)
         return result
+
+    def _wait_for(self, flight: _Flight, until: float | None) -> None:
+        if not flight.deadline.expired():
+            flight.deadline.reschedule(until)
 
     def _only(self) -> _Flight | None:
         """The newest call in flight, if all there are come from one client."""
