@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 OPEN = "open.jsonl"
 LARGEST = 32 * 1024 * 1024  # bytes of an event
+_LARGE = 3 * 1024 * 1024  # characters of a part of one: to look for secrets in more takes too long
 _MOST = 1024 * 1024 * 1024  # bytes of the file: where nobody ever reads it, it does not fill the disk
 _TRIES = 40
 _PAUSE = 0.0005
@@ -161,12 +162,22 @@ def _trimmed(payload: dict[str, Any]) -> dict[str, Any]:
         kept["mcp"] = {name: text for name, text in told.items() if isinstance(text, str)}
     for name in ("tool_input", "toolArgs", "tool_response", "tool_output", "toolResult", "result_json"):
         if name in kept:
-            kept[name] = opened(kept[name])
+            size = _size(kept[name])
+            kept[name] = opened(kept[name]) if size <= _LARGE else {"left_out": f"{size} characters"}
     for name in ("tool_response", "toolResult"):
         answer = _object(kept.get(name))
         if answer is not None:
             kept[name] = {key: opened(part) for key, part in answer.items() if key not in _UNWANTED}
     return kept
+
+
+def _size(value: Any) -> int:
+    """The characters in all texts of a value."""
+    if isinstance(value, str):
+        return len(value)
+    table, parts = _object(value), _list(value)
+    inner = table.values() if table is not None else parts or ()
+    return sum(_size(part) for part in inner)
 
 
 def opened(value: Any) -> Any:

@@ -121,6 +121,18 @@ def test_a_hook_takes_less_than_fifty_milliseconds_of_processor_time(project: Pa
     assert min(took) < 0.05
 
 
+@pytest.mark.requirement("N-08")
+def test_of_a_call_too_large_to_look_through_the_rest_is_kept_and_what_is_left_out_is_told(project: Path) -> None:
+    assert silent(hook(project, bash("cat huge", out=f"token={SECRET}\n" * 100_000)))
+    assert silent(hook(project, b'"' + b"x" * (33 * 1024 * 1024) + b'"'))
+    assert SECRET not in spooled(project)
+    (run,) = runs_of(project, "open")
+    assert run["steps"][0]["args"] == {"command": "cat huge"}
+    assert "left_out" in json.dumps(run["steps"][0]["res"])
+    notices = command(project, "status")["notices"]
+    assert any("left out: the client's event was no JSON" in notice for notice in notices), notices
+
+
 def test_a_hook_whose_input_never_ends_ends_by_itself(project: Path) -> None:
     reading, writing = os.pipe()
     begun = time.monotonic()

@@ -99,6 +99,7 @@ log = logging.getLogger("druse.front")
 
 _IDLE_CHECK_SECONDS = 30.0
 _SPOOL_CHECK_SECONDS = 1.0
+_SPOOL_SECONDS = 10.0  # that a command spends on what hooks wrote down before it does its own work
 _STAGES = ("historian: reading what ended", "evolution: drafting skills", "proposals: looking for tools")  # of learning
 _DECISION_SECONDS = 1.0
 
@@ -205,7 +206,7 @@ async def open_base(workspace: Workspace, *, clock: Callable[[], float] = time.t
         succession = Succession(workspace, store, shelf, approvals, audit, rules, clock=clock)
         chronicle = Chronicle(store, handles, workflow_key=workflow_key)
         ingestion = Ingestion(workspace.spool, workspace.root, store, chronicle)
-        await take_quietly(ingestion)
+        await take_quietly(ingestion, seconds=_SPOOL_SECONDS)
         await approvals.settle()
         await adoption.begin(person("first start"))
         await shelf.reload()

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
@@ -52,20 +53,24 @@ class Ingestion:
         """Whether there is anything to read."""
         return spool.waits(str(self._folder))
 
-    async def take(self) -> Taken:
-        """Read all there is. Each event is written down once, whatever ends a process in between."""
+    async def take(self, *, seconds: float = 3600.0) -> Taken:
+        """Read what there is, for so long at most. Each event is written down once, whatever ends a process meanwhile."""
         taken = Taken()
+        until = time.monotonic() + seconds
         if not self.waits:
             return taken
         async with _alone(self._folder / "reading.lock") as mine:
-            while mine and (paths := spool.sealed(str(self._folder))):
+            while mine and time.monotonic() < until and (paths := spool.sealed(str(self._folder))):
                 for path in paths:
-                    await self._file(Path(path), taken)
-        if taken.skipped:
-            log.warning("of the hooks' events were skipped: %s", dict(taken.skipped))
+                    if time.monotonic() < until:  # the rest of a file comes before the next file
+                        await self._file(Path(path), taken, until)
+        for reason, count in taken.skipped.items():
+            log.warning("of the hooks' events %d were left out: %s", count, reason)
+            text = f"Events of hooks were left out: {reason}. The clients went on; what they did then is not recorded."
+            await self._store.notices.give("hooks", reason, text, now=time.time())
         return taken
 
-    async def _file(self, path: Path, taken: Taken) -> None:
+    async def _file(self, path: Path, taken: Taken, until: float) -> None:
         async def begin(transaction: Any) -> int:
             return await self._store.clients.read_so_far(transaction, path.name)
 
@@ -76,6 +81,8 @@ class Ingestion:
                 taken.calls += await self._written(events, (path.name, done), taken.skipped)
                 taken.events += lines
                 await asyncio.sleep(0)
+                if time.monotonic() > until:
+                    return
         await asyncio.to_thread(path.unlink)
         await self._store.database.write(lambda transaction: self._store.clients.read_up(transaction, path.name))
 
@@ -147,9 +154,9 @@ async def _alone(path: Path) -> AsyncGenerator[bool]:
         os.close(descriptor)
 
 
-async def take_quietly(ingestion: Ingestion) -> None:
+async def take_quietly(ingestion: Ingestion, *, seconds: float = 3600.0) -> None:
     """Read the spool; what stops that is no reason for a command to fail, and the spool keeps the events."""
     try:
-        await ingestion.take()
+        await ingestion.take(seconds=seconds)
     except (DruseError, OSError) as error:
         log.warning("the hooks' events were not read: %s", error)
