@@ -54,7 +54,7 @@ class Ingestion:
         return spool.waits(str(self._folder))
 
     async def take(self, *, seconds: float = 3600.0) -> Taken:
-        """Read what there is, for so long at most. Each event is written down once, whatever ends a process meanwhile."""
+        """Read what there is, for so long at most. Each event is written down once, whatever ends a process."""
         taken = Taken()
         until = time.monotonic() + seconds
         if not self.waits:
