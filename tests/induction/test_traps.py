@@ -414,3 +414,80 @@ def test_a_result_is_never_named_as_a_word_of_the_language() -> None:
     found = learned(program, server, [{"id": id} for id in ("ab", "cd", "ef")])
 
     assert same_calls(found, program, server, {"id": "xy"}, {"id": "xy"})
+
+
+def _plain(number: int, goal: str, *calls: tuple[str, dict[str, Any], Any]) -> Run:
+    steps = tuple(Step(tool, given, result, turn=turn) for turn, (tool, given, result) in enumerate(calls, 1))
+    return Run(f"r{number}", goal, RunStatus.SUCCESS, steps)
+
+
+@pytest.mark.requirement("H-11")
+def test_an_id_of_digits_is_a_text_and_the_number_beside_it_another_value() -> None:
+    runs = [
+        _plain(
+            number,
+            f"ship 00{number * 13 + 100}",
+            ("get", {"code": f"00{number * 13 + 100}"}, {"n": number * 13 + 100}),
+            ("ship", {"code": f"00{number * 13 + 100}", "n": number * 13 + 100}, "ok"),
+        )
+        for number in range(4)
+    ]
+    found = induce(runs)
+    assert found.status == "induced"
+    assert found.input_schema["properties"] == {"code": {"type": "string"}}
+    assert 'call("ship", code=code, n=get["n"])' in found.source
+
+
+@pytest.mark.requirement("H-11")
+def test_a_time_and_an_id_that_the_server_made_are_taken_from_its_answer() -> None:
+    runs = [
+        _plain(
+            number,
+            f"open {name}",
+            (
+                "open",
+                {"name": name},
+                {"id": f"{number}f3c-{number * 7}ab", "at": f"2026-0{number + 1}-17T08:0{number}:00Z"},
+            ),
+            ("log", {"id": f"{number}f3c-{number * 7}ab", "since": f"2026-0{number + 1}-17T08:0{number}:00Z"}, "ok"),
+        )
+        for number, name in enumerate(("ann", "ben", "cat", "dan"))
+    ]
+    found = induce(runs)
+    assert found.status == "induced"
+    assert list(found.input_schema["properties"]) == ["name"]  # type: ignore[call-overload]
+    assert "2026" not in found.source and "f3c" not in found.source
+
+
+@pytest.mark.requirement("H-11")
+def test_the_smallest_element_is_never_learned_as_the_smallest() -> None:
+    runs = [
+        _plain(
+            number,
+            f"cheapest of q{number}",
+            (
+                "list",
+                {"q": f"q{number}"},
+                {"items": [{"id": f"a{number}", "p": 9}, {"id": f"b{number}", "p": 3 + number % 2}]},
+            ),
+            ("buy", {"id": f"b{number}"}, "ok"),
+        )
+        for number in range(4)
+    ]
+    found = induce(runs)
+    assert found.status == "partial" and "min(" not in found.source and "[1]" not in found.source
+    assert any("a choice among values of an earlier result" in reason for reason in found.reasons)
+
+
+@pytest.mark.requirement("H-11")
+def test_two_workflows_with_the_same_beginning_are_not_made_one() -> None:
+    def both(number: int, name: str) -> Run:
+        last = (
+            ("refund", {"id": f"U{number}"}, "ok") if number % 2 else ("ban", {"id": f"U{number}", "why": "spam"}, "ok")
+        )
+        return _plain(number, f"see to {name}", ("find", {"name": name}, {"id": f"U{number}"}), last)
+
+    runs = [both(number, name) for number, name in enumerate(("ann", "ben", "cat", "dan", "eve", "fay"))]
+    assert len({workflow_key(run) for run in runs}) == 2
+    found = induce(runs)
+    assert "refund" not in found.source and "ban" not in found.source
