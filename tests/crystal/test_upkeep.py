@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ import pytest_asyncio
 
 import doors
 from druse.crystal import due, is_better, median_cost, propose_retirements, savings
+from druse.crystal.candidates import Candidate
+from druse.crystal.makers import Aligned, Refused
 from druse.crystal.upkeep import nearest
 from druse.front.application import Application, open_application, person
-from druse.model import Caller, CallerKind, Json, JsonObject, ToolVersion
+from druse.model import Caller, CallerKind, Json, JsonObject, Run, RunStatus, Step, ToolSpec, ToolVersion
 from druse.settings import Workspace
+from druse.store import RunRecord
 
 AGENT = Caller(CallerKind.AGENT, session="s", connection="c")
 SERVER = doors.plain_server("""
@@ -251,3 +254,48 @@ async def test_a_tool_whose_server_changed_is_suspended_with_the_difference_and_
         notices = [str(notice["text"]) for notice in await application.base.store.notices.list()]
         assert any("is suspended: shop__get has another schema" in text for text in notices)
     assert refused.kind in ("suspended", "invalid")
+
+
+@pytest.mark.requirement("H-24")
+async def test_a_tool_that_does_only_the_beginning_of_its_work_never_answers_for_the_whole(
+    application: Application, tmp_path: Path
+) -> None:
+    name = await in_service(application)
+    goal: Any = {"goal": "Ship the order of customer q9", "dry_run": True}
+    planned = await application.serve_call("dispatch_goal", goal, AGENT, None)
+    assert isinstance(planned.data, dict) and planned.data["mode"] == "CRYSTALLIZED"
+    # What the manifest of a tool says whose last steps could not be learned.
+    path = tmp_path / "tools" / "generated" / name / "v1.json"
+    manifest = json.loads(path.read_text())
+    assert manifest["left_out"] == 0
+    path.write_text(json.dumps({**manifest, "left_out": 1, "status": "partial"}))
+    await application.base.shelf.reload()
+    application.base.shelf.swaps += 1
+    planned = await application.serve_call("dispatch_goal", goal, AGENT, None)
+    assert isinstance(planned.data, dict) and planned.data["mode"] != "CRYSTALLIZED"
+    improved: Any = (await application.tend(person()))["improved"]
+    assert [part["status"] for part in improved] == ["proposed"]  # its runs show the whole by now
+
+
+@pytest.mark.requirement("H-37")
+async def test_a_beginning_alone_is_not_proposed_by_itself() -> None:
+    def one(number: int) -> RunRecord:
+        steps = [
+            Step("find", {"name": f"n{number}"}, {"id": f"U{number}"}, turn=1, effect="read"),
+            Step("list", {"id": f"U{number}"}, {"count": 3}, turn=2, effect="read"),
+        ]
+        steps += [Step("close", {"id": f"U{number}"}, "ok", turn=3, effect="write")] if number % 2 else []
+        goal = f"Close what n{number} has open"
+        return RunRecord(Run(f"r{number}", goal, RunStatus.SUCCESS, tuple(steps)))
+
+    async def none(_names: Sequence[str]) -> dict[str, ToolSpec]:
+        return {}
+
+    records = [one(number) for number in range(6)]
+    family = Candidate("x", ("find(name) > list(id) > close(id)",), "", 6, 6, None)
+    asked = await Aligned(family, records, None).draft(none)
+    assert not isinstance(asked, Refused)
+    assert asked.induction.left_out == 1 and asked.induction.goal_patterns == ()
+    assert asked.induction.description.startswith("Only the beginning of: Close what")
+    whole = await Aligned(family, records, None, whole=True).draft(none)
+    assert isinstance(whole, Refused) and "only a beginning could be learned" in whole.message

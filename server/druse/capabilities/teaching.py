@@ -142,7 +142,7 @@ class Teaching:
         """Propose the best candidates as tools, at most `PROPOSED_AT_ONCE`; what came of each."""
         proposed: list[JsonObject] = []
         for candidate in (await self._bench.desk.candidates())[:PROPOSED_AT_ONCE]:
-            report = await self._bench.desk.crystallize(candidate.signature, caller)
+            report = await self._bench.desk.crystallize(candidate.signature, caller, whole=True)
             told: JsonObject = {"signature": candidate.signature, "goal": candidate.goal, "status": report.status}
             told["message"] = report.message
             if report.approval_id:

@@ -38,7 +38,9 @@ class Desk(Protocol):
         """How a run went."""
         ...
 
-    async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
+    async def crystallize(
+        self, signature: str, caller: Caller, *, name: str | None = None, whole: bool = False
+    ) -> Report:
         """Propose, or at level 3 register, a tool made of a workflow."""
         ...
 

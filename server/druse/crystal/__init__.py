@@ -5,7 +5,7 @@ from druse.crystal.crystallize import Crystallizer, Report
 from druse.crystal.drift import outgrown
 from druse.crystal.exchange import exported, imported
 from druse.crystal.makers import schema_of
-from druse.crystal.manifest import permissions_of
+from druse.crystal.manifest import is_whole, permissions_of
 from druse.crystal.parts import parts
 from druse.crystal.preview import previewed
 from druse.crystal.provider import CrystalProvider
@@ -28,6 +28,7 @@ __all__ = [
     "exported",
     "imported",
     "is_better",
+    "is_whole",
     "median_cost",
     "outgrown",
     "parts",

@@ -99,12 +99,14 @@ class Crystallizer:
         self._specs = specs
         self._clock = clock
 
-    async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
-        """Make a tool of a workflow and ask for its approval."""
+    async def crystallize(
+        self, signature: str, caller: Caller, *, name: str | None = None, whole: bool = False
+    ) -> Report:
+        """Make a tool of a workflow and ask for its approval; with `whole` none that does only its beginning."""
         candidate = await find_candidate(self._store, signature)
         if candidate is not None:
             records = await runs_of(self._store, candidate)
-            return await self._through_gate(Aligned(candidate, records, name), caller)
+            return await self._through_gate(Aligned(candidate, records, name, whole=whole), caller)
         recurring = await find_part(self._store, signature)
         if recurring is not None:
             return await self._through_gate(AlignedPart(recurring, name), caller)
@@ -113,7 +115,9 @@ class Crystallizer:
             'candidates --min-usage 1".'
         )
 
-    async def improve(self, name: str, caller: Caller, *, propose: bool = True, since: float = 0.0) -> Report:
+    async def improve(
+        self, name: str, caller: Caller, *, propose: bool = True, since: float = 0.0, whole: bool = False
+    ) -> Report:
         """The next version of a tool in service, made of its runs and of those it did not fit. Raises NotFound.
 
         Only of runs that began after `since`, where the ones before were made with other servers.
@@ -124,7 +128,7 @@ class Crystallizer:
             raise NotFound(f'Cannot improve {name!r}: no such tool is in service. See "druse tools list".')
         family = await family_of(self._store, serving[0].workflow)
         records = [r for r in await runs_of(self._store, family) if r.run.opened_at > since]
-        maker = Aligned(family, records, name, next_version=True)
+        maker = Aligned(family, records, name, next_version=True, whole=whole)
         return await self._through_gate(maker, caller, propose=propose)
 
     async def have_written(self, signature: str, caller: Caller, ask: Ask, *, name: str, made_by: str) -> Report:

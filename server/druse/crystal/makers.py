@@ -63,6 +63,7 @@ class Aligned:
     records: Sequence[RunRecord]
     name: str | None = None
     next_version: bool = False
+    whole: bool = False  # not only the beginning of the work
 
     async def draft(self, specs_of: SpecsOf) -> Draft | Refused:
         """A program that reproduces the runs."""
@@ -73,6 +74,9 @@ class Aligned:
         induction = induce(runs, specs=specs, name=self.name)
         if not induction.source:
             return Refused("induce", "; ".join(induction.reasons), induction)
+        if self.whole and induction.left_out:
+            told = f"only a beginning could be learned: {'; '.join(induction.reasons)}"
+            return Refused("induce", told, induction)
         if self.next_version and self.name:
             induction = replace(induction, name=self.name)
 

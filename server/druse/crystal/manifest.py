@@ -12,7 +12,7 @@ from druse.crystal.commands import commands_of
 from druse.crystal.drift import declared_by
 from druse.crystal.verification import Verification
 from druse.induction import Induction
-from druse.model import Json, JsonObject, Run, ToolSpec, canonical, digest_text
+from druse.model import Json, JsonObject, Run, ToolSpec, ToolVersion, canonical, digest_text
 from druse.store import RunRecord
 
 FORMAT = 1
@@ -43,6 +43,7 @@ def manifest_for(
         "made_from": [record.run.id for record in records],
         "made_by": made_by,
         "status": induction.status,
+        "left_out": induction.left_out,
         "reasons": list[Json](induction.reasons),
         "ambiguities": list[Json](induction.ambiguities),
         "verification": [part.as_dict() for part in verification.left_out],
@@ -51,6 +52,12 @@ def manifest_for(
         "declared": declared_by(induction.calls, specs),
         "sha256": digest_text(induction.source),
     }
+
+
+def is_whole(version: ToolVersion) -> bool:
+    """Whether a tool does all of the work it was made of, and not only the beginning that could be learned."""
+    left_out = version.manifest.get("left_out")
+    return left_out == 0 if left_out is not None else version.manifest.get("status") != "partial"
 
 
 def schemas_of(tools: Sequence[str], specs: Mapping[str, ToolSpec]) -> JsonObject:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from druse.crystal import Shelf, previewed
+from druse.crystal import Shelf, is_whole, previewed
 from druse.dispatch.modes import CRYSTALLIZED_FROM, Mode, mode_for
 from druse.dispatch.recognition import Recognition, Recognizer
 from druse.induction import Induction, bind, calls_of, induce
@@ -220,6 +220,8 @@ class Dispatcher:
             if serving is None:
                 continue
             version = self._version_for(serving, caller)
+            if not is_whole(version):
+                continue  # its success is not that of the goal
             taught = self._recognizer.taught(version, recognized)
             match = match_goal(goal, taught, given, probability=recognized.probability_of(version.name))
             matches.append((self._if_proven(match, recognized.outcomes_of(version)), version))

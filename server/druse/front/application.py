@@ -27,6 +27,7 @@ from druse.crystal import (
     VersionFiles,
     candidates,
     due,
+    is_whole,
     outgrown,
     propose_retirements,
     signature_of,
@@ -636,10 +637,12 @@ class Application:
             answer["notice"] = notice
         return Outcome.of(answer)
 
-    async def crystallize(self, signature: str, caller: Caller, *, name: str | None = None) -> Report:
+    async def crystallize(
+        self, signature: str, caller: Caller, *, name: str | None = None, whole: bool = False
+    ) -> Report:
         """Make a proposal of a workflow; where the trust level allows it, put the tool in service at once."""
         await self.spend_synthesis(caller)
-        return await self._registered(await self.crystallizer.crystallize(signature, caller, name=name))
+        return await self._registered(await self.crystallizer.crystallize(signature, caller, name=name, whole=whole))
 
     async def have_written(self, signature: str, caller: Caller, *, name: str) -> Report:
         """Have the configured model write the tool of a workflow, through the same gate. Raises Invalid without one."""
@@ -707,6 +710,14 @@ class Application:
                 report = await self.improve(part.name, caller, since=part.since)
                 told |= {"status": report.status, "message": report.message}
             improved.append(told)
+        for version in serving:
+            if not is_whole(version) and version.name not in {part.name for part in suspended}:
+                # Later runs may show what stood behind the beginning; then the whole replaces it.
+                report = await self.crystallizer.improve(version.name, caller, whole=True)
+                if report.status == "proposed":
+                    report = await self._registered(report)
+                    made: JsonObject = {"tool": f"{version.name} v{version.version}", "status": report.status}
+                    improved.append(made | {"message": report.message})
         for part in await due(self.base.store):
             if part.name in {other.name for other in suspended}:
                 continue

@@ -91,6 +91,9 @@ def induce(
     patterns = _goal_patterns([run for run, _ in kept], procedure)
     chosen = name or _name_of(patterns, procedure)
     description = _description(patterns, procedure)
+    if left_out:  # whoever asks for the whole work must not get its beginning as if that were all
+        description = f"Only the beginning of: {description}"
+        chosen, patterns = name or f"begin_{_name_of((), procedure)}"[:40], ()
     return Induction(
         "partial" if left_out or holes else "induced",
         name=chosen,
