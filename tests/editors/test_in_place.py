@@ -388,3 +388,18 @@ def test_a_long_file_is_edited_and_taken_back_in_time(tmp_path: Path) -> None:
         b'"/home/me/1":', b'"/home/me/one":'
     )
     assert time.process_time() - began < 20  # of the processor, which others use as well
+
+
+def test_what_the_user_added_to_our_entry_stays_when_it_is_written_again(tmp_path: Path) -> None:
+    old = {"command": "python", "args": ["-m", "druse", "serve"], "autoApprove": ["run_tool"], "env": {"A": "1"}}
+    path = _place("cursor", tmp_path, json.dumps({"mcpServers": {"druse": old}}, indent=2).encode())
+    before = path.read_bytes()
+    install(CLIENTS["cursor"], _machine(tmp_path), "user", tmp_path, workspace=None, variables=["TOKEN"])
+    entry = entry_in(CLIENTS["cursor"], path) or {}
+    assert entry["autoApprove"] == ["run_tool"] and entry["command"] != "python"
+    assert entry["env"] == {"A": "1", "TOKEN": "${env:TOKEN}"}
+    _take("cursor", tmp_path)
+    assert path.read_bytes() == before
+    path.write_text('{"mcpServers": {"druse": {"url": "https://x.example"}}}')  # another server of that name
+    _put("cursor", tmp_path)
+    assert "url" not in (entry_in(CLIENTS["cursor"], path) or {})

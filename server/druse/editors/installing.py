@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from druse.editors.clients import NAME, Client, Form, Scope
 from druse.editors.differences import masked_diff
@@ -18,7 +19,7 @@ from druse.editors.receipts import Entry, Receipt, Receipts
 from druse.editors.restoring import bytes_without
 from druse.model import DruseError, Invalid, Json, JsonObject
 
-__all__ = ["Edit", "Edited", "Installed", "entry_in", "install", "server_file", "write"]
+__all__ = ["Edit", "Edited", "Installed", "entry_in", "install", "server_file", "starts_druse", "write"]
 
 _CLIENT_SECONDS = 60.0
 
@@ -189,9 +190,24 @@ def write(edit: Edit, machine: Machine, receipts: Receipts, *, dry_run: bool) ->
     return Edited(edit.path, "written", diff, backup if base is not None else None, how)
 
 
+def starts_druse(entry: Json) -> bool:
+    """Whether an entry in a client's file starts Druse, however it was written."""
+    words: list[Any] = []
+    for key in ("command", "cmd", "args"):
+        value = found_at(entry, (key,))
+        words += value if isinstance(value, list) else [value]
+    texts = [word.replace("\\", "/") for word in words if isinstance(word, str)]
+    return "serve" in texts and any(text == "druse" or text.endswith(("/druse/shim.py", "/druse")) for text in texts)
+
+
 def _changes(client: Client, path: Path, entry: JsonObject) -> tuple[Change, ...]:
     fresh = [] if (bytes_of(path) or b"").strip() else list((client.fresh or {}).items())
     changes = [Change("put", (key,), value) for key, value in fresh]
+    there = entry_in(client, path)
+    if there is not None and starts_druse(there):
+        # What the user added to our entry stays: a limit of time, tools that run without a question.
+        named: Json = {**_object(there.get("env")), **_object(entry.get("env"))}
+        entry = {**there, **entry, **({"env": named} if named else {})}
     if not client.listed:
         return (*changes, Change("put", (*client.at, NAME), entry))
     raw = bytes_of(path) or b""
@@ -200,6 +216,10 @@ def _changes(client: Client, path: Path, entry: JsonObject) -> tuple[Change, ...
         if isinstance(item, dict) and item.get("name") == NAME and item != entry:
             changes.append(Change("take", client.at, item, index=number))
     return (*changes, Change("append", client.at, entry))
+
+
+def _object(value: Json) -> JsonObject:
+    return value if isinstance(value, dict) else {}
 
 
 def _joined(edits: Sequence[Edit]) -> list[Edit]:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from druse.editors.clients import NAME, Client, Scope
 from druse.editors.differences import masked_diff
-from druse.editors.documents import Change, decoded, found_at, text_without
+from druse.editors.documents import Change, decoded, text_without
 from druse.editors.files import bytes_of, remove, replace
-from druse.editors.installing import Edited, entry_in
+from druse.editors.installing import Edited, entry_in, starts_druse
 from druse.editors.machine import Machine
 from druse.editors.receipts import Receipt, Receipts
 from druse.editors.restoring import bytes_without
-from druse.model import Json
 
 __all__ = ["uninstall"]
 
@@ -73,7 +71,7 @@ def _files(client: Client, machine: Machine, scopes: Sequence[Scope], root: Path
 def _found_out(client: Client, path: Path, *, dry_run: bool) -> Edited | None:
     """Take out an entry without a receipt, if it is one that starts Druse."""
     entry = entry_in(client, path)
-    if entry is None or not _starts_druse(entry):
+    if entry is None or not starts_druse(entry):
         return None
     raw = bytes_of(path) or b""
     text = decoded(raw, str(path))
@@ -82,12 +80,3 @@ def _found_out(client: Client, path: Path, *, dry_run: bool) -> Edited | None:
     if not dry_run:
         replace(path, made.encode("utf-8"), expected=raw)
     return Edited(path, "planned" if dry_run else "written", masked_diff(text, made, str(path)))
-
-
-def _starts_druse(entry: Json) -> bool:
-    words: list[Any] = []
-    for key in ("command", "cmd", "args"):
-        value = found_at(entry, (key,))
-        words += value if isinstance(value, list) else [value]
-    texts = [word.replace("\\", "/") for word in words if isinstance(word, str)]
-    return "serve" in texts and any(text == "druse" or text.endswith(("/druse/shim.py", "/druse")) for text in texts)
