@@ -99,7 +99,7 @@ def _candidates(env: Env) -> list[Condition]:
             found.append(Condition(place, "equals", value))
         if isinstance(value, list | dict):
             found.append(Condition(place, "filled" if value else "empty"))
-        if place.path and value is not None:
+        if place.path and place.path[-1] != ONLY and value is not None:
             found.append(Condition(place, "present"))
     return found
 
@@ -122,7 +122,7 @@ def _absences(taken: Sequence[Env], skipped: Sequence[Env]) -> list[Condition]:
     candidates = [
         Condition(place, "absent")
         for place, value in places_of(skipped[0])
-        if place.path and value is not None and place.root.kind != "parameter"
+        if place.path and place.path[-1] != ONLY and value is not None and place.root.kind != "parameter"
     ]
     return [c for c in candidates if all(evaluate(c, env) for env in taken) and _excludes(c, skipped)]
 
