@@ -42,6 +42,7 @@ from druse.model import Json, Run, Step, ToolSpec, canonical
 
 MIN_TASKS = 3  # distinct tasks that must agree before a value is taken from inside, or a default is set
 _DEFAULT_SHARE = 0.8  # of the tasks where nobody had said the value
+_MIN_SAME_ORDER = 5  # tasks with different lists of which two loops went over in the same order
 _TRUSTED = 0.9  # of the tasks that make two calls must agree with a connection between them
 
 
@@ -209,6 +210,10 @@ class _PartBuilder(Builder):
         """
         before = self._state.copy(), [list(track.steps) for track in tracks], [dict(track.env) for track in tracks]
         loop = self._loop(tracks, depth) if self._enough(range(len(tracks))) else None
+        told = isinstance(loop, Loop) and loop.source.root.kind != "result"
+        if isinstance(loop, Loop) and told and not self._same_order(loop, before[2], tracks):
+            self._reset(tracks, before)
+            loop = None
         if loop is not None and any(track.steps for track in tracks):
             raise Unexplained("the loop ends before the repeated steps do")
         if isinstance(loop, Loop) and not any(call.writes for call in calls_of(loop.body)):
@@ -225,6 +230,15 @@ class _PartBuilder(Builder):
                 return given
         self._reset(tracks, after)
         return loop
+
+    def _same_order(self, loop: Loop, known: Sequence[Env], tracks: Sequence[Track]) -> bool:
+        """Whether many different lists show that a second loop goes over the caller's list as the first one did."""
+        lists: dict[str, str] = {}
+        for env, track in zip(known, tracks, strict=True):
+            elements = look({**env, **self._state.values[track.run]}, loop.source)
+            if isinstance(elements, list) and len(elements) > 1:
+                lists.setdefault(canonical(elements), self._tasks[track.run])
+        return len(set(lists.values())) >= _MIN_SAME_ORDER
 
     def _reset(self, tracks: Sequence[Track], before: tuple[State, list[list[Step]], list[Env]]) -> None:
         self._state = before[0].copy()
