@@ -16,9 +16,10 @@ from itertools import accumulate, pairwise
 
 from druse.induction.commands import shown
 from druse.induction.elements import symbol_of
+from druse.induction.evidence import Evidence
 from druse.induction.induce import Induction
 from druse.induction.matching import bind_steps
-from druse.induction.parts import Evidence, induce_part
+from druse.induction.parts import induce_part
 from druse.induction.shapes import MAX_BODY, Body, Shape, Stretch, by_use, repeats, stretches, tokens
 from druse.induction.values import MISSING
 from druse.model import Json, Run, RunStatus, Step, ToolSpec, typed_equal

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from druse.induction.elements import column, fields, symbol_of
+from druse.induction.evidence import Evidence, listed
 from druse.induction.guards import places, places_in
 from druse.induction.induce import Induction, induce
 from druse.induction.knowledge import Knowledge
@@ -34,94 +35,15 @@ from druse.induction.procedure import (
     Template,
     calls_of,
 )
-from druse.induction.shapes import Shape, Stretch, repeats
+from druse.induction.shapes import Shape, repeats
 from druse.induction.structure import Builder, State, Track, Unexplained
 from druse.induction.templates import written
-from druse.induction.values import MISSING, Env, Path, Place, Root, at, is_weak, leaves, look, places_of, same
+from druse.induction.values import MISSING, Env, Path, Place, Root, is_weak, leaves, look, places_of, same
 from druse.model import Json, Run, Step, ToolSpec, canonical
 
 MIN_TASKS = 3  # distinct tasks that must agree before a value is taken from inside, or a default is set
 _DEFAULT_SHARE = 0.8  # of the tasks where nobody had said the value
 _MIN_SAME_ORDER = 5  # tasks with different lists of which two loops went over in the same order
-_TRUSTED = 0.9  # of the tasks that make two calls must agree with a connection between them
-
-
-class Evidence:
-    """What all runs together show, beyond the occurrences of one shape."""
-
-    def __init__(self, parts: Sequence[Stretch]) -> None:
-        self._unsaid: dict[tuple[str, Path, str], set[str]] = {}
-        self._edges: set[tuple[str, Path, str, str]] = set()
-        self._users: dict[tuple[str, str], list[Stretch]] = {}  # by tool and key in its arguments, once each
-        self._against: dict[tuple[str, Path, str, str], bool] = {}
-        for stretch in parts:
-            for user in {(step.tool, key) for step in stretch.steps for key, _ in _keyed(dict(step.arguments))}:
-                self._users.setdefault(user, []).append(stretch)
-            for number, step in enumerate(stretch.steps):
-                results = stretch.seen(number, 1)
-                for leaf, value in _arguments(step):
-                    if not stretch.knowledge.visible(value, results):
-                        self._unsaid.setdefault((step.tool, leaf, canonical(value)), set()).add(stretch.task)
-
-    def usual(self, tool: str, leaf: Path, value: Json) -> int:
-        """In how many tasks an argument had this value though nobody had said it."""
-        return len(self._unsaid.get((tool, leaf, canonical(value)), ()))
-
-    def learn(self, source: str, path: Path, tool: str, argument: str) -> None:
-        """Remember that enough tasks showed an argument to come from this place of another tool's result."""
-        self._edges.add((source, path, tool, argument))
-
-    def knows(self, source: str, path: Path, tool: str, argument: str) -> bool:
-        """Whether that was learned."""
-        return (source, path, tool, argument) in self._edges
-
-    def speaks_against(self, source: str, path: Path, tool: str, argument: str) -> bool:
-        """Whether more than one task, and one in ten, has both calls and something else in the argument.
-
-        The occurrences of one shape may agree by accident; the same two calls stand in other shapes too.
-        """
-        key = (source, path, tool, argument)
-        if key not in self._against:
-            tasks: dict[bool, set[str]] = {True: set(), False: set()}
-            for stretch in self._users.get((tool, argument), ()):
-                for fits in _connected(stretch.steps, source, path, tool, argument):
-                    tasks[fits].add(stretch.task)
-            allowed = (1 - _TRUSTED) * (len(tasks[False]) + len(tasks[True]))
-            self._against[key] = len(tasks[False]) > max(1, allowed)
-        return self._against[key]
-
-
-def _connected(steps: Sequence[Step], source: str, path: Path, tool: str, argument: str) -> Iterator[bool]:
-    """For each such call: whether one of the source's results before it has the argument's value at the path."""
-    held: list[Json] = []
-    for step in steps:
-        given = [value for key, value in _keyed(dict(step.arguments)) if key == argument] if step.tool == tool else []
-        if given and held:
-            yield any(same(value, other) for value in held for other in given)
-        if step.tool == source and at(step.result, path) is not MISSING:
-            held.append(at(step.result, path))
-
-
-def _keyed(value: Json) -> Iterator[tuple[str, Json]]:
-    """Every key inside a value with what it holds."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield key, item
-            yield from _keyed(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _keyed(item)
-
-
-def _arguments(step: Step) -> Iterator[tuple[Path, Json]]:
-    """Argument leaves; whatever holds a list is one leaf."""
-    stack: list[tuple[Path, Json]] = [((name,), value) for name, value in step.arguments.items()]
-    while stack:
-        path, value = stack.pop()
-        if isinstance(value, dict) and value and not _listed(value):
-            stack.extend(((*path, key), part) for key, part in value.items())
-        else:
-            yield path, value
 
 
 def induce_part(
@@ -210,8 +132,7 @@ class _PartBuilder(Builder):
         """
         before = self._state.copy(), [list(track.steps) for track in tracks], [dict(track.env) for track in tracks]
         loop = self._loop(tracks, depth) if self._enough(range(len(tracks))) else None
-        told = isinstance(loop, Loop) and loop.source.root.kind != "result"
-        if isinstance(loop, Loop) and told and not self._same_order(loop, before[2], tracks):
+        if isinstance(loop, Loop) and not self._same_order(loop, before[2], tracks):
             self._reset(tracks, before)
             loop = None
         if loop is not None and any(track.steps for track in tracks):
@@ -232,7 +153,12 @@ class _PartBuilder(Builder):
         return loop
 
     def _same_order(self, loop: Loop, known: Sequence[Env], tracks: Sequence[Track]) -> bool:
-        """Whether many different lists show that a second loop goes over the caller's list as the first one did."""
+        """Whether many different lists show that a second loop goes over the caller's list as the first one did.
+
+        A list that a result holds has an order of its own.
+        """
+        if loop.source.root.kind == "result":
+            return True
         lists: dict[str, str] = {}
         for env, track in zip(known, tracks, strict=True):
             elements = look({**env, **self._state.values[track.run]}, loop.source)
@@ -429,7 +355,7 @@ class _PartBuilder(Builder):
         self, call: Call, argument: str, values: Sequence[Json], tracks: Sequence[Track]
     ) -> Iterator[tuple[Path, Binding]]:
         equal = isinstance(values[0], dict | list) and all(same(value, values[0]) for value in values)
-        if not equal and not any(map(_listed, values)):
+        if not equal and not any(map(listed, values)):
             yield from super()._bind(call, argument, values, tracks)
             return
         # How many elements a list has is no more than these runs show: it is bound or given as a whole, unless
@@ -512,11 +438,6 @@ def _is_choice(found: Binding) -> bool:
     if isinstance(found, Lookup):
         return isinstance(found.known, Constant)
     return isinstance(found, Each) and found.condition is not None and found.condition.test == "equals"
-
-
-def _listed(value: Json) -> bool:
-    """Whether there is a list in a value."""
-    return isinstance(value, list) or (isinstance(value, dict) and any(map(_listed, value.values())))
 
 
 def _alone(body: Sequence[Node], element: Root) -> bool:
