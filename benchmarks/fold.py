@@ -39,6 +39,7 @@ class Walked:
     saved: int = 0
     wrong: int = 0  # attempts that made a call which was not recorded, with all inputs bound
     diverged: int = 0  # attempts that a guard stopped
+    unbound: int = 0  # places with a part's shape where an input is not visible or the part makes other steps
     used: dict[str, int] = field(default_factory=dict[str, int])
     examples: list[str] = field(default_factory=list[str])
 
@@ -85,6 +86,7 @@ def attempt(part: Part, tool: Tool, stretch: Stretch, place: int, found: Walked)
     occurrence = Occurrence(stretch, place, count, part.unrolled)
     arguments = inputs(part.induction, occurrence)
     if arguments is None:
+        found.unbound += 1
         return 0
     played = tool.played(arguments, stretch.steps[place:])
     if played.status == "refused":
@@ -133,6 +135,7 @@ class Split:
             **{f"saved_{name}": found.saved / calls for name, found in self.walked.items()},
             "wrong": every.wrong,
             "diverged": every.diverged,
+            "unbound": every.unbound,
             "examples": every.examples,
             "used": every.used,
         }
@@ -166,6 +169,7 @@ def fold(runs: Sequence[Run], *, min_tasks: int = 2) -> dict[str, Any]:
         "tools": mean(row["tools"] for row in rows),
         "wrong_emissions": sum(row["wrong"] for row in rows),
         "diverged": sum(row["diverged"] for row in rows),
+        "unbound": sum(row["unbound"] for row in rows),
         "induction_seconds": mean(row["induction_seconds"] for row in rows),
         "splits": rows,
     }
