@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,12 +55,40 @@ async def _show(approval_id: str) -> dict[str, Any]:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--session", is_flag=True, help="A call: not once, but for the asking session, at most 12 hours.")
 @click.option("--note", default="", help="Why.")
+@click.option("--as", "reviewer", metavar="NAME", help="As this reviewer of [approvals.reviewers]; needs --key.")
+@click.option("--key", type=click.Path(exists=True, dir_okay=False), help="The reviewer's key file.")
 @json_option
-def approve(approval_id: str, yes: bool, session: bool, note: str, as_json: bool) -> None:
-    """Say yes. Asks on the terminal first; without one, and without --yes, nothing is decided."""
+def approve(
+    approval_id: str, yes: bool, session: bool, note: str, reviewer: str | None, key: str | None, as_json: bool
+) -> None:
+    """Say yes. Asks on the terminal first; without one, and without --yes, nothing is decided.
+
+    Where [approvals] high_needs = 2, what is of class high stays pending until two people said yes: two accounts of this
+    machine, or an account and a reviewer, or two reviewers.
+    """
+    if (reviewer is None) is not (key is None):
+        raise click.UsageError("--as and --key go together")
     if not yes:
         _ask(approval_id, as_json=as_json)
-    _decide(approval_id, approve=True, note=note, scope="session" if session else "once", as_json=as_json)
+    scope = "session" if session else "once"
+    _decide(approval_id, approve=True, note=note, scope=scope, as_json=as_json, reviewer=reviewer, key=key)
+
+
+@approvals.command()
+@click.argument("name")
+@click.option("--file", "target", type=click.Path(dir_okay=False), required=True, help="Where the key is kept.")
+@json_option
+def key(name: str, target: str, as_json: bool) -> None:
+    """Make the key of the reviewer NAME in a file of theirs, and print the line that lets them decide.
+
+    Whoever has the file is that reviewer: keep it with the person, in another account or on another machine.
+    """
+    from druse.governance import SigningKey
+
+    public = SigningKey.from_file(Path(target)).public
+    line = f'{name} = "{public}"'
+    data = {"reviewer": name, "public": public, "file": target}
+    emit(data, as_json=as_json, render=lambda: f"Put under [approvals.reviewers] in config.toml:\n{line}")
 
 
 @approvals.command()
@@ -84,12 +113,29 @@ def _ask(approval_id: str, *, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _decide(approval_id: str, *, approve: bool, note: str, scope: str, as_json: bool) -> None:
+def _decide(
+    approval_id: str,
+    *,
+    approve: bool,
+    note: str,
+    scope: str,
+    as_json: bool,
+    reviewer: str | None = None,
+    key: str | None = None,
+) -> None:
     async def work() -> dict[str, Any]:
         from druse.front.application import open_base
+        from druse.governance import SigningKey, review_statement
 
         async with open_base(workspace_here()) as base:
-            return _brief(await base.decide(approval_id, approve=approve, how="cli", note=note, scope=scope))
+            signed = None
+            if reviewer and key:
+                text = review_statement(await base.approvals.get(approval_id))
+                signed = (reviewer, SigningKey.from_file(Path(key)).sign(text))
+            decided = await base.decide(
+                approval_id, approve=approve, how="cli", note=note, scope=scope, reviewer=signed
+            )
+            return _brief(decided)
 
     done = finish(work(), as_json=as_json)
     emit(done, as_json=as_json, render=lambda: visible(f"{approval_id} is {done['status']}: {done['title'][:100]}"))

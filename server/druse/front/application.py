@@ -154,11 +154,20 @@ class Base:
         )
 
     async def decide(
-        self, approval_id: str, *, approve: bool, how: str, note: str = "", scope: str = "once"
+        self,
+        approval_id: str,
+        *,
+        approve: bool,
+        how: str,
+        note: str = "",
+        scope: str = "once",
+        reviewer: tuple[str, str] | None = None,
     ) -> Approval:
         """A person's decision, and what follows from it: an approved tool is published."""
-        caller = person(how)
-        return await self.approvals.decide(approval_id, caller, approve=approve, how=how, note=note, scope=scope)
+        caller = person(f"{how} as {reviewer[0]}" if reviewer else how)
+        return await self.approvals.decide(
+            approval_id, caller, approve=approve, how=how, note=note, scope=scope, reviewer=reviewer
+        )
 
 
 @asynccontextmanager
@@ -190,6 +199,7 @@ async def open_base(workspace: Workspace, *, clock: Callable[[], float] = time.t
         quotas = Quotas(store, clock=steady)
         shelf = Shelf(store, VersionFiles(workspace.generated), audit, clock=clock)
         approvals.trust = rules.trusts
+        approvals.people = lambda: rules.fresh().people
         approvals.elicits = lambda approval: may_elicit(approval, rules.fresh().knobs)
         adoption = Adoption(store, audit, approvals, rules, clock=clock)
         approvals.on_decided("tool", shelf.decided)

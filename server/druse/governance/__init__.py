@@ -15,6 +15,7 @@ from druse.governance.pins import InService, Pins
 from druse.governance.policy import Content, losses
 from druse.governance.proofs import check_proof, prove_entry, prove_growth
 from druse.governance.quotas import Quotas
+from druse.governance.reviewing import statement as review_statement
 from druse.governance.rules import ASKS_MODEL, HTTP_API, Rules, rules_of
 from druse.governance.signing import SigningKey, instance_of, signed_by
 from druse.governance.trust import SECURITY, Action, allowed
@@ -50,6 +51,7 @@ __all__ = [
     "prove_entry",
     "prove_growth",
     "question",
+    "review_statement",
     "root_as_dict",
     "rules_of",
     "seq_of",

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from druse.governance.audit import AuditChain
 from druse.governance.entries import seq_of
+from druse.governance.reviewing import SECONDED, account_identity, needed, reviewer_identity
 from druse.governance.trust import Action
 from druse.model import (
     Caller,
@@ -28,6 +29,7 @@ from druse.model import (
     StoreDamaged,
     Verdict,
 )
+from druse.settings import People
 from druse.store import Store, Transaction
 from druse.store.approvals import Approval, Decided
 
@@ -64,6 +66,7 @@ class Approvals:
         self._new_id = new_id
         self._handlers: dict[str, Handler] = {}
         self.trust: Callable[[Action, str], Verdict] = lambda action, client: Verdict.ASK
+        self.people: Callable[[], People] = People
         self.elicits: Callable[[Approval], bool] = lambda approval: False  # see `elicitation.may_elicit`
 
     def on_decided(self, kind: str, handler: Handler) -> None:
@@ -142,10 +145,20 @@ class Approvals:
         return None
 
     async def decide(
-        self, approval_id: str, caller: Caller, *, approve: bool, how: str, note: str = "", scope: str = "once"
+        self,
+        approval_id: str,
+        caller: Caller,
+        *,
+        approve: bool,
+        how: str,
+        note: str = "",
+        scope: str = "once",
+        reviewer: tuple[str, str] | None = None,
     ) -> Approval:
         """A person's decision, and what follows from it. A no may be turned into a yes as long as it stands.
 
+        `reviewer`: name and signature of the reviewer who decides, else it is the account of this process. Where more
+        identities must say yes, the request stays pending until they have (seed id N-45).
         Raises NotAllowed for any other caller, NotFound, Invalid if it was decided already or has expired.
         """
         if caller.kind is not CallerKind.PERSON:
@@ -162,10 +175,34 @@ class Approvals:
                 problem=scope,
             )
         unfinished = approval.status == ("approved" if approve else "rejected") and self._unfinished(approval)
+        identity = reviewer_identity(approval, *reviewer, self.people()) if reviewer else account_identity()
+        if approve and not unfinished and not await self._enough(approval, caller, identity):
+            return await self.get(approval_id)
         if not unfinished:
             approval = await self._write(approval, caller, approve=approve, how=how, note=note, scope=scope)
         await self._apply(approval, caller)
         return await self.get(approval_id)
+
+    async def _enough(self, approval: Approval, caller: Caller, identity: str) -> bool:
+        """Note one more identity that says yes, where more than one must; whether they are enough by now."""
+        wanted = needed(approval, self.people())
+        if wanted <= 1 or approval.status not in ("pending", "rejected"):
+            return True
+        since = seq_of(approval.decided_entry) if approval.decided_entry else 0  # what was said before a no is void
+        said = await self._audit.newest(1000, {"action": SECONDED, "subject": approval.id})
+        known: set[str] = set()
+        for entry in said:
+            payload, number = entry.get("payload"), entry.get("seq")
+            if isinstance(payload, dict) and isinstance(number, int) and number > since:
+                known.add(str(payload.get("identity")))
+        if identity in known:
+            raise NotAllowed(
+                f"Approval {approval.id} needs {wanted} people, and this one said yes already. Another one decides, "
+                "from another account or as a reviewer: druse approvals approve --help."
+            )
+        payload: JsonObject = {"identity": identity, "subject": approval.subject_hash}
+        await self._audit.record(SECONDED, approval.id, caller, payload, durable=True, cause=approval.requested_entry)
+        return len(known) + 1 >= wanted
 
     async def grant(self, approval_id: str, caller: Caller) -> Approval | None:
         """Say yes to a tool where the trust level in force lets Druse do so by itself; None where it does not.
@@ -177,6 +214,7 @@ class Approvals:
         came_from_outside = bool(approval.details.get("needs_person"))
         if (
             came_from_outside
+            or needed(approval, self.people()) > 1
             or (approval.kind, approval.status) != ("tool", "pending")
             or any(
                 self.trust(step, str(approval.requested_by.get("client") or "")) is not Verdict.ALLOW for step in steps
@@ -194,7 +232,7 @@ class Approvals:
         A no to such a call can be turned into a yes by a person. Raises NotAllowed, NotFound, Invalid.
         """
         approval = await self.get(approval_id)
-        if not self.elicits(approval):
+        if not self.elicits(approval) or needed(approval, self.people()) > 1:
             raise NotAllowed(
                 f"Approval {approval_id} cannot be decided by an answer of the client: the rules do not let it. "
                 f'Decide it with "druse approvals approve {approval_id}" in a terminal.'

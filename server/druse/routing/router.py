@@ -161,6 +161,7 @@ class Router:
             "tool": call.spec.name,
             "arguments": call.arguments,
             "source": str(call.spec.source),
+            "security": call.spec.security,
             "effect": _recorded_effect(call),
             "why": decision.why,
             "how_to_allow": decision.how_to_allow,
