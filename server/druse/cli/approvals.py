@@ -63,8 +63,8 @@ def approve(
 ) -> None:
     """Say yes. Asks on the terminal first; without one, and without --yes, nothing is decided.
 
-    Where [approvals] high_needs = 2, what is of class high stays pending until two people said yes: two accounts of this
-    machine, or an account and a reviewer, or two reviewers.
+    Where [approvals] high_needs = 2, what is of class high stays pending until two people said yes: two accounts of
+    this machine, or an account and a reviewer, or two reviewers.
     """
     if (reviewer is None) is not (key is None):
         raise click.UsageError("--as and --key go together")

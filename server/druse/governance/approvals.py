@@ -192,9 +192,9 @@ class Approvals:
         said = await self._audit.newest(1000, {"action": SECONDED, "subject": approval.id})
         known: set[str] = set()
         for entry in said:
-            payload, number = entry.get("payload"), entry.get("seq")
-            if isinstance(payload, dict) and isinstance(number, int) and number > since:
-                known.add(str(payload.get("identity")))
+            told, number = entry.get("payload"), entry.get("seq")
+            if isinstance(told, dict) and isinstance(number, int) and number > since:
+                known.add(str(told.get("identity")))
         if identity in known:
             raise NotAllowed(
                 f"Approval {approval.id} needs {wanted} people, and this one said yes already. Another one decides, "
