@@ -8,7 +8,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,6 +78,18 @@ def openai(text: str) -> Callable[[dict[str, Any]], tuple[int, Any, dict[str, st
     return lambda body: (200, {"model": "m-2", "choices": choices, "usage": usage}, {})
 
 
+async def here(root: Path, environment: Mapping[str, str], *arguments: str) -> Any:
+    """A person's command, in this process: starting Python anew for each takes longer than its work."""
+
+    def run() -> Any:
+        runner = CliRunner(env=dict(environment))
+        with contextlib.chdir(root):
+            done = runner.invoke(main, [*arguments, "--json"])
+        return json.loads(done.stdout)
+
+    return await asyncio.to_thread(run)
+
+
 class House:
     """A project with its user's own configuration."""
 
@@ -117,15 +129,8 @@ class House:
         )
 
     async def druse(self, *arguments: str) -> Any:
-        """A person's command, in this process: starting Python anew for each takes longer than its work."""
-
-        def run() -> Any:
-            runner = CliRunner(env=self.environment)
-            with contextlib.chdir(self.root):
-                done = runner.invoke(main, [*arguments, "--json"])
-            return json.loads(done.stdout)
-
-        return await asyncio.to_thread(run)
+        """A person's command."""
+        return await here(self.root, self.environment, *arguments)
 
     @property
     def token(self) -> str:

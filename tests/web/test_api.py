@@ -23,8 +23,8 @@ NEW = {
 }
 
 
-@pytest.mark.requirement("L-20", "L-24", "L-25", "L-23")
-async def test_skills_traces_and_volumes_have_the_paths_and_shapes_of_the_seed(house: House) -> None:
+@pytest.mark.requirement("L-20", "L-22", "L-24", "L-25", "L-23")
+async def test_skills_evolution_traces_and_volumes_have_the_paths_and_shapes_of_the_seed(house: House) -> None:
     house.skill("greet-people", "Greets people by their name")
     async with house.serve() as http:
         skills = (await http.get("/skills", params={"user_id": "alice"})).json()
@@ -53,6 +53,15 @@ async def test_skills_traces_and_volumes_have_the_paths_and_shapes_of_the_seed(h
         assert history["commits"][0]["id"] in {one.read_text().strip() for one in head.iterdir() if one.is_file()}
         assert (await http.get("/traces")).json() == {"total": 0, "traces": [], "next_offset": None}
 
+        # on demand; a second request joins the first
+        both = await asyncio.gather(*(http.post("/evolve", json={"user_id": "alice"}) for _ in range(2)))
+        for answer in both:
+            assert answer.status_code == 200, answer.text
+            told = answer.json()
+            assert (told["status"], told["traces_analyzed"], told["skills_created"]) == ("completed", 0, 0)
+        house.configure('[permissions]\ndeny = ["skills_evolve"]\n')
+        assert (await http.post("/evolve", json={})).status_code == 403
+
 
 @pytest.mark.requirement("L-21")
 async def test_a_promotion_waits_for_a_person_and_ends_as_the_seeds_commit(house: House) -> None:
@@ -73,42 +82,42 @@ async def test_a_promotion_waits_for_a_person_and_ends_as_the_seeds_commit(house
 
 
 @pytest.mark.requirement("L-19")
-@pytest.mark.parametrize("api", ["anthropic", "openai"])
-async def test_chat_asks_the_model_with_the_skills_that_fit_and_saves_the_run(
-    house: House, model: Model, api: str
-) -> None:
+async def test_chat_asks_the_model_with_the_skills_that_fit_and_saves_the_run(house: House, model: Model) -> None:
     house.skill("mend-bicycles", "Mends bicycles with few tools")
-    house.model(model, api)
-    model.script = (anthropic if api == "anthropic" else openai)("Oil the chain.")
     async with house.serve() as http:
+        house.model(model, "anthropic")
+        await house.druse("policy", "approve", "--yes")
+        model.script = anthropic("Oil the chain.")
         said = await http.post("/chat", json={"message": "How do I mend bicycles?", "user_id": "alice"})
         assert said.status_code == 200, said.text
         answer = said.json()
         assert answer["response"] == "Oil the chain." and answer["skills_used"][0] == "project/mend-bicycles"
+        assert (answer["tokens_in"], answer["tokens_out"], answer["cut"]) == (11, 7, False)
         (asked,) = model.asked
-        if api == "anthropic":
-            assert model.paths == ["/v1/messages"] and model.headers[0]["x-api-key"] == "key-of-the-model"
-            assert "Mends bicycles with few tools in detail." in asked["system"]
-            assert asked["messages"] == [{"role": "user", "content": "How do I mend bicycles?"}]
-            assert (answer["tokens_in"], answer["tokens_out"], answer["cut"]) == (11, 7, False)
-        else:
-            assert model.paths == ["/v1/chat/completions"]
-            assert model.headers[0]["authorization"] == "Bearer key-of-the-model"
-            assert [part["role"] for part in asked["messages"]] == ["system", "user"] and answer["cut"] is True
+        assert model.paths == ["/v1/messages"] and model.headers[0]["x-api-key"] == "key-of-the-model"
+        assert "Mends bicycles with few tools in detail." in asked["system"]
+        assert asked["messages"] == [{"role": "user", "content": "How do I mend bicycles?"}]
+
         trace = (await http.get(f"/traces/{answer['trace_id']}")).json()
         assert "How do I mend bicycles?" in trace["content"] and "Oil the chain." in trace["content"]
         assert "project/mend-bicycles" in trace["trace"]["skills"]
         (listed,) = (await http.get("/traces", params={"goal": "BICYCLES"})).json()["traces"]
         assert (listed["trace_id"], listed["status"]) == (answer["trace_id"], "unfinished"), "nobody said how it went"
-        second = (await http.post("/chat", json={"message": "How do I mend bicycles?", "include_skills": False})).json()
-        assert second["skills_used"] == [] and second["trace_id"] != answer["trace_id"]
         await house.druse("traces", "mark", answer["trace_id"], "--success")
+
+        house.model(model, "openai")
+        await house.druse("policy", "approve", "--yes")
+        model.script = openai("Pump it up.")
+        second = (await http.post("/chat", json={"message": "How do I mend bicycles?", "include_skills": False})).json()
+        assert (second["response"], second["skills_used"], second["cut"]) == ("Pump it up.", [], True)
+        assert second["trace_id"] != answer["trace_id"] and model.paths[1:] == ["/v1/chat/completions"]
+        assert model.headers[1]["authorization"] == "Bearer key-of-the-model"
+        assert model.asked[1]["messages"][-1] == {"role": "user", "content": "How do I mend bicycles?"}
     chain = await house.druse("audit", "show", "--limit", "50")
     asked_of = [entry for entry in chain["entries"] if entry["subject"] == "chat_ask"]
     assert [entry["action"] for entry in asked_of] == ["call.begin", "call.end"] * 2
-    assert "key-of-the-model" not in json.dumps(chain) + (house.root / ".druse" / "druse.db").read_bytes().decode(
-        "latin-1"
-    )
+    kept = (house.root / ".druse" / "druse.db").read_bytes().decode("latin-1")
+    assert "key-of-the-model" not in json.dumps(chain) + kept
 
 
 @pytest.mark.requirement("L-19")
@@ -126,7 +135,7 @@ async def test_chat_without_a_provider_answers_503_with_the_context_it_would_hav
                 house.model(model)  # an edit alone permits nothing: a person approves who is sent the context
         assert model.asked == []
         assert "a model is asked" in str((await house.druse("policy", "show"))["waiting"])
-        await house.druse("policy", "approve", "--yes")
+        assert "(anthropic)" in (await house.druse("policy", "approve", "--yes"))["model"]
         model.script = anthropic("Yes.")
         assert (await http.post("/chat", json={"message": "And now?"})).json()["response"] == "Yes."
         house.configure('[permissions]\ndeny = ["chat_ask"]\n')
@@ -157,18 +166,6 @@ async def test_a_model_that_fails_is_told_as_such_and_never_recorded_as_an_answe
         traces = (await http.get("/traces")).json()["traces"]
         assert {one["status"] for one in traces} == {"unfinished"} and len(traces) == 5
     assert len(model.asked) == 6
-
-
-@pytest.mark.requirement("L-22")
-async def test_evolution_runs_on_demand_and_a_second_request_joins_the_first(house: House) -> None:
-    async with house.serve() as http:
-        both = await asyncio.gather(*(http.post("/evolve", json={"user_id": "alice"}) for _ in range(2)))
-        for answer in both:
-            assert answer.status_code == 200, answer.text
-            told = answer.json()
-            assert (told["status"], told["traces_analyzed"], told["skills_created"]) == ("completed", 0, 0)
-        house.configure('[permissions]\ndeny = ["skills_evolve"]\n')
-        assert (await http.post("/evolve", json={})).status_code == 403
 
 
 @pytest.mark.requirement("L-35", "L-07")

@@ -49,7 +49,7 @@ async def test_whatever_is_sent_the_answer_is_one_that_the_document_promises(tmp
                     cases = operation.as_strategy(generation_mode=mode)
 
                     @hypothesis.settings(
-                        max_examples=12,
+                        max_examples=8,
                         deadline=None,
                         database=None,
                         derandomize=True,

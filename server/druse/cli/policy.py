@@ -133,6 +133,7 @@ def _described(base: Any) -> dict[str, Any]:
             kind: [f"{text}  ({origin})" for layer in rules.config.policy.layers for text, origin in layer.rules[kind]]
             for kind in ("deny", "ask", "allow")
         },
+        "model": str(rules.config.model) if rules.config.model is not None else None,
         "waiting": rules.waiting,
         "narrower": losses(content, wanted),
         "problem": rules.problem,
@@ -156,4 +157,6 @@ def _text(data: dict[str, Any]) -> str:
         )
     for kind, rules in data["rules"].items():
         lines += [f"  {kind}  {rule}" for rule in rules]
+    if data["model"]:
+        lines.append(f"  model  {data['model']}")
     return "\n".join(lines)

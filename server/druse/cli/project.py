@@ -182,6 +182,9 @@ def _status_text(data: dict[str, Any]) -> str:
         f"  {totals['tool_runs']} runs, {totals['tool_failures']} failed, {totals['divergences']} stopped at a guard, "
         f"{totals['round_trips_saved']} round trips saved"
     )
+    lately = ", ".join(f"{day['day'][5:]} {day['round_trips_saved']}" for day in data["savings"][-7:])
+    if lately:
+        lines.append(f"  saved by day (UTC): {lately}")
     lines += [f"Session {row['session']} goes on with {', '.join(row['behind'])}" for row in data["sessions_behind"]]
     runs = ", ".join(f"{count} {name}" for name, count in sorted(data["runs"].items())) or "none"
     lines.append(f"Runs: {runs}")

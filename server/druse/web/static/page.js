@@ -179,7 +179,8 @@
     return h("pre", { class: wrap && wrap !== "code" ? "source wrap" : "source", tabindex: 0, role: "region", "aria-label": name }, h("code", {}, rows.map((line) => h("span", { class: wrap === "plain" || wrap === "code" ? null : kind(line) }, line || " "))));
   }
 
-  const plain = (data) => [block("What it is", source(lines(data.text), "The request", "plain"))];
+  const listed = (value) => (Array.isArray(value) && value.every((part) => typeof part === "string") ? value.join("\n") || "none" : shown(value));
+  const plain = (data) => [block("What it is", pairs(Object.entries(data.details).map(([name, value]) => [name.replaceAll("_", " "), listed(value)])))];
   const BODIES = {
     call: (data) => [
       block("What is called", pairs([["tool", data.details.tool], ...Object.entries(data.details.arguments ?? {}).map(([name, value]) => [name, shown(value)])])),
@@ -202,6 +203,7 @@
     skill: (data) => [block("The text", pairs([["volume", data.details.volume], ["skill", data.details.skill]]), source(lines(data.details.text), "The text", "plain"))],
   };
   BODIES.retirement = BODIES.skill;
+  BODIES.successor = (data) => [block("What it is", source(lines(data.text), "The request", "plain"))];
 
   function ask(data, approve) {
     const dialog = $("ask");
