@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from druse.model import Json, Run, Step
 
@@ -49,13 +50,22 @@ class Knowledge:
             return False
         now = self._times[results] if results < len(self._times) else None
         said = [words for turn, words in self._turns if now is None or turn <= now]
-        tail = r"(?:\.0+)?" if isinstance(value, int | float) else ""
-        word = re.compile(
-            rf"(?<![\w.]){re.escape(text)}{tail}(?!\w|\.\d)" if tail else rf"(?<!\w){re.escape(text)}(?!\w)"
-        )
-        if any(text in words and word.search(words) for words in (*self._said, *said)):
+        number = isinstance(value, int | float)
+        if any(_stands_in(text, words, number) for words in (*self._said, *said)):
             return True
-        return any(text in held and word.search(held) for texts in self._texts[:results] for held in texts)
+        return any(_stands_in(text, held, number) for texts in self._texts[:results] for held in texts)
+
+
+def _stands_in(text: str, words: str, number: bool) -> bool:
+    """Whether a text stands in others as a whole word; a number is not the end or the beginning of another one."""
+    return text in words and _word(text, number).search(words) is not None
+
+
+@lru_cache(maxsize=10_000)
+def _word(text: str, number: bool) -> re.Pattern[str]:
+    if number:
+        return re.compile(rf"(?<![\w.]){re.escape(text)}(?:\.0+)?(?!\w|\.\d)")
+    return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)")
 
 
 def scalars(value: Json, *, keys: bool = False) -> Iterator[Json]:
