@@ -167,11 +167,10 @@ class PlanRepository:
 
     async def executions(self, limit: int, *, agent: str | None = None) -> list[Execution]:
         """The newest executions, newest first; only those an agent asked for, where one is named."""
-        where, values = ("WHERE agent = ?", [agent]) if agent is not None else ("", [])
         rows = await self._database.all(
             "SELECT id, plan, inputs, status, session, run_id, started_at, ended_at FROM execution"
-            f" {where} ORDER BY started_at DESC, id LIMIT ?",
-            [*values, limit],
+            " WHERE ? IS NULL OR agent = ? ORDER BY started_at DESC, id LIMIT ?",
+            (agent, agent, limit),
         )
         return [_execution(row) for row in rows]
 

@@ -140,13 +140,13 @@ class ToolRepository:
                 ),
             )
             await transaction.execute(
-                "INSERT INTO tool_day (day, name, version, runs, failures, divergences, round_trips_saved, wall_ms)"
-                " VALUES (date(?, 'unixepoch'), ?, ?, 1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET runs = runs + 1,"
+                "INSERT INTO tool_day (day, runs, failures, divergences, round_trips_saved, wall_ms)"
+                " VALUES (date(?, 'unixepoch'), 1, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET runs = runs + 1,"
                 " failures = failures + excluded.failures, divergences = divergences + excluded.divergences,"
                 " round_trips_saved = round_trips_saved + excluded.round_trips_saved,"
                 " wall_ms = wall_ms + excluded.wall_ms",
                 (
-                    *(now, name, version, int(status not in (OutcomeStatus.OK, OutcomeStatus.DIVERGED))),
+                    *(now, int(status not in (OutcomeStatus.OK, OutcomeStatus.DIVERGED))),
                     *(int(status == "diverged"), steps_saved, wall_ms),
                 ),
             )
@@ -158,8 +158,8 @@ class ToolRepository:
     async def days(self, *, limit: int = 90) -> list[ToolDay]:
         """What all tools together did on each of the newest days on which one ran, oldest first."""
         rows = await self._database.all(
-            "SELECT day, sum(runs), sum(failures), sum(divergences), sum(round_trips_saved), sum(wall_ms)"
-            " FROM tool_day GROUP BY day ORDER BY day DESC LIMIT ?",
+            "SELECT day, runs, failures, divergences, round_trips_saved, wall_ms FROM tool_day"
+            " ORDER BY day DESC LIMIT ?",
             (limit,),
         )
         return [ToolDay(*row) for row in reversed(rows)]

@@ -1,11 +1,8 @@
 CREATE TABLE tool_day (
-    day TEXT NOT NULL,
-    name TEXT NOT NULL,
-    version INTEGER NOT NULL,
+    day TEXT PRIMARY KEY,
     runs INTEGER NOT NULL DEFAULT 0,
     failures INTEGER NOT NULL DEFAULT 0,
     divergences INTEGER NOT NULL DEFAULT 0,
     round_trips_saved INTEGER NOT NULL DEFAULT 0,
-    wall_ms REAL NOT NULL DEFAULT 0,
-    PRIMARY KEY (day, name, version)
+    wall_ms REAL NOT NULL DEFAULT 0
 ) STRICT, WITHOUT ROWID;
