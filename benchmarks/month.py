@@ -28,7 +28,8 @@ from mcp import Client
 from benchmarks._shop import Shop, fresh
 from druse.cli.days import days_of
 from druse.cli.output import table
-from druse.front.application import Application, open_application, person
+from druse.front.application import Application, open_application
+from druse.front.base import person
 from druse.front.server import Front
 from druse.model import Caller, CallerKind
 from druse.settings import Workspace

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from capabilities.desk import CONFIG, Desk, run_tool, worked
-from druse.front.application import open_application, open_base
+from druse.front.application import open_application
+from druse.front.base import open_base
 from druse.governance import Action
 from druse.model import Caller, CallerKind, OutcomeStatus, Verdict
 from druse.settings import Workspace

@@ -29,7 +29,7 @@ def said(desk: Desk, *arguments: str, user: str = "ada") -> Any:
 async def test_an_action_of_class_high_needs_two_people_where_the_rules_say_so(desk: Desk, tmp_path: Path) -> None:
     import asyncio
 
-    from druse.front.application import open_base
+    from druse.front.base import open_base
     from druse.settings import Workspace
 
     def cli(*arguments: str, user: str = "ada") -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from capabilities.desk import SELF, Desk, run_tool, surface, worked
-from druse.front.application import open_base
+from druse.front.base import open_base
 from druse.governance import AuditChain, SigningKey
 from druse.model import StoreDamaged
 from druse.settings import Workspace

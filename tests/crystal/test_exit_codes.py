@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from druse.front.application import Application, open_application, person
+from druse.front.application import Application, open_application
+from druse.front.base import person
 from druse.model import Caller, CallerKind, OutcomeStatus
 from druse.settings import Workspace
 

@@ -13,7 +13,7 @@ from mcp import Client
 
 import doors
 from capabilities.desk import Desk, run_tool
-from druse.front.application import open_base, person
+from druse.front.base import open_base, person
 from druse.settings import Workspace
 
 RULES = '[permissions]\nallow = ["desk__*"]\n[self_programming]\nmax_synthesis_per_session = 100\n[settings]\ncandidate_runs = 2\n'

@@ -12,7 +12,7 @@ import pytest
 from mcp import Client
 
 from capabilities.desk import Desk, run_tool, surface
-from druse.front.application import open_base
+from druse.front.base import open_base
 from druse.settings import Workspace
 
 TRIES = 50

@@ -18,7 +18,8 @@ from druse.crystal import due, is_better, median_cost, propose_retirements, savi
 from druse.crystal.candidates import Candidate
 from druse.crystal.makers import Aligned, Refused
 from druse.crystal.upkeep import nearest
-from druse.front.application import Application, open_application, person
+from druse.front.application import Application, open_application
+from druse.front.base import person
 from druse.model import Caller, CallerKind, Json, JsonObject, Run, RunStatus, Step, ToolSpec, ToolVersion
 from druse.settings import Workspace
 from druse.store import RunRecord

@@ -5,6 +5,7 @@ With Debian's chromium: apt-get install chromium; pip install "druse[browser]"; 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -20,10 +21,11 @@ from .test_dashboard import proposed  # type: ignore[import-not-found]
 
 _ASKED = os.environ.get("DRUSE_BROWSER", "")
 _BROWSER = (shutil.which("chromium") or shutil.which("google-chrome")) if _ASKED == "1" else _ASKED or None
+async_playwright: Any = None
 try:
-    from playwright.async_api import async_playwright
+    async_playwright = importlib.import_module("playwright.async_api").async_playwright
 except ImportError:
-    async_playwright, _BROWSER = None, None
+    _BROWSER = None
 pytestmark = [
     pytest.mark.timeout(180),
     pytest.mark.skipif(

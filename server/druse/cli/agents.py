@@ -37,7 +37,7 @@ def show(agent: str, as_json: bool) -> None:
 
 async def _asked(agent: str | None) -> Any:
     from druse.front.agents import Agents
-    from druse.front.application import open_base
+    from druse.front.base import open_base
 
     async with open_base(workspace_here()) as base:
         known = Agents(base.store, base.shelf, base.approvals, base.rules)

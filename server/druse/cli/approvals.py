@@ -24,7 +24,7 @@ def list_approvals(everything: bool, as_json: bool) -> None:
     """Open requests, newest first."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             return [_brief(approval) for approval in await base.approvals.list(open_only=not everything)]
@@ -44,7 +44,7 @@ def show(approval_id: str, as_json: bool) -> None:
 
 
 async def _show(approval_id: str) -> dict[str, Any]:
-    from druse.front.application import open_base
+    from druse.front.base import open_base
 
     async with open_base(workspace_here()) as base:
         return await reviewed(base, approval_id)
@@ -124,7 +124,7 @@ def _decide(
     key: str | None = None,
 ) -> None:
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.governance import SigningKey, review_statement
 
         async with open_base(workspace_here()) as base:

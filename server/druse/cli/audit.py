@@ -24,7 +24,7 @@ def audit() -> None:
 @asynccontextmanager
 async def _chain() -> AsyncGenerator[tuple[Any, Any]]:
     """Store and chain of this workspace, without what else a server needs."""
-    from druse.front.application import open_base
+    from druse.front.base import open_base
 
     async with open_base(workspace_here()) as base:
         yield base.store, base.audit

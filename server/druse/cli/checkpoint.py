@@ -36,7 +36,7 @@ def save(name: str | None, as_json: bool) -> None:
     path = _path(named, as_json=as_json)
 
     async def work() -> None:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
         from druse.store import checkpoints
 
         async with open_base(workspace_here()) as base:
@@ -81,7 +81,7 @@ def restore(name: str, yes: bool, as_json: bool) -> None:
     before = f"{name}-before-{datetime.now(UTC):%Y%m%d-%H%M%S}"
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
         from druse.store import checkpoints
 
         async with open_base(workspace_here()) as base:

@@ -24,7 +24,7 @@ def candidates_command(min_usage: int | None, min_success: float | None, as_json
 
     async def work() -> list[dict[str, Any]]:
         from druse.crystal import candidates, parts
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             knobs = base.config.knobs
@@ -67,7 +67,8 @@ def crystallize(signature: str, name: str | None, toolsmith: bool, as_json: bool
         raise click.UsageError("--toolsmith needs --name: what to call the tool.")
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_application, person
+        from druse.front.application import open_application
+        from druse.front.base import person
 
         async with open_application(workspace_here()) as application:
             if toolsmith and name:
@@ -113,7 +114,7 @@ def list_tools(as_json: bool) -> None:
     """All versions of all tools."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             records = await base.store.tools.all()
@@ -150,7 +151,7 @@ def show(name: str, version: int | None, as_json: bool) -> None:
     """Source and manifest of a tool, and the commands it runs."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             number = version or await _shown_version(base, name)
@@ -186,7 +187,7 @@ def diff(name: str, old: int, new: int, as_json: bool) -> None:
     """What differs between two versions: permissions gained first, then the code."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             before, after = base.shelf.files.read(name, old), base.shelf.files.read(name, new)
@@ -213,7 +214,8 @@ def improve(name: str, as_json: bool) -> None:
     """Propose the next version of a tool, made of its runs and of those it did not fit."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_application, person
+        from druse.front.application import open_application
+        from druse.front.base import person
 
         async with open_application(workspace_here()) as application:
             return dict((await application.improve(name, person())).as_dict())
@@ -228,7 +230,8 @@ def tend(as_json: bool) -> None:
     """Propose new versions of tools whose work goes better by now, and the retirement of unused or failing ones."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_application, person
+        from druse.front.application import open_application
+        from druse.front.base import person
 
         async with open_application(workspace_here()) as application:
             return dict(await application.tend(person()))
@@ -250,7 +253,8 @@ def accept(name: str, as_json: bool) -> None:
     """Accept what a tool of a server declares now, after it changed; allow rules cover it again."""
 
     async def work() -> None:
-        from druse.front.application import open_application, person
+        from druse.front.application import open_application
+        from druse.front.base import person
 
         async with open_application(workspace_here()) as application:
             found = (await application.specs_of([name])).get(name)
@@ -271,7 +275,7 @@ def retire(name: str, reason: str, as_json: bool) -> None:
     """Take a tool out of service; its files stay."""
 
     async def work() -> None:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
 
         async with open_base(workspace_here()) as base:
             await base.shelf.retire(name, person(), reason)
@@ -289,7 +293,7 @@ def rollback(name: str, version: int, as_json: bool) -> None:
     """Put an earlier version in service again."""
 
     async def work() -> None:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
 
         async with open_base(workspace_here()) as base:
             await base.shelf.rollback(name, version, person())
@@ -309,7 +313,7 @@ def export_tool(name: str, number: int | None, as_json: bool) -> None:
 
     async def work() -> str:
         from druse.crystal import exported
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
         from druse.model import digest, run_to_neutral
 
         async with open_base(workspace_here()) as base:
@@ -336,7 +340,8 @@ def import_tool(file: IO[str], public: str, as_json: bool) -> None:
 
     async def work() -> dict[str, Any]:
         from druse.crystal import imported
-        from druse.front.application import open_application, person
+        from druse.front.application import open_application
+        from druse.front.base import person
 
         version, origin = imported(file.read(), public=public)
         async with open_application(workspace_here()) as application:

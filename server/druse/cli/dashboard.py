@@ -34,7 +34,7 @@ def dashboard(port: int, as_json: bool) -> None:
 async def _serve(port: int, *, as_json: bool) -> None:
     import uvicorn
 
-    from druse.front.application import open_base
+    from druse.front.base import open_base
     from druse.web.dashboard import Dashboard
     from druse.web.guard import hosts_of
     from druse.web.passes import Passes

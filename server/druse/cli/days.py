@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 async def last_days(count: int) -> dict[str, Any]:
     """The last `count` days (UTC) that have closed runs."""
-    from druse.front.application import open_base
+    from druse.front.base import open_base
 
     async with open_base(workspace_here()) as base:
         return {"days": days_of(await base.store.days.since((base.clock() // 86400 - count + 1) * 86400))}

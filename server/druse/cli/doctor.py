@@ -115,7 +115,7 @@ async def _config(workspace: Workspace) -> list[Finding]:
 async def _state(workspace: Workspace) -> list[Finding]:
     if not workspace.database.exists():
         return [Finding("state", "ok", "no state yet; the first start makes it")]
-    from druse.front.application import open_base
+    from druse.front.base import open_base
 
     found: list[Finding] = []
     secret = [path for path in sorted(workspace.keys.glob("*")) if path.suffix != ".pub"]  # a public key is for anybody

@@ -30,7 +30,7 @@ def list_jobs(as_json: bool) -> None:
     """Every job with its schedule, its triggers and its last run."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.jobs import jobs_of_server, next_due
 
         async with open_base(workspace_here()) as base:
@@ -71,7 +71,8 @@ def run_job(name: str, as_json: bool) -> None:
     """Run a job now and wait for it; if it is running already, wait for that run."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_application, open_base
+        from druse.front.application import open_application
+        from druse.front.base import open_base
         from druse.jobs import Scheduler
 
         if name in ("crystallization", "learning"):
@@ -100,7 +101,7 @@ def history(name: str, limit: int, as_json: bool) -> None:
     """How jobs went, newest first."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             return [asdict(run) for run in await base.store.jobs.history(name, limit=limit)]

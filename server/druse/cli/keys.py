@@ -36,7 +36,7 @@ def new(name: str, role: str, days: float | None, as_json: bool) -> None:
     """Make a key for NAME and print it, this once: only a digest of it is kept."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
         from druse.web.visitors import HttpRole, make_key
 
         async with open_base(workspace_here()) as base:
@@ -59,7 +59,7 @@ def list_keys(as_json: bool) -> None:
     """Every key ever made, without its secret."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             return [{**asdict(key), "status": _status(key)} for key in await base.store.http_keys.all()]
@@ -80,7 +80,7 @@ def revoke(key_id: str, as_json: bool) -> None:
     """Take a key out of force at once."""
 
     async def work() -> None:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
         from druse.web.visitors import revoke_key
 
         async with open_base(workspace_here()) as base:

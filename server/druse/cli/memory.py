@@ -30,7 +30,7 @@ def list_memories(memory_type: str | None, limit: int, expired: bool, as_json: b
     """What is remembered, most relevant first, each with its source."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             found = await base.notebook.list(memory_type=memory_type or "", limit=limit, expired=expired)
@@ -52,7 +52,7 @@ def search(query: str, events: bool, limit: int, as_json: bool) -> None:
     """Full-text search; any text is a query."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             if events:
@@ -81,7 +81,7 @@ def add(memory_type: str, content: str, source: str, days: float | None, superse
     """Remember something."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             expires = time.time() + days * 86400 if days else None
@@ -101,7 +101,7 @@ def forget(memory_id: int, as_json: bool) -> None:
     """Let a memory expire now."""
 
     async def work() -> None:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             await base.notebook.forget(memory_id)
@@ -117,7 +117,7 @@ def view(write: bool, as_json: bool) -> None:
     """The project's memory as Markdown. It is made from the store each time: edits of the file are overwritten."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.memory import rendered
         from druse.skills import memory_view
 
@@ -136,7 +136,7 @@ def promote(as_json: bool) -> None:
     """Let the historian read the runs that ended since it last did."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             return asdict(await base.notebook.remember())
@@ -153,7 +153,7 @@ def context(query: str, tokens: int, as_json: bool) -> None:
     """What an agent is given: memory markers and the skills that fit best, within a budget."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.front.context import build_context
 
         async with open_base(workspace_here()) as base:

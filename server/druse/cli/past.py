@@ -55,7 +55,7 @@ def import_command(
 async def _import(
     client: str, paths: tuple[Path, ...], since: str, project: Path | None, dry: bool, ended_well: bool
 ) -> JsonObject:
-    from druse.front.application import open_base, person
+    from druse.front.base import open_base, person
     from druse.induction import workflow_key
     from druse.past.importing import Importer
     from druse.past.neutral import NeutralImporter

@@ -26,7 +26,7 @@ def list_pins(behind: bool, as_json: bool) -> None:
     """What each session of the last 30 days began with, the newest session first."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.front.pinned import told
 
         async with open_base(workspace_here()) as base:
@@ -55,7 +55,7 @@ def release(session: str | None, every: bool, as_json: bool) -> None:
         raise click.UsageError("Name one session, or say --all.")
 
     async def work() -> int:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             count = await base.pins.release(session)

@@ -64,7 +64,8 @@ def undo(execution: str, yes: bool, as_json: bool) -> None:
 
 def _called(name: str, arguments: dict[str, Any], *, as_json: bool) -> Any:
     async def work() -> Any:
-        from druse.front.application import open_application, person
+        from druse.front.application import open_application
+        from druse.front.base import person
         from druse.front.results import payload_of
         from druse.model import DruseError, OutcomeStatus
 

@@ -61,7 +61,7 @@ def history(as_json: bool) -> None:
     """Every set of rules that ever was in force, who approved it and when."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             return [
@@ -92,14 +92,14 @@ def history(as_json: bool) -> None:
 
 
 async def _state() -> dict[str, Any]:
-    from druse.front.application import open_base
+    from druse.front.base import open_base
 
     async with open_base(workspace_here()) as base:
         return _described(base)
 
 
 async def _approve(wanted: str) -> dict[str, Any]:
-    from druse.front.application import open_base, person
+    from druse.front.base import open_base, person
     from druse.model import Invalid
 
     async with open_base(workspace_here()) as base:

@@ -127,7 +127,7 @@ def _proposal_text(proposal: Proposal) -> str:
 
 async def _adopted(*, new: bool) -> list[str]:
     """Put the rules of a new configuration in force; what still waits."""
-    from druse.front.application import open_base, person
+    from druse.front.base import open_base, person
 
     async with open_base(workspace_here()) as base:
         if new and base.rules.waiting:
@@ -281,7 +281,7 @@ async def _stats(making_cost: float) -> dict[str, Any]:
     from dataclasses import asdict
 
     from druse.crystal import median_cost, savings
-    from druse.front.application import open_base
+    from druse.front.base import open_base
 
     async with open_base(workspace_here()) as base:
         rows: list[dict[str, Any]] = []

@@ -30,7 +30,7 @@ def list_skills(everything: bool, as_json: bool) -> None:
     """Every skill in service, with what is broken and why; what each was offered, used and helped."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             library = base.skills.library
@@ -86,7 +86,7 @@ def find(query: str, limit: int, embeddings: bool | None, as_json: bool) -> None
     """
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.skills import SkillFinder
 
         async with open_base(workspace_here()) as base:
@@ -110,7 +110,7 @@ def show(name: str, revision: str, as_json: bool) -> None:
     """The text of a skill: NAME, or ORIGIN/NAME (project, user, team, system, druse); also drafts."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             library = base.skills.library
@@ -153,7 +153,7 @@ def new(
     async def work() -> dict[str, Any]:
         from dataclasses import replace
 
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.skills import VolumeRef, check_skill_id, new_skill, render
 
         document = new_skill(check_skill_id(name), description, category, keywords)
@@ -184,7 +184,7 @@ def validate(paths: tuple[Path, ...], as_json: bool) -> None:
     """Check SKILL.md files or folders (default: every skill in sight) against the Agent Skills format."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.skills import check_path_of
 
         if paths:
@@ -218,7 +218,7 @@ def promote(name: str, target: str | None, source: str | None, reason: str, as_j
     """
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
         from druse.skills import VolumeRef
 
         async with open_base(workspace_here()) as base:
@@ -245,7 +245,7 @@ def retire(name: str, volume: str | None, reason: str, as_json: bool) -> None:
     """Take a skill out of service; its text stays in the history and is listed with --all."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.skills import VolumeRef
 
         async with open_base(workspace_here()) as base:
@@ -266,7 +266,7 @@ def export_skills(names: tuple[str, ...], target: str, replace: bool, as_json: b
     """Write skills (default: all in service) where other agents look: .claude/skills, .agents/skills or a folder."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.skills import TARGETS, export
 
         async with open_base(workspace_here()) as base:
@@ -293,7 +293,7 @@ def import_skills(folder: Path, as_json: bool) -> None:
     """
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
         from druse.skills import incoming
 
         found = await asyncio.to_thread(incoming, folder)

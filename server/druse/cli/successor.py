@@ -46,7 +46,8 @@ def fork(
         fail(Invalid(f"Cannot read the change: {error}. Give a file of UTF-8 text."), as_json=as_json)
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_application, person
+        from druse.front.application import open_application
+        from druse.front.base import person
         from druse.succession import Budget, Patch
 
         async with open_application(workspace_here()) as application:
@@ -67,7 +68,7 @@ def apply(approval_id: str, as_json: bool) -> None:
     """Say whether a successor's change is applied. Fails, and is noted, as long as no person approved it."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
 
         async with open_base(workspace_here()) as base:
             approval = await base.succession.apply(approval_id, person())

@@ -26,7 +26,7 @@ def list_runs(status: str | None, limit: int, as_json: bool) -> None:
     """Runs, newest first."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             records = await base.store.runs.list(status=status, limit=limit)
@@ -54,7 +54,7 @@ def show(run_id: str, as_json: bool) -> None:
     """One run with its steps."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             record = await base.store.runs.get(run_id)
@@ -89,7 +89,7 @@ def mark(run_id: str, success: bool, as_json: bool) -> None:
     """Say how a run went that ended without a report."""
 
     async def work() -> None:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
 
         async with open_base(workspace_here()) as base:
             await base.recorder.mark(run_id, success=success)
@@ -109,7 +109,7 @@ def delete(run_id: str, as_json: bool) -> None:
     """Delete a run and the stored results that only it held."""
 
     async def work() -> bool:
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
 
         async with open_base(workspace_here()) as base:
             if not await base.store.runs.told(run_id):  # its payloads may be damaged: that is why it goes
@@ -136,7 +136,7 @@ def archive(days: float | None, shrink: bool, as_json: bool) -> None:
         import time
         from dataclasses import asdict
 
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.memory import compact
 
         async with open_base(workspace_here()) as base:
@@ -163,7 +163,7 @@ def payload(digest: str, as_json: bool) -> None:
     """Print what is stored under a hash: a large result, or an archived run. Its hash is checked."""
 
     async def work() -> str:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             name = digest if ":" in digest else f"sha256:{digest}"
@@ -189,7 +189,7 @@ def consent(run_ids: tuple[str, ...], given: bool, everything: bool, as_json: bo
     async def work() -> int:
         import time
 
-        from druse.front.application import open_base, person
+        from druse.front.base import open_base, person
 
         async with open_base(workspace_here()) as base:
             named = list(await base.store.runs.statuses()) if everything else list(run_ids)
@@ -218,7 +218,7 @@ def export_runs(status: str, training: bool, out: str | None, as_json: bool) -> 
     async def work() -> int:
         import os
 
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.traces import exported
 
         written = 0
@@ -262,7 +262,7 @@ def import_runs(file: Path, as_json: bool) -> None:
 
 
 async def _import(file: Path) -> dict[str, Any]:
-    from druse.front.application import open_base
+    from druse.front.base import open_base
     from druse.induction import workflow_key
     from druse.past.neutral import NeutralImporter
 

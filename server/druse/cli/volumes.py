@@ -26,7 +26,7 @@ def list_volumes(as_json: bool) -> None:
     """Every volume with its counts, and which of them your projects see."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
             held = base.skills.volumes
@@ -53,7 +53,7 @@ def use(volume: str, as_json: bool) -> None:
     """Belong to a team (team:NAME) or be another user (user:NAME); the volume is made where it is missing."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.skills import VolumeRef
 
         async with open_base(workspace_here()) as base:
@@ -72,7 +72,7 @@ def log(volume: str, limit: int, skill: str, as_json: bool) -> None:
     """The changes of a volume, newest first."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.skills import VolumeRef
 
         async with open_base(workspace_here()) as base:
@@ -99,7 +99,7 @@ def verify(volume: str, as_json: bool) -> None:
     """
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.skills import VolumeRef
 
         async with open_base(workspace_here()) as base:
@@ -124,7 +124,7 @@ def proposals(volume: str, as_json: bool) -> None:
     """Branches that wait to be merged, with what they change."""
 
     async def work() -> list[dict[str, Any]]:
-        from druse.front.application import open_base
+        from druse.front.base import open_base
         from druse.skills import VolumeRef
 
         async with open_base(workspace_here()) as base:
@@ -167,7 +167,7 @@ def push(volume: str, as_json: bool) -> None:
 
 
 async def _remote(volume: str, action: str, **given: str) -> dict[str, Any]:
-    from druse.front.application import open_base
+    from druse.front.base import open_base
     from druse.skills import Remote, VolumeRef
 
     async with open_base(workspace_here()) as base:

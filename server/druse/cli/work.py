@@ -20,7 +20,8 @@ def run(name: str, args_json: str, as_json: bool) -> None:
     arguments = _arguments(args_json, as_json)
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_application, person
+        from druse.front.application import open_application
+        from druse.front.base import person
         from druse.front.results import payload_of
 
         async with open_application(workspace_here()) as application:
@@ -40,7 +41,8 @@ def dispatch(goal: str, args_json: str, dry_run: bool, as_json: bool) -> None:
     arguments = _arguments(args_json, as_json)
 
     async def work() -> dict[str, Any]:
-        from druse.front.application import open_application, person
+        from druse.front.application import open_application
+        from druse.front.base import person
         from druse.front.results import payload_of
 
         async with open_application(workspace_here()) as application:

@@ -7,11 +7,10 @@ import contextlib
 import logging
 import os
 import re
-import secrets
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,8 +22,6 @@ from druse.crystal import (
     Crystallizer,
     CrystalProvider,
     Report,
-    Shelf,
-    VersionFiles,
     candidates,
     due,
     is_whole,
@@ -37,6 +34,7 @@ from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.agents import Agents
 from druse.front.agenttasks import AgentTasks
+from druse.front.base import Base, new_id, open_base
 from druse.front.chat import ChatTools
 from druse.front.deferred import Deferred, after_decision
 from druse.front.documents import Documents
@@ -46,24 +44,12 @@ from druse.front.results import result_of
 from druse.front.skilltools import SkillTools
 from druse.front.surface import SURFACE
 from druse.governance import (
-    Adoption,
     Approval,
-    Approvals,
-    AuditChain,
-    Declarations,
     InService,
-    Pins,
-    Quotas,
-    Rules,
-    SigningKey,
-    SteadyClock,
-    may_elicit,
     question,
 )
-from druse.induction import workflow_key
-from druse.jobs import CommitWatch, Job, Scheduler, Trigger, jobs_of, jobs_of_server
+from druse.jobs import CommitWatch, Scheduler, Trigger, jobs_of_server
 from druse.localtools import LocalTools
-from druse.memory import Notebook, project_hash
 from druse.model import (
     Caller,
     CallerKind,
@@ -84,15 +70,13 @@ from druse.model import (
     UpstreamFailure,
     digest_text,
 )
-from druse.past import Chronicle, Ingestion, take_quietly
+from druse.past import take_quietly
 from druse.retrieval import Finder, GoalEntry, SkillEntry
 from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
 from druse.runtime import EndRun, SandboxHost, ToolCallFailed
-from druse.settings import Config, Workspace, load_config
-from druse.skills import SkillDesk, SkillFinder, SkillLibrary, Volumes, digest_of, watch_skills
-from druse.store import DeferredCall, Store
-from druse.succession import Succession
-from druse.traces import Recorder, SecretHandles
+from druse.settings import Workspace
+from druse.skills import digest_of, watch_skills
+from druse.store import DeferredCall
 from druse.upstream import Upstreams, servers_of
 from druse.upstream.login import authorization, tokens_of
 
@@ -100,150 +84,8 @@ log = logging.getLogger("druse.front")
 
 _IDLE_CHECK_SECONDS = 30.0
 _SPOOL_CHECK_SECONDS = 1.0
-_SPOOL_SECONDS = 10.0  # that a command spends on what hooks wrote down before it does its own work
 _STAGES = ("historian: reading what ended", "evolution: drafting skills", "proposals: looking for tools")  # of learning
 _DECISION_SECONDS = 1.0
-
-
-def person(name: str = "cli") -> Caller:
-    """The caller of a command: a person of this account."""
-    return Caller(CallerKind.PERSON, session="cli", connection="cli", client=f"{_account()} ({name})")
-
-
-def _account() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return str(os.getuid()) if hasattr(os, "getuid") else "somebody"
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What commands need that call nothing: store, approvals, tools on disk."""
-
-    workspace: Workspace
-    config: Config
-    store: Store
-    recorder: Recorder
-    audit: AuditChain
-    approvals: Approvals
-    shelf: Shelf
-    rules: Rules
-    adoption: Adoption
-    quotas: Quotas
-    skills: SkillDesk
-    declarations: Declarations
-    notebook: Notebook
-    succession: Succession
-    pins: Pins
-    chronicle: Chronicle
-    ingestion: Ingestion
-    clock: Callable[[], float]
-
-    def jobs(self) -> list[Job]:
-        """What is done in the background."""
-        return jobs_of(
-            *(self.store, self.skills, self.notebook, self.audit),
-            root=self.workspace.root,
-            archive_days=self.config.knobs.archive_days,
-            memory=self.config.knobs.memory,
-            crystallization=self.config.knobs.crystallization,
-            clock=self.clock,
-        )
-
-    async def decide(
-        self,
-        approval_id: str,
-        *,
-        approve: bool,
-        how: str,
-        note: str = "",
-        scope: str = "once",
-        reviewer: tuple[str, str] | None = None,
-    ) -> Approval:
-        """A person's decision, and what follows from it: an approved tool is published."""
-        caller = person(f"{how} as {reviewer[0]}" if reviewer else how)
-        return await self.approvals.decide(
-            approval_id, caller, approve=approve, how=how, note=note, scope=scope, reviewer=reviewer
-        )
-
-
-@asynccontextmanager
-async def open_base(workspace: Workspace, *, clock: Callable[[], float] = time.time) -> AsyncGenerator[Base]:
-    """Open a workspace's state, made where it is missing. Raises Invalid, StoreDamaged, StoreBusy.
-
-    `clock` gives seconds since the epoch; everything written down takes its time from it.
-    """
-    load_config(workspace)  # a mistake in it stops the start before anything is made
-    _make_state(workspace)
-    async with Store.open(workspace.database) as store:
-        handles = SecretHandles.from_file(workspace.keys / "secrets.key")
-        key = SigningKey.from_file(workspace.keys / "audit.key")
-        audit = AuditChain(store, clock=clock, key=key, copy=workspace.state / "audit.roots")
-        steady = SteadyClock(clock, time.monotonic if clock is time.time else clock)
-        rules = Rules(workspace, key, clock=steady)
-        audit.policy = lambda: rules.hash
-        config = rules.config
-        recorder = Recorder(
-            store,
-            handles,
-            clock=clock,
-            new_id=_new_id,
-            workflow_key=workflow_key,
-            owner=f"pid {os.getpid()}",
-            idle_seconds=config.knobs.idle_seconds,
-        )
-        approvals = Approvals(store, audit, clock=steady, new_id=_new_id)
-        quotas = Quotas(store, clock=steady)
-        shelf = Shelf(store, VersionFiles(workspace.generated), audit, clock=clock)
-        approvals.trust = rules.trusts
-        approvals.people = lambda: rules.fresh().people
-        approvals.elicits = lambda approval: may_elicit(approval, rules.fresh().knobs)
-        adoption = Adoption(store, audit, approvals, rules, clock=clock)
-        approvals.on_decided("tool", shelf.decided)
-        approvals.on_decided("retire", shelf.retirement_decided)
-        volumes = Volumes(workspace.volumes, account=_account())
-        library = SkillLibrary(workspace.skills, volumes)
-        finder = SkillFinder(meaning=lambda: config.knobs.skill_embeddings)
-        skills = SkillDesk(library, volumes, store, approvals, clock=steady, finder=finder)
-        declarations = Declarations(store, audit, clock=clock)
-        await declarations.load()
-        shelf.serving = config.knobs.crystallization
-        notebook = Notebook(store, project_hash(workspace.root), clock=steady, shown=config.knobs.memory)
-        pins = Pins(store, clock=clock)
-        shelf.reloaded += [pins.refresh, declarations.refresh]
-        succession = Succession(workspace, store, shelf, approvals, audit, rules, clock=clock)
-        chronicle = Chronicle(store, handles, workflow_key=workflow_key)
-        ingestion = Ingestion(workspace.spool, workspace.root, store, chronicle)
-        await take_quietly(ingestion, seconds=_SPOOL_SECONDS)
-        await approvals.settle()
-        await adoption.begin(person("first start"))
-        await shelf.reload()
-        try:
-            yield Base(
-                workspace,
-                config,
-                store,
-                recorder,
-                audit,
-                approvals,
-                shelf,
-                rules,
-                adoption,
-                quotas,
-                skills,
-                declarations,
-                notebook,
-                succession,
-                pins,
-                chronicle,
-                ingestion,
-                clock,
-            )
-        finally:
-            await audit.close()
 
 
 class Application:
@@ -275,7 +117,7 @@ class Application:
         )
         jobs = [*base.jobs(), *served]
         owner = f"pid {os.getpid()}"
-        self.scheduler = Scheduler(base.store, jobs, clock=base.clock, owner=owner, new_id=_new_id)
+        self.scheduler = Scheduler(base.store, jobs, clock=base.clock, owner=owner, new_id=new_id)
         self._learner = Caller(CallerKind.JOB, session="job", client="druse")
         self._watching_learning: list[Progress] = []
         self.listeners: list[Callable[[], Awaitable[None]]] = []
@@ -311,7 +153,7 @@ class Application:
         self.chat = ChatTools(
             self.documents_of, model=lambda: base.rules.fresh().model, run_of=self.run_of, environment=environment
         )
-        self.background = AgentTasks(self, self.scheduler, base.store, base.recorder, new_id=_new_id)
+        self.background = AgentTasks(self, self.scheduler, base.store, base.recorder, new_id=new_id)
         local = LocalTools(base.workspace.root, decide=self._decide, environment=environment)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
         outside: list[Provider] = [profile] if profile else [upstreams]
@@ -352,7 +194,7 @@ class Application:
                 self,
                 *(base.store, base.audit, base.approvals, base.recorder, base.shelf, base.rules, host, self.registry),
                 *(self.router, self.dispatcher, self.skills, self.crystallizer),
-                *(base.succession, base.clock, _new_id, base.workspace.root),
+                *(base.succession, base.clock, new_id, base.workspace.root),
             )
         )
 
@@ -844,7 +686,7 @@ class Application:
         if progress is not None:
             self._watching_learning.append(progress)
         try:
-            mine = f"agent {_new_id()}"
+            mine = f"agent {new_id()}"
             busy = await self.base.store.jobs.running("learning", now=self.base.clock())
             if busy is None:
                 self._learner = caller
@@ -1036,18 +878,6 @@ async def _hear_hooks(base: Base) -> None:
         await take_quietly(base.ingestion)
 
 
-def _make_state(workspace: Workspace) -> None:
-    try:
-        workspace.state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        ignore = workspace.state / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n!.gitignore\n!config.toml\n", encoding="utf-8")
-    except OSError as error:
-        raise Invalid(
-            f"Cannot use {workspace.state}: {error.strerror}. Make the folder writable.", where=str(workspace.state)
-        ) from error
-
-
 def _traced(code: str, line: int, kind: str, message: str) -> str:
     """Where a script stopped, in its own lines."""
     lines = code.splitlines()
@@ -1059,7 +889,3 @@ def _status_of(error: DruseError) -> OutcomeStatus:
     if isinstance(error, NotAllowed):
         return OutcomeStatus.DENIED
     return OutcomeStatus.INVALID if isinstance(error, Invalid | NotFound) else OutcomeStatus.FAILED
-
-
-def _new_id() -> str:
-    return secrets.token_hex(6)

@@ -13,7 +13,7 @@ from druse.model import VersionStatus
 from druse.store import VersionRecord
 
 if TYPE_CHECKING:
-    from druse.front.application import Base
+    from druse.front.base import Base
 
 _NOTICES = 5
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from druse.model import visible
 
 if TYPE_CHECKING:
-    from druse.front.application import Base
+    from druse.front.base import Base
 
 __all__ = ["review_of", "reviewed", "text_of", "visible"]
 

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from druse.crystal import signature_of
-from druse.front.application import Base
+from druse.front.base import Base
 from druse.front.http import bearer_of
 from druse.front.overview import overview
 from druse.front.review import reviewed, text_of
