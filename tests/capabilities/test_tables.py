@@ -52,7 +52,9 @@ EDITS: list[tuple[str, str]] = [
     ("UPDATE step SET arguments = replace(arguments, 'note', 'nota') WHERE tool = 'desk__add_note'", "call.end"),
     ("DELETE FROM step WHERE tool = 'desk__add_note'", "call.end"),
     (
-        "INSERT INTO step SELECT run_id, position + 50, turn, 'desk__close_order', arguments, result, result_blob,"
+        "INSERT INTO step (run_id, position, turn, tool, arguments, result, result_blob, failed, effect, started_at,"
+        " duration_ms)"
+        " SELECT run_id, position + 50, turn, 'desk__close_order', arguments, result, result_blob,"
         " failed, effect, started_at, duration_ms FROM step WHERE tool = 'desk__add_note' LIMIT 1",
         "run run-",
     ),

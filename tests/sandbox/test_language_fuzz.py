@@ -193,6 +193,7 @@ class Watch:
     """The oracle: what may be in the hands of tool code."""
 
     def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names  # so that no other object takes the id of what is given
         # What the façades list is given on purpose; the page of the language shows all of it.
         self.listed = [member for facade in build().values() for member in facade.members.values()]
         self.given = {id(part) for part in (*names.values(), *names["__builtins__"].values(), *self.listed)}
