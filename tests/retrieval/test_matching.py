@@ -11,9 +11,10 @@ from benchmarks.matching import on_labelled
 from druse.retrieval import Taught, match_goal
 from druse.retrieval.calibration import NEW, examples_of, labelled, shipped, threshold
 from druse.retrieval.embedding import default_embedder
-from druse.retrieval.evidence import FEATURES, KnownGoals, Leave, wording
+from druse.retrieval.evidence import FEATURES, KnownGoals, Leave
 from druse.retrieval.goals import HELD
 from druse.retrieval.judge import GoalJudge
+from druse.retrieval.wording import wording
 
 WORKFLOWS = {
     "refund": ["refund order 12", "give the money back for 88", "send a refund on order 7", "refund purchase 4"],

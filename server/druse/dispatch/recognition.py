@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from druse.crystal import Shelf
 from druse.model import Json, ToolVersion
 from druse.retrieval import Taught
-from druse.retrieval.judge import GoalJudge, Judgement
 from druse.retrieval.shortlist import Patterns, Wordings
 from druse.store import RunRecord, Store
+
+if TYPE_CHECKING:  # numpy is loaded at the first goal: starting a server does not wait for it
+    from druse.retrieval.judge import GoalJudge, Judgement
 
 _RUNS = 2000  # the newest successful runs whose goals are compared
 _EACH = 50  # goals of one workflow: more of the same say nothing new
@@ -69,6 +72,8 @@ class Recognizer:
         """Judge a goal against active tools and successful runs; a label is a tool's name, or a workflow."""
         known = await self._known()
         if self._judge is None:
+            from druse.retrieval.judge import GoalJudge
+
             self._judge = GoalJudge()
         judgement = self._judge.judge(goal, known.labelled)
         tools = {judgement.label, *known.patterns.fitting(goal), *known.tools.nearest(goal, _NEAR)}

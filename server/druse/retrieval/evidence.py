@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from druse.retrieval.embedding import Embedder, Matrix, unit
+from druse.retrieval.wording import wording
 
 Places: TypeAlias = "NDArray[np.intp]"
 
@@ -54,14 +55,6 @@ class Evidence:
 
     labels: Places
     features: Matrix
-
-
-def wording(text: str) -> str:
-    """A goal without its values: slots, quoted text, paths, addresses, numbers and names inside a sentence go."""
-    bare = re.sub(r"\{\w+\}|https?://\S+|\S+@\S+|[\"“][^\"”]{1,120}[\"”]|(?<!\w)[~.]{0,2}/[\w./-]+", " ", text)
-    bare = re.sub(r"\S*\d\S*", " ", bare)
-    bare = re.sub(r"(?<=[^\s.!?:] )[A-Z][\w’'-]*", " ", bare)
-    return " ".join(bare.split()).lower() or text.lower()
 
 
 class KnownGoals:

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from druse.retrieval.evidence import wording
+from druse.retrieval.wording import wording
 
 _LOOKED_AT = 2000  # names of one word that are counted; words that more of them share tell nothing apart
 
