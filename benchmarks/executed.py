@@ -98,12 +98,12 @@ async def cancel_insured(tool: Tool, user_id: str) -> None:
             await tool("cancel_reservation", reservation_id=reservation)
 
 
-async def free_bags(tool: Tool, reservation_id: str, bags: int) -> None:
+async def free_bags(tool: Tool, reservation_id: str, total_baggages: int) -> None:
     found = await tool("get_reservation_details", reservation_id=reservation_id)
     await tool(
         "update_reservation_baggages",
         reservation_id=reservation_id,
-        total_baggages=bags,
+        total_baggages=total_baggages,
         nonfree_baggages=0,
         payment_id=found["payment_history"][0]["payment_id"],
     )
@@ -140,7 +140,7 @@ def _travellers(db: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _bookings(db: dict[str, Any]) -> list[dict[str, Any]]:
     return [
-        {"reservation_id": id, "bags": 1 + number % 4}
+        {"reservation_id": id, "total_baggages": 1 + number % 4}
         for number, (id, found) in enumerate(sorted(db["reservations"].items()))
         if len(found["payment_history"]) == 1 and found["payment_history"][0]["payment_id"].startswith("credit")
     ]
@@ -174,7 +174,9 @@ JOBS = (
     ),
     Job("cancel_trips", "airline", "Cancel all trips of {user_id}", _travellers, cancel_trips),
     Job("cancel_insured", "airline", "Cancel the insured trips of {user_id}", _travellers, cancel_insured),
-    Job("free_bags", "airline", "Give reservation {reservation_id} {bags} bags for free", _bookings, free_bags),
+    Job(
+        "free_bags", "airline", "Give reservation {reservation_id} {total_baggages} bags for free", _bookings, free_bags
+    ),
     Job(
         "compensate",
         "airline",
