@@ -40,5 +40,5 @@ async def _asked(agent: str | None) -> Any:
     from druse.front.base import open_base
 
     async with open_base(workspace_here()) as base:
-        known = Agents(base.store, base.shelf, base.approvals, base.rules)
+        known = Agents(base.store, base.approvals, base.rules)
         return {"agents": await known.known()} if agent is None else await known.memory(agent)

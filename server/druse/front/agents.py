@@ -6,9 +6,9 @@ binds it in the rules in force, where the decision function reads it.
 
 from __future__ import annotations
 
-from druse.crystal import Shelf, wilson_lower
+from druse.crystal import wilson_lower
 from druse.governance import Approvals, Rules
-from druse.model import Json, JsonObject
+from druse.model import Json, JsonObject, VersionStatus
 from druse.settings import agent_of
 from druse.store import Store
 
@@ -19,9 +19,8 @@ _PATTERNS = 50
 class Agents:
     """The agents of one workspace."""
 
-    def __init__(self, store: Store, shelf: Shelf, approvals: Approvals, rules: Rules) -> None:
+    def __init__(self, store: Store, approvals: Approvals, rules: Rules) -> None:
         self._store = store
-        self._shelf = shelf
         self._approvals = approvals
         self._rules = rules
 
@@ -61,7 +60,8 @@ class Agents:
             and approval.status == "approved"
             and agent_of(str(approval.requested_by.get("client") or "")) == agent
         }
-        return sorted(asked & set(self._shelf.active))
+        records = await self._store.tools.all()
+        return sorted(asked & {record.name for record in records if record.status is VersionStatus.ACTIVE})
 
     async def _history(self, agent: str) -> list[JsonObject]:
         made: list[JsonObject] = []

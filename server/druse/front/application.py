@@ -107,7 +107,7 @@ class Application:
         self.host = host
         self.skills = base.skills.library
         self.documents = Documents(base.skills, base.store, base.notebook, base.shelf, clock=base.clock)
-        self.documents.agents = Agents(base.store, base.shelf, base.approvals, base.rules)
+        self.documents.agents = Agents(base.store, base.approvals, base.rules)
         knobs = base.config.knobs
         served = jobs_of_server(
             self._propose_best,
