@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,15 @@ def test_what_is_written_is_read_back_and_passes_the_reference_validator(
     folder.mkdir()
     (folder / "SKILL.md").write_text(text, encoding="utf-8")
     assert reference(folder) == []
+
+
+@pytest.mark.parametrize("hidden", ["\u200b", "\U000e0041", "\u202e", "\U000e0000"])
+@pytest.mark.parametrize("field", ["description", "body", "license"])
+def test_what_could_not_be_read_back_is_not_written(field: str, hidden: str) -> None:
+    document = SkillDocument("some-skill", "Does it", "Body")
+    assert render(document)
+    with pytest.raises(Invalid, match="invisible character"):
+        render(replace(document, **{field: f"a{hidden}b"}))
 
 
 @pytest.mark.parametrize("category", ["coding", "analysis", "writing", "data"])

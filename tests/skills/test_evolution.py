@@ -118,9 +118,9 @@ async def test_three_runs_and_seventy_percent_make_one_draft_and_less_makes_none
 @pytest.mark.requirement("L-15", "X-09")
 async def test_a_draft_holds_common_steps_parameters_and_pitfalls(world: World, tmp_path: Path) -> None:
     for number in range(4):
-        broken = Step("shop__refund", {"id": number}, {"message": "refund needs a reason"}, failed=True)
+        broken = Step("shop__refund", {"id": number}, {"message": "refund needs\u200b a reason"}, failed=True)
         await world.run(
-            f"Refund order #{number}",
+            f"Refund\U000e0041 order #{number}",
             Step("shop__get_order", {"id": number, "currency": "EUR"}, {"total": 5}),
             *([Step("shop__log", {"text": "x" * 9000})] if number % 2 else []),
             broken,

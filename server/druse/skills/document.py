@@ -115,6 +115,11 @@ def _check_size(text: str, where: str) -> None:
         raise _wrong(where, 1, f"it is larger than {MAX_TEXT} bytes")
 
 
+def without_hidden(text: str) -> str:
+    """The text without the invisible characters that no skill may hold."""
+    return _HIDDEN.sub("", text)
+
+
 def _check_visible(text: str, where: str) -> None:
     hidden = _HIDDEN.search(text)
     if hidden:
@@ -123,7 +128,7 @@ def _check_visible(text: str, where: str) -> None:
 
 
 def render(document: SkillDocument) -> str:
-    """The strict text of a skill. Raises Invalid where a field does not fit the form."""
+    """The strict text of a skill, which `parse` reads back. Raises Invalid where a field or the text does not fit."""
     fields: dict[str, Any] = {
         "name": document.name,
         "description": document.description,
@@ -137,7 +142,10 @@ def render(document: SkillDocument) -> str:
     if document.metadata:
         head.append("metadata:")
         head += [f"  {key}: {_scalar(value)}" for key, value in sorted(document.metadata.items())]
-    return "---\n" + "\n".join(head) + "\n---\n" + document.body
+    text = "---\n" + "\n".join(head) + "\n---\n" + document.body
+    _check_size(text, document.name)
+    _check_visible(text, document.name)
+    return text
 
 
 def _document(fields: dict[str, Any], lines: dict[str, int], body: str, where: str) -> SkillDocument:

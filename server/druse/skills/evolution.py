@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from druse.model import Caller, Invalid, Json, JsonObject, RunStatus, Step, VersionStatus
 from druse.skills.access import Actor
 from druse.skills.desk import MAX_DRAFT, SkillDesk
-from druse.skills.document import SkillDocument, slug_of
+from druse.skills.document import SkillDocument, slug_of, without_hidden
 from druse.skills.volume import Message
 from druse.store import RunRecord, Store
 
@@ -151,12 +151,14 @@ async def draft_of(store: Store, pattern: Pattern, name: str) -> SkillDocument:
     if good:
         parts += ["\n## Example\n", f"Goal: {_one_line(good[-1].run.goal)}\n", *_example(good[-1].run.steps)]
     parts += ["\n## Sources\n", ", ".join(pattern.runs[-_SHOWN:]), ""]
-    body = "\n".join(parts)
+    # Goals and results can hold invisible characters, which hide instructions: they are left out.
+    body = without_hidden("\n".join(parts))
     keywords = " ".join(sorted(pattern_words(pattern.shape)))
     while len(body.encode()) > MAX_DRAFT - 2048:
         body = body[: int(len(body) * 0.9)].rsplit("\n", 1)[0] + "\n"
-    return SkillDocument(name, description[:1000].replace("<", "(").replace(">", ")"), body).with_own(
-        keywords=keywords[:500], origin="evolution", traces=str(len(pattern.runs))
+    shown = without_hidden(description)[:1000].replace("<", "(").replace(">", ")")
+    return SkillDocument(name, shown, body).with_own(
+        keywords=without_hidden(keywords)[:500], origin="evolution", traces=str(len(pattern.runs))
     )
 
 
