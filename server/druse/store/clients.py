@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from druse.model import Json, Step
-from druse.store import blobs
 from druse.store.database import Database, Transaction
+from druse.store.steps import insert_step, text_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class ClientRepository:
         """Whether Druse itself recorded this call at about that time; arguments masked."""
         row = await transaction.one(
             "SELECT 1 FROM step WHERE tool = ? AND arguments = ? AND told_by = '' AND abs(started_at - ?) < ? LIMIT 1",
-            (tool, _text(arguments), at, within),
+            (tool, text_of(arguments), at, within),
         )
         return row is not None
 
@@ -159,18 +159,7 @@ class ClientRepository:
         await transaction.execute(
             "UPDATE user_turn SET turn = turn + 1 WHERE run_id = ? AND turn > ? AND turn > 0", (run_id, turn)
         )
-        result = _text(step.result)
-        blob = None
-        if len(result) > blobs.INLINE_BYTES:
-            blob = await blobs.put(transaction, result.encode("utf-8", "surrogatepass"))
-        await transaction.execute(
-            "INSERT INTO step (run_id, position, turn, tool, arguments, result, result_blob, failed, effect,"
-            " started_at, duration_ms, told_by) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                *(run_id, position, turn, step.tool, _text(dict(step.arguments)), None if blob else result, blob),
-                *(int(step.failed), step.effect, step.started_at, step.duration_ms, client),
-            ),
-        )
+        await insert_step(transaction, run_id, step, position=position, turn=turn, told_by=client)
         await transaction.execute(
             "UPDATE run SET touched_at = max(touched_at, ?) WHERE id = ?", (step.started_at, run_id)
         )
@@ -225,7 +214,3 @@ class ClientRepository:
         assert row is not None
         last_step, last_turn, last = int(row[0]), int(row[1]), int(row[2])
         return max(last_step + 1, last_turn), last + 1
-
-
-def _text(value: Json | Mapping[str, Json]) -> str:
-    return json.dumps(value, separators=(",", ":"))

@@ -12,6 +12,7 @@ from druse.model import Json, JsonObject, Run, RunStatus, Step, StoreDamaged
 from druse.store import blobs
 from druse.store.archive import ArchiveRepository
 from druse.store.database import Database, Row, Transaction
+from druse.store.steps import insert_step, text_of
 
 _RUN = (
     "id, goal, status, source, domain, task, session, opened_at, closed_at, inputs, tool, tool_version, mode, "
@@ -83,7 +84,7 @@ class RunRepository:
             " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
             (
                 *(run.id, run.goal, record.shape, str(run.status), run.source, run.domain, run.task, run.session),
-                *(record.client, owner, record.mode, record.confidence, _text(dict(run.inputs)), run.opened_at),
+                *(record.client, owner, record.mode, record.confidence, text_of(dict(run.inputs)), run.opened_at),
                 *(run.opened_at, run.closed_at, record.cost, record.tokens, record.note, record.workflow),
                 asked,
             ),
@@ -97,18 +98,7 @@ class RunRepository:
         """Append a step; its position in the run. `asked`: an agent made a request for it, not a program of its own."""
         row = await transaction.one("SELECT coalesce(max(position), -1) + 1 FROM step WHERE run_id = ?", (run_id,))
         position = int(row[0]) if row else 0
-        result = _text(step.result)
-        blob = None
-        if len(result) > blobs.INLINE_BYTES:
-            blob = await blobs.put(transaction, result.encode("utf-8", "surrogatepass"))
-        await transaction.execute(
-            "INSERT INTO step (run_id, position, turn, tool, arguments, result, result_blob, failed, effect,"
-            " started_at, duration_ms) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-            (
-                *(run_id, position, step.turn or position, step.tool, _text(dict(step.arguments))),
-                *(None if blob else result, blob, int(step.failed), step.effect, step.started_at, step.duration_ms),
-            ),
-        )
+        await insert_step(transaction, run_id, step, position=position, turn=step.turn or position)
         await transaction.execute(
             "UPDATE run SET touched_at = ?, asked = asked + ? WHERE id = ?", (now, int(asked), run_id)
         )
@@ -447,10 +437,6 @@ class RunRepository:
 
 def _shapes(text: str) -> tuple[str, ...]:
     return tuple(shape for shape in json.loads(text) if shape)
-
-
-def _text(value: Json | JsonObject) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 def _record_of(row: Row, steps: tuple[Step, ...], turns: tuple[tuple[int, str], ...]) -> RunRecord:
