@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from druse.past.events import Event, Kind
 from druse.past.hooks import run_named
-from druse.past.reading import Tally
+from druse.past.reading import Odd, Tally
 from druse.past.tools import Told, known
+
+Line = TypeVar("Line")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,15 @@ class Telling:
             own=call.own,
             run_id=run_named(call),
         )
+
+    def all_of(self, lines: Iterable[Line], events_of: Callable[[Line], Iterator[Event]]) -> Iterator[Event]:
+        """What each line of the transcript tells, and its end. An odd line is counted and left out."""
+        for line in lines:
+            try:
+                yield from events_of(line)
+            except Odd as odd:
+                self._tally.skipped[str(odd)] += 1
+        yield from self.end()
 
     def end(self) -> Iterator[Event]:
         """The transcript is over."""

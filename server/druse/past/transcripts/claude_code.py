@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from druse.past.events import Event
-from druse.past.reading import Odd, Tally, list_of, objects_of, seconds_of, table_of, text_of
+from druse.past.reading import Tally, list_of, objects_of, seconds_of, table_of, text_of
 from druse.past.telling import Telling
 
 CLIENT = "claude-code"
@@ -30,17 +30,15 @@ def files(home: Path, environment: dict[str, str]) -> Iterator[Path]:
 def events(path: Path, root: str, tally: Tally) -> Iterator[Event]:
     """What one transcript tells."""
     telling = Telling(CLIENT, root, tally, session=path.stem)
-    for line in objects_of(path, tally):
-        kind = line.get("type")
-        if kind not in ("user", "assistant"):
-            if kind not in _SILENT:
-                tally.skipped[f"line type {str(kind)[:40]}"] += 1
-            continue
-        try:
-            yield from _message(line, telling)
-        except Odd as odd:
-            tally.skipped[str(odd)] += 1
-    yield from telling.end()
+    return telling.all_of(objects_of(path, tally), lambda line: _line(line, telling, tally))
+
+
+def _line(line: dict[str, Any], telling: Telling, tally: Tally) -> Iterator[Event]:
+    kind = line.get("type")
+    if kind in ("user", "assistant"):
+        yield from _message(line, telling)
+    elif kind not in _SILENT:
+        tally.skipped[f"line type {str(kind)[:40]}"] += 1
 
 
 def _message(line: dict[str, Any], telling: Telling) -> Iterator[Event]:

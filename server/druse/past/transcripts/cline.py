@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from druse.past.events import Event
-from druse.past.reading import Odd, Tally, document_of, list_of, seconds_of, table_of, text_of
+from druse.past.reading import Tally, document_of, list_of, seconds_of, table_of, text_of
 from druse.past.telling import Telling
 
 CLIENT = "cline"
@@ -34,16 +34,13 @@ def events(path: Path, root: str, tally: Tally) -> Iterator[Event]:
     telling.cwd = str(told_beside.get("cwd") or told_beside.get("workspace_root") or "")
     telling.session = str(head.get("sessionId") or head.get("session_id") or telling.session)
     at = path.stat().st_mtime
-    for number, message in enumerate(map(table_of, list_of(head.get("messages")) or list_of(document))):
-        told = next((message[key] for key in _TIMES if message.get(key)), None)
-        try:
-            yield from _message(message, number, seconds_of(told) if told is not None else at + number / 1000, telling)
-        except Odd as odd:
-            tally.skipped[str(odd)] += 1
-    yield from telling.end()
+    messages = enumerate(map(table_of, list_of(head.get("messages")) or list_of(document)))
+    return telling.all_of(messages, lambda one: _message(one[1], one[0], at + one[0] / 1000, telling))
 
 
 def _message(message: dict[str, Any], number: int, at: float, telling: Telling) -> Iterator[Event]:
+    told = next((message[key] for key in _TIMES if message.get(key)), None)
+    at = seconds_of(told) if told is not None else at
     blocks = [table_of(block) for block in list_of(message.get("content"))]
     for block in blocks:
         if block.get("type") == "tool_use":

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from druse.past.events import Event
-from druse.past.reading import Odd, Tally, objects_of, seconds_of, table_of
+from druse.past.reading import Tally, objects_of, seconds_of, table_of
 from druse.past.telling import Telling
 
 CLIENT = "copilot"
@@ -36,12 +36,7 @@ def files(home: Path, environment: dict[str, str]) -> Iterator[Path]:
 def events(path: Path, root: str, tally: Tally) -> Iterator[Event]:
     """What one transcript tells."""
     telling = Telling(CLIENT, root, tally, session=path.parent.name)
-    for line in objects_of(path, tally):
-        try:
-            yield from _line(line, telling, tally)
-        except Odd as odd:
-            tally.skipped[str(odd)] += 1
-    yield from telling.end()
+    return telling.all_of(objects_of(path, tally), lambda line: _line(line, telling, tally))
 
 
 def _line(line: dict[str, Any], telling: Telling, tally: Tally) -> Iterator[Event]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from druse.past.events import Event
-from druse.past.reading import Odd, Tally, document_of, list_of, objects_of, seconds_of, table_of, text_of
+from druse.past.reading import Tally, document_of, list_of, objects_of, seconds_of, table_of, text_of
 from druse.past.telling import Telling
 
 CLIENT = "gemini"
@@ -29,12 +29,8 @@ def events(path: Path, root: str, tally: Tally) -> Iterator[Event]:
     if place.is_file():
         telling.cwd = place.read_text(encoding="utf-8", errors="replace").strip()
     answered: set[str] = set()
-    for message in _messages(path, telling, tally):
-        try:
-            yield from _message(message, telling, answered, tally)
-        except Odd as odd:
-            tally.skipped[str(odd)] += 1
-    yield from telling.end()
+    messages = _messages(path, telling, tally)
+    return telling.all_of(messages, lambda message: _message(message, telling, answered, tally))
 
 
 def _messages(path: Path, telling: Telling, tally: Tally) -> Iterator[dict[str, Any]]:
