@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import druse
 from druse.model import Run, RunStatus, Step, StoreDamaged
 from druse.store import RunRecord, Store
 
@@ -91,3 +94,15 @@ async def test_two_processes_may_write_to_one_file(tmp_path: Path) -> None:
             async with store.database.transaction() as transaction:
                 await store.runs.open(transaction, RunRecord(Run(f"r{number}", opened_at=1.0)), owner="t")
         assert await one.runs.count() == {"open": 10}
+
+
+def test_no_statement_numbers_its_parameters() -> None:
+    """Python 3.14 takes no sequence for "?1" and 3.12 warns of it; 3.11 says nothing."""
+    package = Path(druse.__file__).parent
+    numbered = [
+        f"{path.relative_to(package)}: {node.value}"
+        for path in (package / "store").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"\?\d", node.value)
+    ]
+    assert numbered == []

@@ -86,9 +86,9 @@ class ArchiveRepository:
             for digest in {str(row[3]) for row in rows if row[3]}:
                 size = await transaction.one("SELECT length(body) FROM blob WHERE digest = ?", (digest,))
                 gone = await transaction.execute(
-                    "DELETE FROM blob WHERE digest = ?1"
-                    " AND NOT EXISTS (SELECT 1 FROM step WHERE step.result_blob = ?1)",
-                    (digest,),
+                    "DELETE FROM blob WHERE digest = :digest"
+                    " AND NOT EXISTS (SELECT 1 FROM step WHERE step.result_blob = :digest)",
+                    {"digest": digest},
                 )
                 freed += int(size[0]) if gone and size else 0
             return freed - (len(packed.body) if new > 0 else 0)

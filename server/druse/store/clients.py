@@ -80,9 +80,10 @@ class ClientRepository:
     async def count(self, transaction: Transaction, client: str, session: str, what: str, *, upto: str = "") -> bool:
         """Count one more of something; with `upto` only while fewer were counted than of that, else False."""
         row = await transaction.one(
-            "SELECT (SELECT coalesce(max(told), 0) FROM client_count WHERE client = ?1 AND session = ?2 AND what = ?3),"
-            " (SELECT coalesce(max(told), 0) FROM client_count WHERE client = ?1 AND session = ?2 AND what = ?4)",
-            (client, session, what, upto),
+            "SELECT coalesce(max(told) FILTER (WHERE what = :what), 0),"
+            " coalesce(max(told) FILTER (WHERE what = :upto), 0)"
+            " FROM client_count WHERE client = :client AND session = :session AND what IN (:what, :upto)",
+            {"client": client, "session": session, "what": what, "upto": upto},
         )
         assert row is not None
         if upto and int(row[0]) >= int(row[1]):
@@ -206,10 +207,10 @@ class ClientRepository:
         if row is not None:
             return int(row[0]), int(row[1])
         row = await transaction.one(
-            "SELECT (SELECT coalesce(max(turn), -1) FROM step WHERE run_id = ?1),"
-            " (SELECT coalesce(max(turn), -1) FROM user_turn WHERE run_id = ?1),"
-            " (SELECT coalesce(max(position), -1) FROM step WHERE run_id = ?1)",
-            (run_id,),
+            "SELECT (SELECT coalesce(max(turn), -1) FROM step WHERE run_id = :run),"
+            " (SELECT coalesce(max(turn), -1) FROM user_turn WHERE run_id = :run),"
+            " (SELECT coalesce(max(position), -1) FROM step WHERE run_id = :run)",
+            {"run": run_id},
         )
         assert row is not None
         last_step, last_turn, last = int(row[0]), int(row[1]), int(row[2])

@@ -30,9 +30,10 @@ class ConsentRepository:
             done = 0
             for run_id in run_ids:
                 done += await transaction.execute(
-                    "INSERT INTO run_consent (run_id, given, given_by, given_at) SELECT id, ?2, ?3, ?4 FROM run"
-                    " WHERE id = ?1 ON CONFLICT (run_id) DO UPDATE SET given = ?2, given_by = ?3, given_at = ?4",
-                    (run_id, int(given), by, now),
+                    "INSERT INTO run_consent (run_id, given, given_by, given_at) SELECT id, :given, :by, :at FROM run"
+                    " WHERE id = :run"
+                    " ON CONFLICT (run_id) DO UPDATE SET given = :given, given_by = :by, given_at = :at",
+                    {"run": run_id, "given": int(given), "by": by, "at": now},
                 )
             return done
 

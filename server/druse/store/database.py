@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from druse.model import DruseError, StoreDamaged
-from druse.store.writer import Row, Transaction, Value, Writer
+from druse.store.writer import Row, Transaction, Value, Values, Writer
 
 __all__ = ["BUSY_SECONDS", "Database", "Row", "StoreBusy", "StoreFull", "Transaction", "Value", "migrations"]
 
@@ -66,12 +66,12 @@ class Database:
         finally:
             await connection.close()
 
-    async def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+    async def all(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows of a query."""
         with _translated(self.path):
             return [tuple(row) for row in await self._connection.execute_fetchall(sql, values)]
 
-    async def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
+    async def one(self, sql: str, values: Values = ()) -> Row | None:
         """The first row of a query, or None."""
         rows = await self.all(sql, values)
         return rows[0] if rows else None

@@ -73,14 +73,14 @@ class EventRepository:
 async def _index_run(transaction: Transaction, run_id: str) -> None:
     await transaction.execute("DELETE FROM event WHERE run_id = ?", (run_id,))
     parts = await transaction.all(
-        "SELECT 0, 'goal', opened_at, goal FROM run WHERE id = ?1 AND goal != ''"
-        " UNION ALL SELECT 0, 'note', coalesce(closed_at, opened_at), note FROM run WHERE id = ?1"
+        "SELECT 0, 'goal', opened_at, goal FROM run WHERE id = :run AND goal != ''"
+        " UNION ALL SELECT 0, 'note', coalesce(closed_at, opened_at), note FROM run WHERE id = :run"
         " AND note != '' UNION ALL SELECT u.turn, 'turn', r.opened_at, u.text FROM user_turn u"
-        " JOIN run r ON r.id = u.run_id WHERE u.run_id = ?1 AND u.text != r.goal"
-        " UNION ALL SELECT position, 'step', started_at, tool || ' ' || substr(arguments, 1, ?2) || ' ' ||"
-        " coalesce(substr(result, 1, ?2), (SELECT substr(CAST(substr(body, 1, 4 * ?2) AS TEXT), 1, ?2) FROM blob"
-        " WHERE digest = step.result_blob), '') FROM step WHERE run_id = ?1",
-        (run_id, MAX_TEXT // 2),
+        " JOIN run r ON r.id = u.run_id WHERE u.run_id = :run AND u.text != r.goal"
+        " UNION ALL SELECT position, 'step', started_at, tool || ' ' || substr(arguments, 1, :most) || ' ' ||"
+        " coalesce(substr(result, 1, :most), (SELECT substr(CAST(substr(body, 1, 4 * :most) AS TEXT), 1, :most)"
+        " FROM blob WHERE digest = step.result_blob), '') FROM step WHERE run_id = :run",
+        {"run": run_id, "most": MAX_TEXT // 2},
     )
     archived = await transaction.one(
         "SELECT a.digest, a.body FROM run_archive r JOIN archive a ON a.digest = r.digest WHERE r.run_id = ?", (run_id,)
@@ -97,8 +97,8 @@ async def _index_run(transaction: Transaction, run_id: str) -> None:
         await transaction.execute("INSERT INTO event_text (rowid, content) VALUES (?,?)", (number, plain[:MAX_TEXT]))
     await transaction.execute(
         "INSERT OR REPLACE INTO event_scan (run_id, steps, complete) SELECT id,"
-        " (SELECT count(*) FROM step WHERE run_id = ?1), status != 'open' FROM run WHERE id = ?1",
-        (run_id,),
+        " (SELECT count(*) FROM step WHERE run_id = :run), status != 'open' FROM run WHERE id = :run",
+        {"run": run_id},
     )
 
 

@@ -49,8 +49,8 @@ class HttpKeyRepository:
         """Note that a key was used; once a minute is enough."""
         async with self._database.transaction() as transaction:
             await transaction.execute(
-                "UPDATE http_key SET last_used_at = ?2 WHERE id = ?1 AND coalesce(last_used_at, 0) < ?2 - 60",
-                (key_id, now),
+                "UPDATE http_key SET last_used_at = :now WHERE id = :key AND coalesce(last_used_at, 0) < :now - 60",
+                {"key": key_id, "now": now},
             )
 
     async def revoke(self, transaction: Transaction, key_id: str, *, now: float) -> bool:

@@ -106,17 +106,18 @@ class JobRepository:
     async def history(self, job: str = "", *, limit: int = 50) -> list[JobRun]:
         """Runs, newest first."""
         rows = await self._database.all(
-            f"SELECT {_COLUMNS} FROM job_run WHERE ?1 = '' OR job = ?1 ORDER BY started_at DESC, id DESC LIMIT ?2",
-            (job, limit),
+            f"SELECT {_COLUMNS} FROM job_run WHERE :job = '' OR job = :job"
+            " ORDER BY started_at DESC, id DESC LIMIT :most",
+            {"job": job, "most": limit},
         )
         return [_run(row) for row in rows]
 
     async def tasks(self, prefix: str, *, limit: int = 20) -> list[JobRun]:
         """Runs of jobs whose names begin like this, newest first."""
         rows = await self._database.all(
-            f"SELECT {_COLUMNS} FROM job_run WHERE job >= ?1 AND job < ?1 || ?2"
-            " ORDER BY started_at DESC, id DESC LIMIT ?3",
-            (prefix, chr(0x10FFFF), limit),
+            f"SELECT {_COLUMNS} FROM job_run WHERE job >= :prefix AND job < :prefix || :highest"
+            " ORDER BY started_at DESC, id DESC LIMIT :most",
+            {"prefix": prefix, "highest": chr(0x10FFFF), "most": limit},
         )
         return [_run(row) for row in rows]
 

@@ -99,10 +99,11 @@ class MemoryRepository:
     ) -> list[Memory]:
         """Memories of a project that have not expired at `now`, most relevant first, ties by recency."""
         rows = await self._database.all(
-            f"SELECT {_COLUMNS} FROM project_memory m WHERE m.project_hash = ?1 AND (?2 = '' OR m.memory_type = ?2)"
-            " AND (?3 OR m.expires_at IS NULL OR m.expires_at > ?4)"
-            " ORDER BY m.relevance_score DESC, m.promoted_at DESC, m.id DESC LIMIT ?5",
-            (project_hash, memory_type, int(expired), now, limit),
+            f"SELECT {_COLUMNS} FROM project_memory m"
+            " WHERE m.project_hash = :project AND (:type = '' OR m.memory_type = :type)"
+            " AND (:expired OR m.expires_at IS NULL OR m.expires_at > :now)"
+            " ORDER BY m.relevance_score DESC, m.promoted_at DESC, m.id DESC LIMIT :most",
+            {"project": project_hash, "type": memory_type, "expired": int(expired), "now": now, "most": limit},
         )
         return [Memory(*row) for row in rows]
 

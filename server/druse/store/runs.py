@@ -191,10 +191,14 @@ class RunRepository:
     ) -> list[RunRecord]:
         """Runs without their steps, newest first: `goal` and `tool` are parts of the goal and of a step's tool name."""
         rows = await self._database.all(
-            f"SELECT {_RUN} FROM run WHERE instr(lower(goal), lower(?1)) AND (?2 = '' OR status = ?2)"
-            " AND opened_at BETWEEN ?3 AND ?4 AND (?5 = '' OR EXISTS (SELECT 1 FROM step WHERE step.run_id = run.id"
-            " AND instr(step.tool, ?5))) ORDER BY opened_at DESC, id LIMIT ?6 OFFSET ?7",
-            (goal, status, since, until, tool, limit, offset),
+            f"SELECT {_RUN} FROM run WHERE instr(lower(goal), lower(:goal)) AND (:status = '' OR status = :status)"
+            " AND opened_at BETWEEN :since AND :until AND (:tool = '' OR EXISTS (SELECT 1 FROM step"
+            " WHERE step.run_id = run.id AND instr(step.tool, :tool)))"
+            " ORDER BY opened_at DESC, id LIMIT :most OFFSET :first",
+            {
+                **{"goal": goal, "status": status, "since": since, "until": until, "tool": tool},
+                **{"most": limit, "first": offset},
+            },
         )
         return [_record_of(row, (), ()) for row in rows]
 
@@ -262,9 +266,10 @@ class RunRepository:
             "SELECT workflow, count(*), sum(status = 'success'), max(cost), max(closed_at),"
             " (SELECT goal FROM run AS r WHERE r.workflow = run.workflow ORDER BY opened_at DESC LIMIT 1),"
             " max(tool), max(tool_version), json_group_array(DISTINCT shape)"
-            " FROM run WHERE workflow >= ?1 AND workflow != '' AND (?1 = '' OR workflow <= ?1 || ?2)"
+            " FROM run WHERE workflow >= :beginning AND workflow != ''"
+            " AND (:beginning = '' OR workflow <= :beginning || :rest)"
             " AND status IN ('success', 'failure') GROUP BY workflow ORDER BY workflow",
-            (beginning, "" if alone else chr(0x10FFFF)),
+            {"beginning": beginning, "rest": "" if alone else chr(0x10FFFF)},
         )
         return [
             WorkflowCount(
@@ -325,7 +330,7 @@ class RunRepository:
     async def oldest(self, status: str = "") -> list[str]:
         """The ids of all runs, or of those with a status, oldest first."""
         rows = await self._database.all(
-            "SELECT id FROM run WHERE ?1 = '' OR status = ?1 ORDER BY opened_at, rowid", (status,)
+            "SELECT id FROM run WHERE :status = '' OR status = :status ORDER BY opened_at, rowid", {"status": status}
         )
         return [str(row[0]) for row in rows]
 

@@ -40,10 +40,10 @@ class SkillRepository:
         """An agent was shown these skills."""
         async with self._database.transaction() as transaction:
             await transaction.execute_many(
-                "INSERT INTO skill_offer (skill, made_at, offered, last_offered_at) VALUES (?1, ?2, 1, ?2)"
-                " ON CONFLICT (skill) DO UPDATE SET offered = offered + 1, last_offered_at = ?2,"
+                "INSERT INTO skill_offer (skill, made_at, offered, last_offered_at) VALUES (:skill, :now, 1, :now)"
+                " ON CONFLICT (skill) DO UPDATE SET offered = offered + 1, last_offered_at = :now,"
                 " retire_asked_at = NULL",
-                [(skill, now) for skill in skills],
+                [{"skill": skill, "now": now} for skill in skills],
             )
 
     async def used(self, skill: str, run_id: str, *, now: float) -> None:

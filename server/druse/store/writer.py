@@ -16,7 +16,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,8 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
 Value: TypeAlias = "str | int | float | bytes | None"
+# One for each "?" in their order, or one for each ":name". Numbered ones ("?1") take no sequence from Python 3.14 on.
+Values: TypeAlias = "Sequence[Value] | Mapping[str, Value]"
 Row: TypeAlias = "tuple[Any, ...]"
 
 _BATCH = 256  # units in one commit
@@ -43,23 +45,23 @@ class Transaction:
         self._connection = connection
         self._session = session  # None: on the writer's own thread already
 
-    async def execute(self, sql: str, values: Sequence[Value] = ()) -> int:
+    async def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement; the number of rows it changed."""
         return await self._there(lambda: self._connection.execute(sql, values).rowcount)
 
-    async def insert(self, sql: str, values: Sequence[Value] = ()) -> int:
+    async def insert(self, sql: str, values: Values = ()) -> int:
         """Run one INSERT; the row id it got."""
         return await self._there(lambda: self._connection.execute(sql, values).lastrowid or 0)
 
-    async def execute_many(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+    async def execute_many(self, sql: str, rows: Iterable[Values]) -> None:
         """Run one statement for each row."""
         await self._there(lambda: self._connection.executemany(sql, rows))
 
-    async def all(self, sql: str, values: Sequence[Value] = ()) -> list[Row]:
+    async def all(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows, as the transaction sees them."""
         return await self._there(lambda: self._connection.execute(sql, values).fetchall())
 
-    async def one(self, sql: str, values: Sequence[Value] = ()) -> Row | None:
+    async def one(self, sql: str, values: Values = ()) -> Row | None:
         """The first row, or None."""
         rows = await self.all(sql, values)
         return rows[0] if rows else None
