@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--train", type=int, nargs="+", default=[3, 6], choices=range(2, 7), help="runs to learn from")
     parser.add_argument("--only", default="", help="only workflows whose name contains this")
-    parser.add_argument("--peers", action="store_true", help="agentjit too, installed from PyPI where that is possible")
+    parser.add_argument(
+        "--peers", action="store_true", help="agentjit and etchplan too, installed from PyPI where possible"
+    )
     parser.add_argument("--show", action="store_true", help="print the learned sources and notes too")
     options = parser.parse_args()
     chosen = [workflow for workflow in workflows() if options.only in workflow.name]
@@ -66,13 +68,16 @@ async def measure(chosen: Sequence[Workflow], sizes: Sequence[int]) -> dict[str,
 
 def peers(chosen: Sequence[Workflow]) -> list[dict[str, Any]]:
     """What other tools learn of the same workflows; one that cannot be installed is named with no score."""
-    from benchmarks.induction.peers import agentjit
+    from benchmarks.induction.peers import agentjit, etchplan
 
-    found = agentjit(chosen, SEEDS_TRAIN[-1])
-    if found is None:
-        return [{"peer": "agentjit", "version": None}]
-    own = found.pop("score")
-    return [{**found, **_counts(own), "notes": own.notes[:20]}]
+    rows: list[dict[str, Any]] = []
+    for name, found in (("agentjit", agentjit(chosen, SEEDS_TRAIN[-1])), ("etchplan", etchplan(chosen, SEEDS_TRAIN))):
+        if found is None:
+            rows.append({"peer": name, "version": None})
+        else:
+            own = found.pop("score")
+            rows.append({**found, **_counts(own), "notes": own.notes[:20]})
+    return rows
 
 
 def _row(found: Induction, own: Score) -> dict[str, Any]:
@@ -123,8 +128,9 @@ def table(data: dict[str, Any], *, show: bool = False) -> str:
         if peer["version"] is None:
             lines.append(f"{peer['peer']} IS LEFT OUT: it could not be installed")
             continue
-        lines.append(_line(f"{peer['peer']} {peer['version']}, inputs told", 1, "", peer))
-        lines.append(f"    silently wrong in {len(peer['wrong_in'])} of {data['workflows']} workflows")
+        lines.append(_line(f"{peer['peer']} {peer['version']}, inputs told", peer["runs"], "", peer))
+        made = data["workflows"] - peer["not_compiled"]
+        lines.append(f"    compiled {made} of {data['workflows']} workflows, silently wrong in {len(peer['wrong_in'])}")
     lines.append(f"induction took {data['induction_seconds']:.2f} s in all")
     return "\n".join(lines)
 
