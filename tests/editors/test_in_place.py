@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import tempfile
 import time
 import tomllib
@@ -403,3 +406,113 @@ def test_what_the_user_added_to_our_entry_stays_when_it_is_written_again(tmp_pat
     path.write_text('{"mcpServers": {"druse": {"url": "https://x.example"}}}')  # another server of that name
     _put("cursor", tmp_path)
     assert "url" not in (entry_in(CLIENTS["cursor"], path) or {})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "user", "expected"),
+    [
+        # the last line had no end: what the user wrote behind us does not end up on it
+        ("codex", 'model = "o3"', lambda t: t + "# mine\n", 'model = "o3"\n# mine\n'),
+        ("codex", '# only\r\na = 1\r\n# end', lambda t: t + "[z]\r\n", "# only\r\na = 1\r\n# end\r\n[z]\r\n"),
+        ("cursor", "// all", lambda t: t + "// mine\n", "// all\n// mine\n"),
+        ("cursor", "{ }", lambda t: t + "\n// mine\n", "{ }\n// mine\n"),
+        ("goose", "# only", lambda t: t + "# mine\n", "# only\n# mine\n"),
+        # the line beside ours is another one now
+        ("codex", "a = 1\n[mcp_servers.druse]\ncommand = 'old'\n[z]\nb = 1\n", lambda t: t.replace("a = 1", "a = 2"), None),
+        ("goose", "# 1\nextensions: ~\nz: 1\n", lambda t: t.replace("# 1", "# 2"), None),
+        ("goose", "extensions: ~\nz: 1\n", lambda t: "# 2\n" + t, "# 2\nextensions: ~\nz: 1\n"),
+        # a byte order mark, alone or before what the user puts on top
+        ("cursor", "\ufeff", lambda t: "\ufeff// mine\n" + t[1:], "\ufeff// mine\n"),
+        ("codex", "\ufeffa = 1\n", lambda t: "\ufeff# mine\n" + t[1:], "\ufeff# mine\na = 1\n"),
+        # an entry made by hand keeps its place and its comments
+        ("continue", "mcpServers:\n  # a\n  - name: druse # d\n    command: b\n  - name: x\nz: 1\n", lambda t: t + "y: 2\n", None),
+    ],
+)  # fmt: skip
+def test_what_the_user_wrote_around_ours_stays_where_it_was_written(
+    name: str, content: str, user: Any, expected: str | None, tmp_path: Path
+) -> None:
+    path = _place(name, tmp_path, content.encode())
+    _put(name, tmp_path)
+    path.write_bytes(user(path.read_bytes().decode()).encode())
+    _take(name, tmp_path)
+    assert path.read_bytes().decode() == (user(content) if expected is None else expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("codex", "n = nan\nm = -inf\n[mcp_servers.x]\ncommand = 'a'\n"),
+        ("goose", "n: .nan\nextensions:\n  x:\n    prompt: |+\n      a\n\n\n"),
+        ("goose", "extensions:\n  x:\n    prompt: |+  # keep\n      a\n\n\nz: 1\n"),
+        ("goose", "s: !vault |\n  abc\nt: !include {a: [1]}\nextensions:\n  x:\n    cmd: a\n"),
+        ("goose", "extensions: {\n  x: {cmd: a}, # why\n}\n"),
+        ("goose", "b: &b {type: stdio}\nextensions:\n  x: &x\n    <<: *b\n    cmd: a\n  y: *x\n"),
+        ("continue", "mcpServers: [\n  {name: x, command: a}, # why\n]\n"),
+        ("continue", "mcpServers:\n  - &x\n    name: x\n  - *x # again\nz: 1\n"),
+        ("continue", "b: &b [1]\nmcpServers:\n  - name: x\n    args: *b\n\n# end\n"),
+        ("gemini", '{"mcpServers": {"druse": {"command": "a"}, "druse": {"command": "b"}}}'),
+    ],
+)
+def test_rare_but_legal_ways_of_writing_are_edited_and_taken_back(name: str, content: str, tmp_path: Path) -> None:
+    path = _place(name, tmp_path, content.encode())
+    assert _put(name, tmp_path) == ["written"]
+    assert entry_in(CLIENTS[name], path) is not None
+    assert _put(name, tmp_path) == ["unchanged"]
+    _take(name, tmp_path)
+    assert path.read_bytes() == content.encode()
+
+
+def test_of_a_name_that_stands_twice_none_is_left_when_it_is_taken() -> None:
+    text = '{\n  "a": 1, // one\n  "x": {"b": 1},\n  "x": {"b": 2} // two\n}\n'
+    assert jsontext.read(jsontext.drop(text, ("x",))) == {"a": 1}
+
+
+_KILLED = """
+import json, os, sys, pathlib
+import druse.editors.jsontext, druse.traces
+from druse.editors import CLIENTS, Machine, install
+changing = ("open", "os.rename", "os.mkdir", "os.remove", "os.chmod")
+def killed(home, left):
+    def watch(event, arguments):
+        nonlocal left
+        if event in changing and (event != "open" or arguments[2] & (os.O_WRONLY | os.O_RDWR)):
+            if str(arguments[0]).startswith(home):
+                left -= 1
+                if left < 0:
+                    os._exit(9)
+    sys.addaudithook(watch)
+    install(CLIENTS["gemini"], Machine(pathlib.Path(home), {"PATH": ""}, "linux"), "user", pathlib.Path(home), workspace=None)
+    os._exit(0)
+ends = []
+for step, home in enumerate(sys.argv[1:]):
+    child = os.fork()
+    if not child:
+        killed(home, step)
+    ends.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    if ends[-1] == 0:
+        break
+print(json.dumps(ends))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="forks")
+def test_an_installation_killed_at_any_moment_is_taken_back_and_leaves_nothing_lying_about(tmp_path: Path) -> None:
+    """Killed before each call that changes the disk; the next uninstall, or install and uninstall, sets it right."""
+    content = b'{\r\n  // mine\r\n  "mcpServers": {},\r\n}'
+    homes = [_fresh(tmp_path) for _ in range(30)]
+    for home in homes:
+        _place("gemini", home, content).chmod(0o600)
+    words = [sys.executable, "-c", _KILLED, *map(str, homes)]
+    ends = json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
+    assert ends[-1] == 0 and set(ends) == {0, 9} and len(ends) > 6
+    for step, home in enumerate(homes[: len(ends)]):
+        path = CLIENTS["gemini"].user(_machine(home))[0]
+        assert path.read_bytes() == content or entry_in(CLIENTS["gemini"], path) is not None
+        for left in path.parent.glob(".*"):
+            os.utime(left, (1, 1))  # as if it lay there since long
+        if step % 2:
+            _put("gemini", home)
+        _take("gemini", home)
+        assert (path.read_bytes(), path.stat().st_mode & 0o777) == (content, 0o600), step
+        if step % 2:
+            assert [one for one in home.rglob("*") if one.is_file()] == [path], step

@@ -50,10 +50,30 @@ def masked_diff(before: str, after: str, name: str, *, all_values: bool = False)
 def reverted(before: str, after: str, current: str) -> str | None:
     """`current`, made from `after` by somebody, with the way from `before` to `after` taken back; None where they met.
 
-    Line by line, as a patch is reversed: a line of ours that somebody changed, or one beside it that is gone, is a
-    conflict.
+    Line by line, as a patch is reversed: a line of ours that somebody changed is a conflict, and so is a place of which
+    neither the line above nor the one below is left.
     """
-    old, new, now = (text.splitlines(keepends=True) for text in (before, after, current))
+    bom = "\ufeff" if current.startswith("\ufeff") else ""
+    ended = [text.endswith("\n") for text in (before, after, current)]
+    old, new, now = (_whole_lines(text) for text in (before, after, current))
+    result = _reverted(old, new, now)
+    if result is None:
+        return None
+    as_before = ended[1] == ended[2] and result[-1:] == old[-1:]  # what ends the file now, ended it then
+    if result and not (ended[0] if as_before else ended[2]):
+        result[-1] = result[-1].removesuffix("\n").removesuffix("\r") if result[-1].endswith("\n") else result[-1]
+    return bom + "".join(result)
+
+
+def _whole_lines(text: str) -> list[str]:
+    """Lines that all have an end, also the last, so that one which is no longer the last is still the same."""
+    lines = text.removeprefix("\ufeff").splitlines(keepends=True)
+    if lines and not lines[-1].endswith(("\n", "\r")):
+        lines[-1] += "\r\n" if lines[0].endswith("\r\n") else "\n"
+    return lines
+
+
+def _reverted(old: list[str], new: list[str], now: list[str]) -> list[str] | None:
     changed, ours = _opcodes(new, now), _opcodes(old, new)
     if changed is None or ours is None:
         return None
@@ -66,12 +86,20 @@ def reverted(before: str, after: str, current: str) -> str | None:
         if tag == "equal":
             continue
         places = [kept.get(line) for line in range(j1, j2)]
-        above = kept.get(j1 - 1) if j1 else -1
-        start = places[0] if places else None if above is None else above + 1
+        start = places[0] if places else _between(kept, j1, len(new), len(now))
         if start is None or places != list(range(start, start + len(places))):
             return None
         result[start : start + len(places)] = old[i1:i2]
-    return "".join(result)
+    return result
+
+
+def _between(kept: dict[int, int], at: int, lines: int, lines_now: int) -> int | None:
+    """Where lines that stood before line `at` go back: after the one above, else before the one below."""
+    if at and at - 1 in kept:
+        return kept[at - 1] + 1
+    if at < lines:
+        return kept.get(at, None if at else 0)
+    return None if at else lines_now
 
 
 def _alike(old: list[str], new: list[str]) -> tuple[int, int]:

@@ -90,9 +90,9 @@ def apply(text: str, form: Format, changes: Sequence[Change], where: str) -> tup
         try:
             full = _carried_out(after, change)
             made = _edited(text, form, change, before)
-        except (ValueError, TypeError) as error:
+            found = _module(form).read(made)
+        except (ValueError, TypeError, RecursionError) as error:
             raise _unedited(where, str(error)) from error
-        found = read(made, form, where)
         if not _same(found, after, but_empty=change.kind == "take"):
             raise _unedited(where, f"what is at {'.'.join(change.path)} is written in a way that is not understood")
         text, before = made, found
@@ -109,20 +109,31 @@ def text_without(text: str, form: Format, changes: Sequence[Change], where: str)
             try:
                 _carried_out(expected, undo)
                 text = _edited(text, form, undo, data)
-            except (ValueError, TypeError) as error:
+                data = _module(form).read(text)
+            except (ValueError, TypeError, RecursionError) as error:
                 raise _unedited(where, str(error)) from error
-            data = read(text, form, where)
         if not _same(data, expected, but_empty=True):
             raise _unedited(where, f"what is at {'.'.join(change.path)} is written in a way that is not understood")
     return text
 
 
-def meaning_is_same(text: str, other: str, form: Format, where: str) -> bool:
-    """Whether two texts mean the same, empty containers aside."""
+def meaning_is_same(text: str, other: str, form: Format, where: str, changes: Sequence[Change] = ()) -> bool:
+    """Whether two texts mean the same, empty containers aside, and the order in lists that these changes took from."""
     try:
-        return _same(read(text, form, where), read(other, form, where), but_empty=True)
+        found = [_pruned(read(one, form, where)) for one in (text, other)]
     except Invalid:
         return False
+    for path in {change.path for change in changes if change.index is not None}:
+        found = [_sorted(data, path) for data in found]
+    return found[0] == found[1]
+
+
+def _sorted(data: Json, path: tuple[str, ...]) -> Json:
+    data = _along(data, path)
+    listed = found_at(data, path)
+    if isinstance(listed, list):
+        listed.sort(key=repr)
+    return data
 
 
 def says(text: str, form: Format, changes: Sequence[Change], where: str) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from druse.model import Invalid
 
 __all__ = ["bytes_of", "made_folders", "remove", "replace"]
+
+_WRITTEN_SECONDS = 60.0  # a younger one may still be written by another installation
 
 
 def bytes_of(path: Path) -> bytes | None:
@@ -40,6 +44,7 @@ def replace(path: Path, content: bytes, *, expected: bytes | None, private: bool
     target = Path(os.path.realpath(path))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
         if bytes_of(target) != expected:
             raise Invalid(
                 f"Cannot edit {path}: another program changed it meanwhile. Nothing was changed; try again.",
@@ -63,12 +68,24 @@ def replace(path: Path, content: bytes, *, expected: bytes | None, private: bool
 def remove(path: Path, folders: list[Path]) -> None:
     """Delete a file and those of the given folders that are empty then, the innermost first."""
     try:
-        Path(os.path.realpath(path)).unlink(missing_ok=True)
+        target = Path(os.path.realpath(path))
+        _sweep(target)
+        target.unlink(missing_ok=True)
         for folder in reversed(folders):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
     except OSError as error:
         raise _cannot("remove", path, error) from error
+
+
+def _sweep(target: Path) -> None:
+    """Remove what an installation that was killed while it wrote left beside the file."""
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.druse"):
+        try:
+            if time.time() - left.stat().st_mtime > _WRITTEN_SECONDS:
+                left.unlink()
+        except FileNotFoundError:
+            continue
 
 
 def _like(made: Path, target: Path, *, private: bool) -> None:

@@ -91,6 +91,8 @@ def drop(text: str, path: tuple[str | int, ...]) -> str:
         index = last if isinstance(node.value, list) and last < len(node.members) else None
     else:
         index = next((i for i in reversed(range(len(node.members))) if node.members[i].key == last), None)
+        if index is not None and sum(member.key == last for member in node.members) > 1:
+            return drop(_removed(text, node, index), path)  # else the one before would count
     return text if index is None else _removed(text, node, index)
 
 

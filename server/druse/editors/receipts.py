@@ -103,7 +103,7 @@ class Receipts:
             "folders": [str(folder) for folder in receipt.folders],
             "entries": [{"client": entry.client, "change": entry.change.as_dict()} for entry in receipt.entries],
         }
-        _write(self._folder / f"{name}.json", json.dumps(data, indent=1).encode())
+        _write(self._folder / f"{name}.json", json.dumps(data, indent=1, default=str).encode())
         return before
 
     def forget(self, path: Path) -> None:

@@ -22,7 +22,7 @@ def bytes_without(
     """
     if raw is None:
         return None
-    if everything and raw == receipt.after:
+    if everything and raw in (receipt.after, receipt.before):
         return receipt.before
     where = str(receipt.path)
     current = decoded(raw, where)
@@ -30,7 +30,8 @@ def bytes_without(
     if everything:
         before = decoded(receipt.before or b"", where)
         patched = reverted(before, decoded(receipt.after, where), current)
-        if patched is not None and meaning_is_same(patched, cut, receipt.form, where):
+        changes = [entry.change for entry in entries]
+        if patched is not None and meaning_is_same(patched, cut, receipt.form, where, changes):
             cut = patched
         if (
             receipt.before is None

@@ -7,6 +7,7 @@ may read, and mcp.json names it.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -88,6 +89,7 @@ def take_over(client: Client, machine: Machine, scope: Scope, root: Path) -> Tak
     puts: list[Change] = []
     for name, raw, index in _servers(found, listed=client.listed):
         try:
+            _as_json(raw)
             entry = _translated(client.name, name, raw, values)
             if name in there and there[name] != entry:
                 raise _Stays(f"{target} has another server of that name")
@@ -107,6 +109,14 @@ def take_over(client: Client, machine: Machine, scope: Scope, root: Path) -> Tak
     if puts:
         done.edits.append(Edit(client.name, target, "json", scope, project, tuple(puts), private=scope == "user"))
     return done
+
+
+def _as_json(raw: JsonObject) -> None:
+    """Raises _Stays for what a receipt could not give back: dates, bytes, numbers that are none."""
+    try:
+        json.dumps(raw, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise _Stays("it holds a value that JSON cannot say") from error
 
 
 def _data(path: Path, form: Any) -> Json:

@@ -19,6 +19,7 @@ from druse.model import Json, JsonObject
 __all__ = ["append", "drop", "put", "read"]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_NAN = float("nan")  # one for all, as it equals itself only by identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,11 @@ class _Statement:
 
 def read(text: str) -> Json:
     """The value. Raises ValueError with the line."""
-    return cast("Json", tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n")))
+    return cast("Json", tomllib.loads(text.removeprefix("\ufeff").replace("\r\n", "\n"), parse_float=_number))
+
+
+def _number(text: str) -> float:
+    return _NAN if "nan" in text else float(text)
 
 
 def put(text: str, path: tuple[str, ...], value: Json) -> str:

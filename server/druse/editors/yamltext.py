@@ -23,10 +23,39 @@ _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n"))
 
 
+class _Values(yaml.SafeLoader):
+    """Reads values; one with a tag of some program's own (`!vault`) is an object that says both."""
+
+    def construct_undefined(self, node: Any) -> Any:
+        """A value whose tag is not known here."""
+        if isinstance(node, yaml.MappingNode):
+            value: Any = self.construct_mapping(node, deep=True)
+        elif isinstance(node, yaml.SequenceNode):
+            value = self.construct_sequence(node, deep=True)
+        else:
+            value = self.construct_scalar(node)
+        return {str(node.tag): value}
+
+
+_Values.add_constructor(None, _Values.construct_undefined)  # type: ignore[arg-type]
+
+
+class _Places(yaml.SafeLoader):
+    """Composes nodes that stand where they are written, also those that only name another (`*alias`)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """The next node."""
+        loader: Any = self  # the parser's methods come without types
+        if loader.check_event(yaml.AliasEvent):
+            event: Any = loader.get_event()
+            return yaml.ScalarNode("alias", event.anchor, event.start_mark, event.end_mark)
+        return super().compose_node(parent, index)
+
+
 def read(text: str) -> Json:
     """The value of the first document; an empty text is an empty object. Raises ValueError with the line."""
     try:
-        loaded = yaml.safe_load(text.removeprefix("\ufeff"))
+        loaded = yaml.load(text.removeprefix("\ufeff"), Loader=_Values)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ValueError(f"line {line}: {error.problem}") from error
@@ -97,7 +126,7 @@ def _drop(text: str, path: tuple[str | int, ...]) -> str:
 
 def _root(text: str) -> Any:
     try:
-        documents: list[Any] = list(yaml.compose_all(text, Loader=yaml.SafeLoader))  # type: ignore[no-untyped-call]
+        documents: list[Any] = list(yaml.compose_all(text, Loader=_Places))  # type: ignore[no-untyped-call]
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from error
     if len(documents) > 1:
@@ -128,20 +157,19 @@ def _at(root: Any, path: tuple[str | int, ...]) -> Any:
     return node
 
 
-def _end(text: str, node: Any, least: int) -> int:
-    """Where a node's last character stands, without the comments and blank lines after it. `least`: its key's end."""
-    if node.start_mark.index < least:
-        return _line_end(text, least, with_break=False)  # an alias: the node stands elsewhere
+def _end(text: str, node: Any) -> int:
+    """Where a node's last character stands, without the comments and blank lines after it."""
     if isinstance(node, yaml.ScalarNode):
-        if node.style in ("|", ">"):
-            return node.start_mark.index + len(text[node.start_mark.index : node.end_mark.index].rstrip())
-        return node.end_mark.index
+        if node.style not in ("|", ">"):
+            return node.end_mark.index
+        written = text[node.start_mark.index : node.end_mark.index]
+        if "+" in written.partition("\n")[0].partition("#")[0]:  # the blank lines after it belong to it
+            return node.start_mark.index + len(written.rstrip(" \t").removesuffix("\n"))
+        return node.start_mark.index + len(written.rstrip())
     if node.flow_style or not node.value:
         return node.end_mark.index
     last = node.value[-1]
-    if isinstance(node, yaml.MappingNode):
-        return _end(text, last[1], last[0].end_mark.index)
-    return _end(text, last, node.start_mark.index)
+    return _end(text, last[1] if isinstance(node, yaml.MappingNode) else last)
 
 
 def _ends_in_block_text(node: Any) -> bool:
@@ -179,13 +207,16 @@ def _added(text: str, node: Any, head: str, value: Json) -> str:
         closing = node.end_mark.index - 1
         member = json.dumps(value, ensure_ascii=False) if head == "-" else f"{head} {json.dumps(value)}"
         inner = text[node.start_mark.index + 1 : closing].rstrip()
-        separator = "" if not node.value or inner.endswith(",") else ", "
+        last: Any = node.value[-1] if node.value else node
+        behind: int = (last[1] if isinstance(node, yaml.MappingNode) and node.value else last).end_mark.index
+        comma = "," in re.sub(r"#.*", "", text[behind:closing])
+        separator = "" if not node.value or comma else ", "
         at = node.start_mark.index + 1 + len(inner) if "#" not in inner else closing
         return text[:at] + separator + member + text[at:]
     first = node.value[0][0] if isinstance(node, yaml.MappingNode) else node
     indent = " " * first.start_mark.column
     newline = newline_of(text)
-    at = _line_end(text, _end(text, node, node.start_mark.index), with_break=True)
+    at = _line_end(text, _end(text, node), with_break=True)
     lines = [indent + line for line in _entry(head, value)]
     if not text[:at].endswith("\n") and _ends_in_block_text(node):
         at = _line_start(text, first.start_mark.index)  # a line end added behind it belongs to that text
@@ -211,12 +242,8 @@ def _dropped(text: str, node: Any, index: int, *, keep_empty: bool = True) -> st
         return _dropped_from_flow(text, node, index)
     item = node.value[index]
     key, value = item if isinstance(node, yaml.MappingNode) else (None, item)
-    if key is not None:
-        start, least = key.start_mark.index, key.end_mark.index
-    else:
-        start = text.rfind("-", 0, value.start_mark.index)
-        least = start
-    end = _line_end(text, _end(text, value, least), with_break=True)
+    start = key.start_mark.index if key is not None else text.rfind("-", 0, value.start_mark.index)
+    end = _line_end(text, _end(text, value), with_break=True)
     line = _line_start(text, start)
     if text[line:start].strip():  # `- name: x`: the first key of an item stands behind its dash
         raise ValueError("a key that stands behind a dash cannot be taken out alone")
