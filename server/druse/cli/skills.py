@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from druse.cli.output import emit, finish, json_option, table, workspace_here
-from druse.model import Invalid
+from druse.model import Invalid, JsonObject, NotFound
+
+if TYPE_CHECKING:
+    from druse.skills.exchange import Incoming
 
 _CATEGORIES = ("coding", "analysis", "writing", "data")
 
@@ -283,27 +287,78 @@ def export_skills(names: tuple[str, ...], target: str, replace: bool, as_json: b
 
 
 @skills.command("import")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--server", help="Take the skills that this server of mcp.json offers, instead of a folder's.")
+@click.option("--only", "names", multiple=True, metavar="SKILL", help="Only this skill of the server (repeatable).")
+@click.option("--list", "listing", is_flag=True, help="Only say which skills the server offers; fetch none.")
 @json_option
-def import_skills(folder: Path, as_json: bool) -> None:
-    """Take in a folder of skills, agents or rules (Claude, Cursor, llmos), each as a draft that waits for approval.
+def import_skills(
+    folder: Path | None, server: str | None, names: tuple[str, ...], listing: bool, as_json: bool
+) -> None:
+    """Take in skills of a FOLDER, or of a server (--server), each as a draft that waits for approval.
 
-    Each gets valid front matter; unknown keys are kept under metadata. The report says what was skipped and why.
-    Importing the same folder again changes nothing.
+    A folder may hold skills, agents or rules (Claude, Cursor, llmos). Each gets valid front matter; unknown keys are
+    kept under metadata. Of a server's skill every file must have the size, digest and front matter that the server
+    listed; its allowed-tools are left out. The report says what was skipped and why. Importing the same again changes
+    nothing, and no skill of another origin is replaced.
     """
+    if (folder is None) == (server is None):
+        raise click.UsageError("Name a FOLDER or --server NAME.")
+    if folder is not None and (names or listing):
+        raise click.UsageError("--only and --list go with --server.")
 
     async def work() -> list[dict[str, Any]]:
         from druse.front.base import open_base, person
         from druse.skills import incoming
 
-        found = await asyncio.to_thread(incoming, folder)
-        async with open_base(workspace_here()) as base:
-            rows = await base.skills.take_in(found, base.skills.volumes.me(), person())
-            return [dict(row) for row in rows]
+        if server is not None:
+            rows, found = await _of_server(server, names, listing=listing)
+        else:
+            assert folder is not None
+            rows, found = [], await asyncio.to_thread(incoming, folder)
+        if found:
+            async with open_base(workspace_here()) as base:
+                rows += [dict(row) for row in await base.skills.take_in(found, base.skills.volumes.me(), person())]
+        return rows
 
     data = finish(work(), as_json=as_json)
     rows = [[row["source"], row["status"], row.get("skill", ""), row.get("reason", "")] for row in data]
-    emit({"imported": data}, as_json=as_json, render=lambda: table(rows, ["file", "status", "skill", "reason"]))
+    emit({"imported": data}, as_json=as_json, render=lambda: table(rows, ["source", "status", "skill", "reason"]))
+
+
+async def _of_server(
+    server: str, names: tuple[str, ...], *, listing: bool
+) -> tuple[list[dict[str, Any]], list[Incoming]]:
+    """Rows of what a server offers (`listing`), or its skills fetched. Raises NotFound, UpstreamFailure."""
+    from druse.skills import fetch, list_offered
+    from druse.upstream import Upstreams, servers_of
+    from druse.upstream.login import authorization, tokens_of
+
+    workspace = workspace_here()
+    entries = {entry.name: entry for entry in servers_of(workspace, os.environ)}
+    if server not in entries:
+        there = ", ".join(sorted(entries)) or "none"
+        raise NotFound(f"Cannot import from {server!r}: mcp.json has no server of that name. There are: {there}.")
+    sign = authorization(entries[server], tokens_of(entries[server], workspace.keys / "oauth"))
+    logs = workspace.state / "logs"
+    async with Upstreams.open([entries[server]], logs=logs, sign=lambda _: sign) as upstreams:
+
+        async def ask(method: str, params: JsonObject) -> JsonObject:
+            return await upstreams.request(server, method, params)
+
+        offered = await list_offered(ask)
+        unknown = sorted(set(names) - {skill.name for skill in offered})
+        if unknown:
+            there = ", ".join(skill.name for skill in offered) or "none"
+            raise NotFound(f"{server} offers no skill {', '.join(unknown)}. It offers: {there}.")
+        chosen = [skill for skill in offered if not names or skill.name in names]
+        if listing:
+            rows = [
+                {"source": s.uri, "status": "offered", "skill": s.name, "reason": s.problem or s.description}
+                for s in chosen
+            ]
+            return rows, []
+        return [], [await fetch(ask, server, skill) for skill in chosen]
 
 
 @skills.command()

@@ -10,6 +10,7 @@ from druse.skills.gitrunner import Git
 from druse.skills.gitvolume import GitVolume
 from druse.skills.library import Skill, SkillLibrary, as_of, digest_of
 from druse.skills.memoryvolume import MemoryVolume
+from druse.skills.offered import Offered, fetch, list_offered
 from druse.skills.remote import Remote
 from druse.skills.team import run_team_evolution
 from druse.skills.templates import new_skill
@@ -31,6 +32,7 @@ __all__ = [
     "Labelled",
     "MemoryVolume",
     "Message",
+    "Offered",
     "Pattern",
     "Proposal",
     "Remote",
@@ -54,10 +56,12 @@ __all__ = [
     "check_skill_id",
     "digest_of",
     "export",
+    "fetch",
     "fields_of",
     "high_use",
     "incoming",
     "labelled_queries",
+    "list_offered",
     "memory_view",
     "new_skill",
     "parse",

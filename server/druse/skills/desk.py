@@ -265,8 +265,13 @@ class SkillDesk:
                 continue
             document = item.document.with_own(origin=f"import {item.source}"[:200])
             known = {s.id: s.text for s in await asyncio.to_thread(volume.list_skills, actor)}
-            if _body_known(known.get(document.name), document):
+            there = known.get(document.name)
+            if _body_known(there, document):
                 rows.append({"source": item.source, "status": "unchanged", "skill": document.name})
+                continue
+            if there is not None and not _came_from(there, document.own("origin")):
+                reason = f"a skill {document.name} of another origin is there; rename or retire one of the two"
+                rows.append({"source": item.source, "status": "skipped", "reason": reason})
                 continue
             text = render(document.with_own(status="draft"))
             message = Message(f"Import skill: {document.title}", trailers=(("Source", item.source),))
@@ -274,6 +279,8 @@ class SkillDesk:
                 await asyncio.to_thread(volume.write_file, f"skills/{document.name}/{name}", body, message, actor)
             await asyncio.to_thread(volume.write_skill, document.name, text, message, actor)
             details: JsonObject = {"volume": str(ref), "skill": document.name, "text": text}
+            if item.files:
+                details["files"] = [f"{name} ({len(body)} bytes)" for name, body in item.files]
             title = f"Put imported skill {document.name} into service: {document.description[:120]}"
             asked = await self._approvals.request(DRAFT, digest_text(text), title, details, caller)
             rows.append({"source": item.source, "status": "draft", "skill": document.name, "approval_id": asked.id})
@@ -344,6 +351,13 @@ def _how(approval: Approval) -> str:
     if approval.status == "rejected":
         return f"a person said no to exactly this before ({approval.id})"
     return f'a person decides: "druse approvals show {approval.id}"'
+
+
+def _came_from(text: str, origin: str) -> bool:
+    try:
+        return parse(text).own("origin") == origin
+    except Invalid:
+        return False
 
 
 def _body_known(text: str | None, document: SkillDocument) -> bool:

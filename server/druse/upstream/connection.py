@@ -132,6 +132,27 @@ class Connection:
         except (ValueError, RuntimeError) as error:
             raise self._failure(f"{tool} answered against its own declared schema: {_first_line(error)}") from error
 
+    async def request(self, method: str, params: JsonObject) -> JsonObject:
+        """One request that is no tool call, and its result as it came. Raises UpstreamFailure."""
+        client = await self.ready()
+        import mcp_types as types
+        from mcp.shared.exceptions import MCPError
+
+        class AnyResult(types.Result, extra="allow"):
+            """Its fields are the caller's to check."""
+
+        asked = types.Request[Any, str](method=method, params=params)
+        try:
+            async with asyncio.timeout(self._call_timeout):
+                result = await client.session.send_request(asked, AnyResult)
+                return result.model_dump(mode="json", by_alias=True)
+        except TimeoutError as error:
+            raise self._failure(f"{method} was not answered within {self._call_timeout:.0f} s") from error
+        except MCPError as error:
+            raise self._failure(f"it refused {method}: {error.error.message}", refused=True) from error
+        except (ValueError, RuntimeError) as error:
+            raise self._failure(f"{method} was answered against the protocol: {_first_line(error)}") from error
+
     async def relist(self) -> None:
         """Ask for the tools again: not every server tells when they change. Raises UpstreamFailure."""
         from mcp.shared.exceptions import MCPError

@@ -108,6 +108,10 @@ class Upstreams:
                     group.create_task(one(connection))
         return problems
 
+    async def request(self, name: str, method: str, params: JsonObject) -> JsonObject:
+        """One request to a server that is no tool call; the result as it came. Raises UpstreamFailure."""
+        return await self._connections[name].request(method, params)
+
     async def relist(self, name: str) -> None:
         """Ask one connected server for its tools again. Raises UpstreamFailure."""
         await self._connections[name].relist()
