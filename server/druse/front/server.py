@@ -36,7 +36,7 @@ from druse.front.profiles import Profile
 from druse.front.results import result_of, wire_of
 from druse.front.surface import INSTRUCTIONS
 from druse.model import Caller, DruseError, Json, JsonObject, Outcome, OutcomeStatus, Progress, ToolSpec, digest_text
-from druse.upstream.lines import LineReader, LineWriter, not_a_message
+from druse.upstream.lines import LineProtocol, LineReader, LineWriter, not_a_message
 
 log = logging.getLogger("druse.front")
 
@@ -165,17 +165,20 @@ class Front:
             NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
         )
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: Link) -> None:
-        """Serve one client on a pipe or socket until it leaves."""
+    async def serve(
+        self, protocol: LineProtocol, reads: asyncio.ReadTransport, writer: asyncio.StreamWriter, link: Link
+    ) -> None:
+        """Serve one client on a pipe or socket until it leaves; `protocol` is that of the transport `reads`."""
 
         def bad(line: bytes | None, problem: ValueError | None) -> None:
             writer.write(not_a_message(line, problem))
 
         async with asyncio.TaskGroup() as group:
             link.attach(writer, spawn=group.create_task, carry=self._carry_out, wire=wire_of)
-            reads = LineReader(reader, on_bad=bad, take=link.take, context=link.context)
+            lines = LineReader(on_bad=bad, take=link.take, context=link.context)
+            await protocol.divert(lines, reads)
             try:
-                await self.server.run(reads, LineWriter(writer), self.options())
+                await self.server.run(lines, LineWriter(writer), self.options())
             finally:
                 link.end()
                 await self._calls.leave(link.name)

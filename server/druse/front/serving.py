@@ -14,14 +14,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from druse import __version__
 from druse.front.links import Link
 from druse.front.server import Front
 from druse.model import DruseError, JsonObject
 from druse.settings import Workspace, likeness, load_config, needed_environment
-from druse.upstream.lines import CHUNK
+from druse.upstream.lines import CHUNK, LineProtocol
 
 if TYPE_CHECKING:
     from druse.front.application import Application
@@ -150,12 +150,15 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             connections: set[asyncio.Task[None]] = set()
 
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                task = group.create_task(self._connection(group, reader, writer))
+            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: LineProtocol) -> None:
+                task = group.create_task(self._connection(group, reader, writer, protocol))
                 connections.add(task)
                 task.add_done_callback(connections.discard)
 
-            server = await asyncio.start_unix_server(accept, sock=self.listener, limit=2 * CHUNK)
+            def protocol() -> LineProtocol:
+                return LineProtocol(asyncio.StreamReader(limit=2 * CHUNK), accept)
+
+            server = await asyncio.get_running_loop().create_unix_server(protocol, sock=self.listener)
             await self._until_over()
             self._let_go()
             server.close()
@@ -212,7 +215,11 @@ class Daemon:
         self.lock = -1
 
     async def _connection(
-        self, group: asyncio.TaskGroup, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self,
+        group: asyncio.TaskGroup,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        protocol: LineProtocol,
     ) -> None:
         try:
             hello = await _hello(reader)
@@ -230,7 +237,7 @@ class Daemon:
                 writer.write(b"again\n")
                 return
             writer.write(b"welcome\n")
-            await self._serve(group, hello, reader, writer)
+            await self._serve(group, hello, writer, protocol)
         except ConnectionError:
             return  # the client is gone
         except Exception:  # top handler of a connection: one that fails takes no other along
@@ -239,7 +246,7 @@ class Daemon:
             writer.close()
 
     async def _serve(
-        self, group: asyncio.TaskGroup, hello: Hello, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+        self, group: asyncio.TaskGroup, hello: Hello, writer: asyncio.StreamWriter, protocol: LineProtocol
     ) -> None:
         served = self._served(group, hello.environment)
         link = Link(hello.link)
@@ -248,7 +255,8 @@ class Daemon:
         self.stirred.set()
         served.prepare()
         try:
-            await served.front.serve(reader, writer, link)
+            # A socket's transport is for both directions.
+            await served.front.serve(protocol, cast("asyncio.ReadTransport", writer.transport), writer, link)
         finally:
             self.clients -= 1
             await asyncio.shield(served.left(link))

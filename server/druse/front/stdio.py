@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 
 from druse.front.links import Link
 from druse.front.server import Front
-from druse.upstream.lines import CHUNK
+from druse.upstream.lines import CHUNK, LineProtocol
 
 
 async def serve_stdio(front: Front) -> None:
@@ -24,8 +24,8 @@ async def serve_stdio(front: Front) -> None:
     Meanwhile descriptor 1 points at stderr: a stray print cannot corrupt the protocol.
     """
     if _pipes_usable():
-        async with _pipes() as (reader, writer):
-            await front.serve(reader, writer, Link())
+        async with _pipes() as (protocol, reads, writer):
+            await front.serve(protocol, reads, writer, Link())
         return
     from mcp.server.stdio import stdio_server
 
@@ -41,7 +41,7 @@ def _pipes_usable() -> bool:
 
 
 @asynccontextmanager
-async def _pipes() -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _pipes() -> AsyncGenerator[tuple[LineProtocol, asyncio.ReadTransport, asyncio.StreamWriter]]:
     loop = asyncio.get_running_loop()
     incoming, outgoing = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
@@ -49,15 +49,13 @@ async def _pipes() -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamW
     os.close(null)
     os.dup2(2, 1)
     reader = asyncio.StreamReader(limit=2 * CHUNK, loop=loop)
-    read_transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader, loop=loop), os.fdopen(incoming, "rb", 0)
-    )
+    read_transport, protocol = await loop.connect_read_pipe(lambda: LineProtocol(reader), os.fdopen(incoming, "rb", 0))
     write_transport, flow = await loop.connect_write_pipe(
         asyncio.streams.FlowControlMixin, os.fdopen(outgoing, "wb", 0)
     )
     writer = asyncio.StreamWriter(write_transport, flow, None, loop)
     try:
-        yield reader, writer
+        yield protocol, read_transport, writer
     finally:
         read_transport.close()
         write_transport.close()

@@ -8,7 +8,6 @@ function, and it sees what is really called, never what somebody declared (D6).
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -39,6 +38,7 @@ from druse.model import (
 from druse.routing.arguments import ArgumentCheck
 from druse.routing.lanes import Aside, Lanes, is_read
 from druse.routing.registry import Entry, Registry
+from druse.routing.unstopped import unstopped
 
 log = logging.getLogger("druse.routing")
 
@@ -196,7 +196,7 @@ class Router:
                     effect=_recorded_effect(call),
                 )
                 # A cancelled call has happened, in part or whole: it must reach the disk all the same.
-                await asyncio.shield(self._journal.finish(call, cause, outcome, step))
+                await unstopped(self._journal.finish(call, cause, outcome, step))
         return outcome
 
     async def _carry_out(self, entry: Entry, call: Call, context: CallContext) -> Outcome:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
 from druse.model import JsonObject, Progress
@@ -19,12 +20,42 @@ _FIRST_ID = 1 << 40  # the session counts its own ids up from 1
 _CLOSED: JsonObject = {"error": {"code": -32000, "message": "Connection closed"}}
 
 
+class _Answer:
+    """What one call waits for."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.comes: asyncio.Future[JsonObject] = loop.create_future()
+        self._told: deque[JsonObject] = deque()  # of its progress
+        self._stirred: asyncio.Event | None = None  # where somebody wants to hear of that
+
+    def take(self, received: JsonObject) -> None:
+        """A message for this call."""
+        if "method" not in received:
+            if not self.comes.done():
+                self.comes.set_result(received)
+        elif self._stirred is not None:
+            self._told.append(received)
+        if self._stirred is not None:
+            self._stirred.set()
+
+    async def telling(self, progress: Progress) -> JsonObject:
+        """The answer; `progress` hears of everything before it."""
+        self._stirred = asyncio.Event()
+        while True:
+            while self._told:
+                await progress(*_progress_of(self._told.popleft()))
+            if self.comes.done():
+                return self.comes.result()
+            self._stirred.clear()
+            await self._stirred.wait()
+
+
 class DirectCalls:
     """The calls in flight on one connection."""
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
-        self._waiting: dict[int, asyncio.Queue[JsonObject]] = {}
+        self._waiting: dict[int, _Answer] = {}
         self._next = _FIRST_ID
         self._ended = False
 
@@ -39,17 +70,17 @@ class DirectCalls:
             if received["method"] != "notifications/progress" or not isinstance(params, dict):
                 return False
             number = params.get("progressToken")
-        queue = self._waiting.get(number) if isinstance(number, int) else None
-        if queue is None:
+        answer = self._waiting.get(number) if isinstance(number, int) else None
+        if answer is None:
             return False
-        queue.put_nowait(received)
+        answer.take(received)
         return True
 
     def end(self) -> None:
         """The server is gone: whoever waits hears of it."""
         self._ended = True
-        for queue in self._waiting.values():
-            queue.put_nowait(_CLOSED)
+        for answer in self._waiting.values():
+            answer.take(_CLOSED)
 
     async def call(self, tool: str, arguments: JsonObject, progress: Progress | None) -> types.CallToolResult:
         """One call. Cancelling it tells the server.
@@ -60,17 +91,16 @@ class DirectCalls:
         from mcp.shared.exceptions import MCPError
 
         number, self._next = self._next, self._next + 1
-        queue = self._waiting[number] = asyncio.Queue[JsonObject]()
+        answer = self._waiting[number] = _Answer(asyncio.get_running_loop())
         params: JsonObject = {"name": tool, "arguments": arguments}
         if progress is not None:
             params["_meta"] = {"progressToken": number}
         try:
             await self._send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
-            received = await queue.get()
-            while "method" in received:
-                if progress is not None:
-                    await progress(*_progress_of(received))
-                received = await queue.get()
+            if progress is None:
+                received = await answer.comes
+            else:
+                received = await answer.telling(progress)
         except asyncio.CancelledError:
             told: JsonObject = {"requestId": number, "reason": "The call was cancelled."}
             self._write({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": told})

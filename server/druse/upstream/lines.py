@@ -11,6 +11,8 @@ import json
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,16 +25,24 @@ MAX_LINE_BYTES = 64 * 1024 * 1024
 CHUNK = 1 << 18
 
 
-class LineReader:
-    """Messages out of a stream of bytes.
+@dataclass(frozen=True, slots=True)
+class _Bad:
+    """A line that is no message; None where it was too long."""
 
-    `on_bad` hears of a line that is no message (None: one over `MAX_LINE_BYTES`, dropped while it came in) and may
-    raise EndOfStream; `on_end` hears once that the other side closed. What `take` takes never reaches the session.
+    line: bytes | None
+    problem: ValueError | None
+
+
+class LineReader:
+    """Messages out of bytes that are fed in as they come.
+
+    What `take` takes is dealt with at once, in the event loop's own callback, and never reaches the session: nobody
+    has to be woken for it. `on_bad` hears of a line that is no message (None: one over `MAX_LINE_BYTES`, dropped while
+    it came in) and may raise EndOfStream; `on_end` hears once that the other side closed.
     """
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
         *,
         on_bad: Callable[[bytes | None, ValueError | None], None],
         on_end: Callable[[], None] = lambda: None,
@@ -40,37 +50,84 @@ class LineReader:
         context: Context | None = None,
     ) -> None:
         self.last_context = context  # the session handles each message in a copy of it
-        self._reader = reader
         self._take = take
         self._on_bad = on_bad
         self._on_end = on_end
-        self._lines: deque[bytes | None] = deque()
+        self._messages: deque[tuple[SessionMessage | _Bad, int]] = deque()  # for the session, with their lengths
+        self._held = 0  # bytes of these
+        self._transport: asyncio.ReadTransport | None = None
+        self._paused = False
         self._parts: list[bytes] = []  # of the line that is not complete yet
         self._size = 0
+        self._closed = False  # by the other side
         self._ended = False
+        self._stirred: asyncio.Future[None] | None = None  # of the session that waits for a message
+
+    def hold(self, transport: asyncio.ReadTransport) -> None:
+        """Where the bytes come from: nothing more is read of it while the session is far behind."""
+        self._transport = transport
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes."""
+        *complete, rest = chunk.split(b"\n")
+        for piece in complete:
+            whole = self._size + len(piece)
+            line = b"".join((*self._parts, piece)).strip() if whole <= MAX_LINE_BYTES else None
+            self._parts, self._size = [], 0
+            if line != b"":
+                self._hear(line)
+        if rest:
+            self._size += len(rest)
+            if self._size <= MAX_LINE_BYTES:
+                self._parts.append(rest)
+            else:
+                self._parts = []
+
+    def end(self) -> None:
+        """The other side closed; the session hears of it behind what came before."""
+        self._closed = True
+        self._stir()
 
     async def receive(self) -> SessionMessage:
         """The next message. Raises EndOfStream at the end."""
         while True:
-            while self._lines:
-                line = self._lines.popleft()
-                if line is None:
-                    self._on_bad(None, None)
-                    continue
-                try:
-                    message = self._message(line)
-                except ValueError as problem:
-                    self._on_bad(line, problem)
-                    continue
-                if message is not None:
+            while self._messages:
+                message, length = self._messages.popleft()
+                self._held -= length
+                if self._paused and self._held <= CHUNK and self._transport is not None:
+                    self._paused = False
+                    self._transport.resume_reading()
+                if isinstance(message, SessionMessage):
                     return message
-            chunk = b"" if self._ended else await self._reader.read(CHUNK)
-            if not chunk:
-                if not self._ended:
-                    self._ended = True
-                    self._on_end()
+                self._on_bad(message.line, message.problem)
+            if self._closed and not self._ended:
+                self._ended = True
+                self._on_end()
+            if self._ended:
                 raise anyio.EndOfStream
-            self._split(chunk)
+            self._stirred = asyncio.get_running_loop().create_future()
+            try:
+                await self._stirred
+            finally:
+                self._stirred = None
+
+    def _hear(self, line: bytes | None) -> None:
+        try:
+            message = self._message(line) if line is not None else _Bad(None, None)
+        except ValueError as problem:
+            message = _Bad(line, problem)
+        if message is None:
+            return
+        self._messages.append((message, len(line or b"")))
+        self._held += len(line or b"")
+        if self._held > 2 * CHUNK and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+        self._stir()
+
+    def _stir(self) -> None:
+        if self._stirred is not None and not self._stirred.done():
+            self._stirred.set_result(None)
 
     def _message(self, line: bytes) -> SessionMessage | None:
         if self._take is None:
@@ -80,23 +137,10 @@ class LineReader:
             return None
         return SessionMessage(types.jsonrpc_message_adapter.validate_python(read, by_name=False))
 
-    def _split(self, chunk: bytes) -> None:
-        *complete, rest = chunk.split(b"\n")
-        for piece in complete:
-            whole = self._size + len(piece)
-            line = b"".join((*self._parts, piece)).strip() if whole <= MAX_LINE_BYTES else None
-            self._parts, self._size = [], 0
-            if line != b"":
-                self._lines.append(line)
-        self._size += len(rest)
-        if self._size <= MAX_LINE_BYTES:
-            self._parts.append(rest)
-        else:
-            self._parts = []
-
     async def aclose(self) -> None:
         """Read no more."""
         self._ended = True
+        self._stir()
 
     def __aiter__(self) -> Self:
         return self
@@ -114,6 +158,62 @@ class LineReader:
         self, exc_type: type[BaseException] | None, exc_val: BaseException | None, exc_tb: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+class LineProtocol(asyncio.StreamReaderProtocol):
+    """A stream that is read as ever until `divert`, and from then on in lines."""
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter, LineProtocol], None] | None = None,
+    ) -> None:
+        told = partial(self._tell, connected) if connected is not None else None
+        super().__init__(reader, told, loop=asyncio.get_running_loop())
+        self._reader = reader
+        self._lines: LineReader | None = None
+        self._over = False
+
+    async def divert(self, lines: LineReader, transport: asyncio.ReadTransport) -> None:
+        """Feed what is not read yet, and all that comes, to `lines`."""
+        lines.hold(transport)
+        self._lines = lines
+        self._reader.feed_eof()
+        rest = await self._reader.read()
+        transport.resume_reading()
+        lines.feed(rest)
+        if self._over:
+            lines.end()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came."""
+        if self._lines is not None:
+            self._lines.feed(data)
+        else:
+            super().data_received(data)
+
+    def eof_received(self) -> bool | None:
+        """The other side sends no more."""
+        self._end()
+        return super().eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._end()
+        super().connection_lost(exc)
+
+    def _end(self) -> None:
+        self._over = True
+        if self._lines is not None:
+            self._lines.end()
+
+    def _tell(
+        self,
+        connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter, LineProtocol], None],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        connected(reader, writer, self)
 
 
 class LineWriter:

@@ -13,12 +13,13 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import anyio
 
 from druse.settings import child_environment
 from druse.upstream.direct import DirectCalls
+from druse.upstream.lines import CHUNK, MAX_LINE_BYTES, LineReader, LineWriter
 
 _GRACE_SECONDS = 2.0
 
@@ -41,9 +42,30 @@ async def process_transport(
     Raises OSError where it cannot be started. At the end the child gets its input closed, then SIGTERM, then SIGKILL,
     with everything it started.
     """
-    from druse.upstream.lines import CHUNK, MAX_LINE_BYTES, LineReader, LineWriter
+    told = False
+    calls: DirectCalls | None = None
 
-    process = await asyncio.create_subprocess_exec(
+    def end(reason: str = "it ended") -> None:
+        nonlocal told
+        if not told:
+            told = True
+            if calls is not None:
+                calls.end()
+            on_end(reason)
+
+    def bad(line: bytes | None, _problem: ValueError | None) -> None:
+        if line is None:
+            end(f"it sent a line longer than {MAX_LINE_BYTES:,} bytes")
+            raise anyio.EndOfStream
+        # Any other is noise on stdout: many servers print there; it is no message.
+
+    def take(message: Any) -> bool:
+        return calls is not None and calls.take(message)
+
+    lines = LineReader(on_bad=bad, on_end=end, take=take)
+    loop = asyncio.get_running_loop()
+    transport, output = await loop.subprocess_exec(
+        lambda: _Output(lines, loop),
         command,
         *args,
         stdin=asyncio.subprocess.PIPE,
@@ -52,35 +74,44 @@ async def process_transport(
         env=child_environment(environment, env),
         cwd=cwd,
         start_new_session=sys.platform != "win32",
-        limit=2 * CHUNK,
     )
-    assert process.stdin is not None and process.stdout is not None
+    process = asyncio.subprocess.Process(transport, output, loop)
+    assert process.stdin is not None
     try:
-        told = False
         calls = DirectCalls(process.stdin)
-
-        def end(reason: str = "it ended") -> None:
-            nonlocal told
-            if not told:
-                told = True
-                calls.end()
-                on_end(reason)
-
-        def bad(line: bytes | None, _problem: ValueError | None) -> None:
-            if line is None:
-                end(f"it sent a line longer than {MAX_LINE_BYTES:,} bytes")
-                raise anyio.EndOfStream
-            # Any other is noise on stdout: many servers print there; it is no message.
-
-        reader = LineReader(process.stdout, on_bad=bad, on_end=end, take=calls.take)
         on_start(calls)
-        yield reader, LineWriter(process.stdin)
+        yield lines, LineWriter(process.stdin)
     finally:
         with anyio.CancelScope(shield=True):
-            await _end(process)
+            await _end(process, transport)
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+class _Output(asyncio.subprocess.SubprocessStreamProtocol):
+    """The child's standard output, in lines as it comes."""
+
+    def __init__(self, lines: LineReader, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(limit=CHUNK, loop=loop)
+        self._lines = lines
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The child was started."""
+        super().connection_made(transport)
+        assert isinstance(transport, asyncio.SubprocessTransport)
+        self._lines.hold(cast("asyncio.ReadTransport", transport.get_pipe_transport(1)))
+
+    def pipe_data_received(self, fd: int, data: bytes | str) -> None:
+        """It wrote something."""
+        if fd == 1 and isinstance(data, bytes):
+            self._lines.feed(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """It closed a pipe."""
+        if fd == 1:
+            self._lines.end()
+        super().pipe_connection_lost(fd, exc)
+
+
+async def _end(process: asyncio.subprocess.Process, transport: asyncio.BaseTransport) -> None:
     if process.stdin is not None:
         process.stdin.close()
     for stop in (None, signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
@@ -92,9 +123,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             break
     # Whatever the server started and left behind goes with it.
     _signal_group(process, getattr(signal, "SIGKILL", signal.SIGTERM))
-    transport = getattr(process, "_transport", None)
-    if transport is not None:
-        transport.close()
+    transport.close()
 
 
 def _signal_group(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
