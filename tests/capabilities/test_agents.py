@@ -30,7 +30,6 @@ async def called(application: Any, who: Caller, name: str, **arguments: Any) -> 
     return str((await application.serve_call("run_tool", told, who, None)).status)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-43")
 async def test_a_domain_asks_even_at_level_4_and_the_narrower_of_trust_and_autonomy_governs(desk: Desk) -> None:
     await desk.druse("status")
@@ -80,7 +79,6 @@ async def test_a_domain_asks_even_at_level_4_and_the_narrower_of_trust_and_auton
         assert await called(application, free, "introspect.capability_graph") == OutcomeStatus.PENDING
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.requirement("S-43")
 async def test_the_memory_of_an_agent_has_the_seeds_keys_and_its_last_hundred_plans(desk: Desk) -> None:
     desk.configure(f'[permissions]\nallow = ["desk__*", "planner_*"]\n{BOUND}')

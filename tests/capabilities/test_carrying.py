@@ -23,7 +23,6 @@ async def learned(desk: Desk) -> str:
     return str(made["tool"])
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("H-40")
 async def test_an_exported_tool_lands_unapproved_elsewhere_and_a_changed_byte_is_refused(
     desk: Desk, tmp_path: Path
@@ -61,7 +60,6 @@ async def test_an_exported_tool_lands_unapproved_elsewhere_and_a_changed_byte_is
     assert (await third.druse("approvals", "list"))["approvals"] == []
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-32")
 async def test_a_checkpoint_brings_back_candidates_tools_and_runs_while_a_server_runs(desk: Desk) -> None:
     desk.configure(SELF)
@@ -90,7 +88,6 @@ async def test_a_checkpoint_brings_back_candidates_tools_and_runs_while_a_server
     assert "there is none" in (await desk.druse("checkpoint", "restore", "nothing", "--yes"))["error"]["message"]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("N-39", "S-33", "S-35")
 async def test_a_session_stands_in_the_chain_in_the_order_it_happened_each_with_its_cause(desk: Desk) -> None:
     desk.configure('[permissions]\nallow = ["desk__get_*"]\n')
@@ -126,7 +123,6 @@ async def test_a_session_stands_in_the_chain_in_the_order_it_happened_each_with_
 STATE = ("run", "step", "tool_version", "approval", "policy", "plan", "execution", "feedback")
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-33")
 async def test_no_public_call_that_changes_state_lacks_an_entry(desk: Desk) -> None:
     import sqlite3

@@ -9,7 +9,6 @@ from capabilities.desk import SELF, Desk, run_tool, surface, worked
 ALIKE = {"call": "desk__get_user", "id": "user", "arguments": {"email": {"$input": "mail"}}}
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-12")
 async def test_a_tool_composed_of_two_tools_waits_for_a_person_and_then_does_what_both_do(desk: Desk) -> None:
     desk.configure(SELF)

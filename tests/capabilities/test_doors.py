@@ -65,7 +65,6 @@ def test_every_entry_point_is_known_and_there_is_one_place_where_a_provider_is_c
     assert sorted(routed) == ["plans.py", "work.py"]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("X-07", "S-25", "S-50")
 async def test_a_denied_tool_is_reached_through_no_entry_point(desk: Desk) -> None:
     desk.configure(SELF)
@@ -125,7 +124,6 @@ SPEAKING = [
 ]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("X-07", "S-47", "X-10")
 async def test_no_door_lets_an_agent_approve_itself(desk: Desk) -> None:
     desk.configure('[permissions]\nallow = ["Bash", "Write", "Edit(./**)", "desk__get_*", "planner_*"]\n')
@@ -169,7 +167,6 @@ async def test_no_door_lets_an_agent_approve_itself(desk: Desk) -> None:
     assert desk.notes == []
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("X-07")
 async def test_two_clients_that_race_use_one_approval_once(desk: Desk) -> None:
     desk.configure('[permissions]\nallow = ["desk__get_*"]\n')

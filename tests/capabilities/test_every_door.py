@@ -133,7 +133,6 @@ def test_every_protocol_method_is_judged() -> None:
     assert {spec.name for spec in SURFACE} == set(INSIDE)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("X-07", "S-25")
 async def test_every_tool_there_is_is_stopped_by_a_deny_rule_also_from_a_script(desk: Desk) -> None:
     """Whatever a provider lists, also one that nobody has thought of when this was written."""

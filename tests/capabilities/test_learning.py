@@ -118,7 +118,6 @@ async def closed(client: Client, email: str) -> dict[str, Any]:
     return await surface(client, "report_outcome", run_id=opened["run_id"], success=True)
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.requirement("S-15", "S-16", "S-17", "S-46", "S-34", "S-35", "S-37", "S-40", "S-48", "X-03")
 async def test_a_tool_that_stops_at_a_new_shape_is_analysed_improved_approved_and_then_does_it(desk: Desk) -> None:
     desk.configure(SELF)
@@ -174,7 +173,6 @@ async def test_a_tool_that_stops_at_a_new_shape_is_analysed_improved_approved_an
         assert (await run_tool(client, name, email="none11@x.io"))["status"] == "diverged"  # after a restart too
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("H-37", "S-18", "S-38")
 async def test_the_job_proposes_at_most_three_never_a_rejected_one_and_schemas_fit_what_was_seen(desk: Desk) -> None:
     desk.configure(SELF)
@@ -216,7 +214,6 @@ async def test_the_job_proposes_at_most_three_never_a_rejected_one_and_schemas_f
         assert not validator.is_valid({"id": 7, "city": "x", "orders": []})
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("H-37")
 async def test_the_job_proposes_by_itself_and_puts_nothing_in_service(desk: Desk) -> None:
     desk.configure(f"{SELF}[settings]\npropose_seconds = 1\n")

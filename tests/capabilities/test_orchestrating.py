@@ -9,7 +9,6 @@ import pytest
 from capabilities.desk import Desk, run_tool, surface, worked
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("H-28", "L-39", "S-44")
 async def test_independent_parts_come_back_as_tasks_and_two_clients_never_take_one(desk: Desk) -> None:
     async with desk.client() as one, desk.client() as two:
@@ -38,7 +37,6 @@ async def test_independent_parts_come_back_as_tasks_and_two_clients_never_take_o
         assert "Cannot find task graph" in (await run_tool(two, "orchestrator.claim", graph="graph-x"))["message"]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-44")
 async def test_a_lease_that_ran_out_hands_the_task_to_another_and_the_late_one_cannot_finish_it(desk: Desk) -> None:
     async with desk.client() as client:

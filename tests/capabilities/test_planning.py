@@ -104,7 +104,6 @@ async def test_reads_that_do_not_wait_for_one_another_run_at_the_same_time(desk:
         assert done["result"] == [{"met": "ada"}, {"met": "bob"}], done
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-05")
 async def test_after_a_crash_an_execution_goes_on_and_nothing_that_was_done_is_done_again(desk: Desk) -> None:
     desk.configure(SELF)
@@ -152,7 +151,6 @@ async def test_a_plan_that_names_fewer_calls_than_it_makes_is_stopped_where_it_m
         assert (done["status"], desk.notes) == ("done", ["x", "closed O1a"])
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-01", "S-02", "S-08")
 async def test_goals_are_split_by_what_is_recorded_and_where_nothing_is_known_that_is_said(desk: Desk) -> None:
     desk.configure(SELF)
@@ -193,7 +191,6 @@ answer
 """
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-10", "S-45")
 async def test_the_sample_meta_plan_runs_to_both_of_its_endings(desk: Desk) -> None:
     desk.configure(SELF)

@@ -24,7 +24,6 @@ def said(desk: Desk, *arguments: str, user: str = "ada") -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("N-45")
 async def test_an_action_of_class_high_needs_two_people_where_the_rules_say_so(desk: Desk, tmp_path: Path) -> None:
     import asyncio

@@ -61,7 +61,6 @@ async def entries(desk: Desk, action: str) -> list[dict[str, Any]]:
     return list((await desk.druse("audit", "show", "--action", action))["entries"])
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.requirement("N-41", "N-42", "N-43")
 async def test_a_good_version_is_approved_by_its_runs_and_in_service_only_after_a_person(desk: Desk) -> None:
     desk.configure(SELF)
@@ -101,7 +100,6 @@ async def test_a_good_version_is_approved_by_its_runs_and_in_service_only_after_
     assert done["payload"]["approval"] == answer["approval_id"]
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.requirement("N-41", "N-42", "N-43")
 async def test_a_bad_version_is_rejected_and_what_it_tried_to_write_is_listed(desk: Desk) -> None:
     desk.configure(SELF)
@@ -130,7 +128,6 @@ async def test_a_bad_version_is_rejected_and_what_it_tried_to_write_is_listed(de
         assert len(await entries(desk, "successor.judged")) == 4
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.requirement("N-41", "N-43")
 async def test_the_budget_ends_the_successor_and_too_little_shown_needs_revision(desk: Desk) -> None:
     desk.configure(SELF)
@@ -148,7 +145,6 @@ async def test_the_budget_ends_the_successor_and_too_little_shown_needs_revision
         assert "no such tool" in (await forked(desk, changed, "other"))["error"]["message"]
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.requirement("N-41", "N-42", "N-43")
 async def test_a_change_of_rules_and_thresholds_is_tried_on_the_recorded_calls(desk: Desk) -> None:
     desk.configure(SELF)
@@ -195,7 +191,6 @@ async def test_a_change_of_rules_and_thresholds_is_tried_on_the_recorded_calls(d
         assert len(await entries(desk, "successor.refused")) == 2
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.requirement("N-14")
 async def test_a_successor_is_forked_at_any_turn_of_a_session_and_the_parent_stays_as_it_was(desk: Desk) -> None:
     desk.configure(SELF)

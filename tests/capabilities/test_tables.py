@@ -65,7 +65,6 @@ EDITS: list[tuple[str, str]] = [
 ]
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("N-34", "N-35")
 async def test_every_row_that_an_entry_speaks_of_is_missed_or_found_changed_and_the_first_bad_entry_is_named(
     desk: Desk,
@@ -124,7 +123,6 @@ async def verified_after(desk: Desk, kept: Path, edit: str) -> str:
     return "nothing was found"
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.requirement("N-34", "X-07")
 async def test_a_yes_written_into_the_table_by_hand_lets_nothing_through_and_puts_nothing_in_service(
     desk: Desk,
@@ -151,7 +149,6 @@ def forge(desk: Desk) -> None:
         assert database.execute(edit).rowcount == 2
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.requirement("N-34", "S-33")
 async def test_what_a_person_deletes_marks_and_restores_through_druse_verifies(desk: Desk) -> None:
     desk.configure(SELF)

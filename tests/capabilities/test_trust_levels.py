@@ -40,7 +40,6 @@ async def attempted(client: Client, desk: Desk, action: str, *, valid: str) -> d
     return await run_tool(client, "planner.execute_plan", plan=PLAN, hash=valid, inputs={"email": "u1@x.io"})
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-19", "S-20", "S-21", "S-22", "S-23", "S-24", "S-03", "S-07", "S-47", "N-02")
 @pytest.mark.parametrize("level", range(5))
 async def test_each_level_lets_through_what_the_table_says_and_asks_about_the_rest(desk: Desk, level: int) -> None:

@@ -24,7 +24,6 @@ def notes(name: str, text: Any) -> dict[str, Any]:
     return undone_by(made, "desk__add_note", text={"$text": ["back: ", {"$from": name, "path": ["done"]}, f" {name}"]})
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-31")
 async def test_steps_with_a_known_inverse_are_undone_in_reverse_and_the_rest_is_listed_before_it_runs(
     desk: Desk,
@@ -88,7 +87,6 @@ async def test_steps_with_a_known_inverse_are_undone_in_reverse_and_the_rest_is_
         assert [issue["kind"] for issue in faults["issues"]] == ["undefined", "unknown_tool"]
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.requirement("S-31")
 async def test_undoing_asks_like_any_call_and_what_holds_a_secret_is_not_kept(desk: Desk) -> None:
     desk.configure(SELF.replace('allow = ["', 'allow = ["Write(./out/**)", "') + 'ask = ["desk__close_order"]\n')

@@ -29,7 +29,6 @@ async def work(application: Application, name: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("diff") is None, reason="this machine has no diff")
-@pytest.mark.timeout(60)
 @pytest.mark.requirement("H-10")
 async def test_a_tool_goes_on_after_the_exit_code_of_its_runs_and_stops_at_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

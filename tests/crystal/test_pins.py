@@ -97,7 +97,6 @@ async def back_to(desk: Desk, number: int) -> None:
         base.shelf.files.touch()
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.requirement("N-09")
 async def test_a_new_version_reaches_new_sessions_and_what_is_forbidden_stops_in_all(desk: Desk) -> None:
     changes: list[anyio.Event] = []
@@ -161,7 +160,6 @@ async def test_a_new_version_reaches_new_sessions_and_what_is_forbidden_stops_in
             assert "retired at v4" in json.dumps(gone), gone
 
 
-@pytest.mark.timeout(60)
 async def test_a_conversation_that_is_taken_up_again_goes_on_as_it_began(desk: Desk) -> None:
     changes: list[anyio.Event] = []
     async with desk.client(on_message=watching(changes)) as client:
@@ -204,7 +202,6 @@ def answer(name, arguments):
 """
 
 
-@pytest.mark.timeout(60)
 async def test_a_version_suspended_by_drift_is_not_kept_alive_by_a_session_that_began_with_it(desk: Desk) -> None:
     (desk.root / "server.py").write_text(doors.plain_server(HEAD))
     changes: list[anyio.Event] = []
@@ -225,7 +222,6 @@ async def test_a_version_suspended_by_drift_is_not_kept_alive_by_a_session_that_
         assert await sessions.look("talk") == "two"
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.requirement("N-09")
 async def test_a_session_reads_the_skills_it_began_with_until_they_are_taken_away(desk: Desk) -> None:
     place = desk.root / "skills" / "greeting"

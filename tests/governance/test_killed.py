@@ -10,7 +10,6 @@ from benchmarks.kills import measure
 KILLS = 3  # scripts/bench kills has 200
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.requirement("S-33", "N-34", "H-34")
 async def test_no_acknowledged_event_is_lost_and_the_chain_verifies(tmp_path: Path) -> None:
     found = await measure(tmp_path, KILLS, seed=7)

@@ -31,7 +31,6 @@ def play(moves: list[int | None]) -> None:
         asyncio.run(_played(Path(folder), moves))
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-30", "S-48")
 def test_after_any_making_and_rolling_back_the_right_version_serves_also_after_a_restart() -> None:
     play()

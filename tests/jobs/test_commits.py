@@ -165,7 +165,7 @@ async def test_git_is_asked_only_after_a_reference_changed_and_files_are_looked_
 
     watching = asyncio.ensure_future(Counting(repository.root, repository.store, ["tell"]).run())
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             while not asked:
                 await asyncio.wait({watching}, timeout=0.05)
             began = asyncio.get_running_loop().time()

@@ -203,7 +203,7 @@ async def test_kill_9_of_the_owner_lets_another_process_run_the_job_once(tmp_pat
     async def until(count: int) -> list[str]:
         from watchfiles import awatch
 
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(120):
             async for _ in awatch(tmp_path, rust_timeout=100, yield_on_timeout=True):
                 if len(lines := _lines(marks)) >= count:
                     return lines

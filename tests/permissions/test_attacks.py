@@ -173,7 +173,6 @@ COSTLY: list[tuple[dict[str, list[str]], str, dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.timeout(20)
 @pytest.mark.parametrize("number", range(len(COSTLY)))
 def test_no_call_makes_a_decision_fail_or_take_long(number: int, workspace: Path) -> None:
     rules, tool, arguments = COSTLY[number]

@@ -155,7 +155,7 @@ async def test_a_log_that_was_rolled_out_is_read_by_others_and_after_a_crash(tmp
     path = tmp_path / "druse.db"
     async with Database.open(path) as database:
         await database.write(lambda t: _give(t, "first"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while _length(Path(f"{path}-wal")) < 2_000 * 4096:  # noqa: ASYNC110 - the writer's own pause
                 await asyncio.sleep(0.02)
         for number in range(49):

@@ -49,7 +49,7 @@ class Raw:
 
     async def receive(self) -> dict[str, Any]:
         assert self.process.stdout is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             return dict(json.loads(await self.process.stdout.readline()))
 
     async def ask(self, message: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,6 @@ def change(project: Project, module: str, text: str) -> None:
     (project.root / "src" / f"{module}.py").write_text(text)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("H-12", "H-13", "H-15")
 async def test_commands_become_a_tool_and_no_value_becomes_another_word(project: Project) -> None:
     (project.root / "src").mkdir()

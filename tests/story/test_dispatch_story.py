@@ -103,7 +103,7 @@ async def test_stdio_and_http_give_the_same_answers(project: Project) -> None:
     try:
         url = f"http://127.0.0.1:{port}/mcp"
         async with httpx2.AsyncClient() as http:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while True:
                     try:
                         refused = await http.post(url, json={})

@@ -242,7 +242,7 @@ async def test_two_clients_that_both_say_yes_to_the_same_call_get_one_effect(pro
     async with client_of(project, era, one) as first, client_of(project, era, two) as second:
         async with asyncio.TaskGroup() as group:
             calls = [group.create_task(run(client, SEND)) for client in (first, second)]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while not (one.asked and two.asked):
                     await asyncio.wait(calls, timeout=0.05)
             one.ready.set()
@@ -282,7 +282,7 @@ def say(process: asyncio.subprocess.Process, message: dict[str, Any]) -> None:
 
 async def heard(process: asyncio.subprocess.Process) -> dict[str, Any]:
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         return json.loads(await process.stdout.readline())
 
 
@@ -336,7 +336,7 @@ async def test_a_client_over_http_is_asked_like_one_over_stdio(project: Project,
     )
     try:
         url, token, user = f"http://{address}/mcp", project.root / ".druse" / "keys" / "http.token", User()
-        async with httpx2.AsyncClient() as http, asyncio.timeout(30):
+        async with httpx2.AsyncClient() as http, asyncio.timeout(120):
             while True:
                 try:
                     assert (await http.post(url, json={})).status_code == 401

@@ -42,7 +42,6 @@ async def by_hand(client: Client, first: str, last: str, postcode: str) -> dict[
     return await call(client, "report_outcome", run_id=opened["run_id"], success=True)
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement(
     *("H-01", "H-02", "H-03", "H-05", "H-07", "H-12", "H-15", "H-21", "H-22", "H-27", "H-29", "H-34", "H-35"),
     *("H-36", "N-16", "N-19", "H-08", "S-47"),

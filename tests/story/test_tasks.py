@@ -47,7 +47,7 @@ class Speaker:
         await self._say("subscriptions/listen", None, params)
         assert self._process.stdout is not None
         while True:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 told = json.loads(await self._process.stdout.readline())
             if "method" in told:
                 yield told
@@ -55,7 +55,7 @@ class Speaker:
     async def ask(self, method: str, capabilities: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
         await self._say(method, capabilities, params)
         assert self._process.stdout is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 answer = json.loads(await self._process.stdout.readline())
                 if answer.get("id") == self._number:
@@ -77,7 +77,7 @@ class Speaker:
         return await self.ask("tools/call", name="run_tool", arguments={"name": tool, "arguments": arguments})
 
     async def until(self, task_id: str, *statuses: str) -> dict[str, Any]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while True:
                 task = await self.ask("tasks/get", taskId=task_id)
                 if task.get("status") in statuses or ("error" in task and "status" not in task):

@@ -6,7 +6,6 @@ import pytest
 from examples.tour import walk
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.requirement("S-49")
 def test_every_command_of_the_tour_prints_what_the_page_says(tmp_path: Path) -> None:
     root = tmp_path / "tour"

@@ -95,7 +95,7 @@ async def over_http(project: Project) -> AsyncGenerator[tuple[str, dict[str, str
     )
     try:
         url = f"http://127.0.0.1:{port}/mcp"
-        async with httpx2.AsyncClient() as http, asyncio.timeout(30):
+        async with httpx2.AsyncClient() as http, asyncio.timeout(120):
             while True:
                 try:
                     assert (await http.post(url, json={})).status_code == 401

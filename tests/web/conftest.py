@@ -148,7 +148,7 @@ class House:
         )
         base = f"http://127.0.0.1:{port}"
         try:
-            async with asyncio.timeout(30), httpx.AsyncClient(base_url=base) as probe:
+            async with asyncio.timeout(120), httpx.AsyncClient(base_url=base) as probe:
                 while True:
                     try:
                         await probe.get("/openapi.json")
@@ -156,7 +156,7 @@ class House:
                     except httpx.ConnectError:
                         await asyncio.sleep(0.05)
             headers = {"Authorization": f"Bearer {self.token}"}
-            async with httpx.AsyncClient(base_url=base, headers=headers, timeout=30) as client:
+            async with httpx.AsyncClient(base_url=base, headers=headers, timeout=120) as client:
                 yield client
         finally:
             process.terminate()

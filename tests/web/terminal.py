@@ -32,7 +32,7 @@ class Terminal:
 
     async def shows(self, pattern: str, *, behind: int = 0) -> str:
         """The first match of a pattern in what was printed behind so many characters, as soon as it is there."""
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             while not (found := re.search(pattern, self.text[behind:])):
                 self._stirred.clear()
                 await self._stirred.wait()

@@ -11,8 +11,6 @@ import pytest
 
 from .conftest import House, Model, anthropic, bearer, openai  # type: ignore[import-not-found]
 
-pytestmark = pytest.mark.timeout(120)
-
 NEW = {
     "skill_id": "mend-bicycles",
     "name": "Mend bicycles",

@@ -27,7 +27,6 @@ try:
 except ImportError:
     _BROWSER = None
 pytestmark = [
-    pytest.mark.timeout(180),
     pytest.mark.skipif(
         _BROWSER is None, reason="the page was NOT tested: set DRUSE_BROWSER=1, with chromium and playwright"
     ),

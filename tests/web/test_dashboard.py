@@ -19,8 +19,6 @@ from druse.permissions.policy import Layer
 from .conftest import House, bearer  # type: ignore[import-not-found]
 from .terminal import dashboard  # type: ignore[import-not-found]
 
-pytestmark = pytest.mark.timeout(120)
-
 SKILL = {"skill_id": "mend-bicycles", "description": "Mends bicycles with few tools", "content": "Look at the chain."}
 
 
@@ -46,7 +44,7 @@ async def test_only_a_page_opened_by_a_link_of_the_terminal_decides(house: House
     async with dashboard(house.root, house.environment) as terminal:
         base, given = parts(await terminal.link())
         own = {"Origin": base}
-        async with httpx.AsyncClient(base_url=base, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=base, timeout=120) as http:
 
             async def opened(link_pass: str, headers: dict[str, str] = own) -> httpx.Response:
                 return await http.post("/api/session", json={"pass": link_pass}, headers=headers)
@@ -129,11 +127,11 @@ async def test_without_a_terminal_the_page_only_looks_and_agents_cannot_start_it
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(120):
             told = json.loads(await process.stdout.readline())
         assert told["decides"] is False
         base, given = parts(told["url"])
-        async with httpx.AsyncClient(base_url=base, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=base, timeout=120) as http:
             opened = (await http.post("/api/session", json={"pass": given}, headers={"Origin": base})).json()
             assert opened["look"] and opened["decide"] == ""
             shown = (await http.get(f"/api/approvals/{asked}", headers=bearer(opened["look"]))).json()
@@ -157,9 +155,9 @@ async def test_the_page_tells_what_changes_and_its_numbers_are_those_of_status(h
     await proposed(house, "mend-bicycles")
     async with dashboard(house.root, house.environment) as terminal:
         base, given = parts(await terminal.link())
-        async with httpx.AsyncClient(base_url=base, timeout=30) as http:
+        async with httpx.AsyncClient(base_url=base, timeout=120) as http:
             look = (await http.post("/api/session", json={"pass": given}, headers={"Origin": base})).json()["look"]
-            async with http.stream("GET", "/api/events", headers=bearer(look)) as stream, asyncio.timeout(40):
+            async with http.stream("GET", "/api/events", headers=bearer(look)) as stream, asyncio.timeout(120):
                 assert stream.headers["content-type"].startswith("text/event-stream")
                 lines = stream.aiter_lines()
 

@@ -29,7 +29,6 @@ CHECKS = [
 ]
 
 
-@pytest.mark.timeout(180)
 @pytest.mark.requirement("L-35")
 async def test_whatever_is_sent_the_answer_is_one_that_the_document_promises(tmp_path: Path) -> None:
     house = House(tmp_path)

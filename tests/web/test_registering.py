@@ -40,7 +40,6 @@ async def registered(http: httpx.AsyncClient, **body: object) -> tuple[int, dict
     return answer.status_code, answer.json()
 
 
-@pytest.mark.timeout(90)
 @pytest.mark.requirement("N-15", "H-40")
 async def test_a_tool_handed_in_over_http_passes_the_gate_and_waits_for_a_person_at_every_trust_level(
     house: House,

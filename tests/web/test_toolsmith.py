@@ -32,7 +32,6 @@ def says(*sources: str) -> Any:
     return answer
 
 
-@pytest.mark.timeout(150)
 @pytest.mark.requirement("H-10")
 async def test_what_a_model_writes_passes_the_same_gate_on_runs_it_was_not_shown(desk: Desk, model: Model) -> None:
     async with desk.client() as client:
