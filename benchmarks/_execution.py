@@ -28,7 +28,7 @@ def replayed(source: str, arguments: Mapping[str, Json], run: Run, *, whole: boo
         names["run"](call, **arguments)
     except Unrecorded as error:
         return "wrong", str(error)
-    except (language.Diverged, KeyError, TypeError, IndexError, ValueError) as error:
+    except (language.Diverged, KeyError, TypeError, IndexError, ValueError, NameError, AttributeError) as error:
         return "refused", f"{type(error).__name__}: {error}"
     if whole and not replay.complete:
         return "wrong", "it left out " + ", ".join(step.tool for step in replay.left)

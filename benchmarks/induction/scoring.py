@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.induction.workflows import Made, Performance, Refusal, Workflow
 from druse.induction import Induction, calls_of
 from druse.induction.procedure import Call, Declared, Parameter, Template
-from druse.induction.values import leaves
+from druse.induction.values import MISSING, leaves
 from druse.model import Json, JsonObject, typed_equal
 from druse.runtime import SandboxHost, ToolCallFailed
 
@@ -108,6 +108,8 @@ def supplied(found: Induction, train: Sequence[Performance], held: Performance) 
         if path is not None and not _same_size(path, parameter, train, held):
             return None, asked
         value = _at(held.inputs, path) if path else None
+        if path is None and parameter.default is not MISSING:
+            continue  # nobody has another one in mind
         if path is None:
             asked.add(name)
             value = _use(parameter, held, times[parameter.tool, parameter.leaf])

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import combinations
 
 from druse.induction.procedure import Condition
-from druse.induction.values import MISSING, ONLY, Env, Place, distinct, is_handle, is_weak, look, places_of, same
+from druse.induction.values import MISSING, ONLY, Env, Place, Root, distinct, is_handle, is_weak, look, places_of, same
 from druse.model import Json, typed_equal
 
 _STATUS = frozenset(("status", "state", "type", "kind", "phase", "stage", "level", "category", "priority", "severity"))
 _MAX_ENUM = 40  # characters; longer texts are content, not states
 _MAX_SOURCES = 4
 MAX_RIVALS = 3  # conditions beside the best one that code can be asked to compare
+_MIN_SEEN = 4  # cases that a test on anything else than a state must have told apart
 _GENERAL = 3  # so many other values seen make `equals` a rule; fewer are checked against what was seen
 
 
@@ -28,14 +29,58 @@ def condition_for(
     """
     if not taken or not skipped or len(taken) + len(skipped) < 3:
         return None
+    taken, skipped = _shared(taken, skipped)
     necessary = [condition for condition in _candidates(taken[0]) if all(evaluate(condition, env) for env in taken)]
     found = [condition for condition in necessary if _excludes(condition, skipped)]
     found.extend(_absences(taken, skipped))
     if not found:
         return _both(necessary, taken, skipped, order)
     ranked = sorted(found, key=lambda condition: _rank(condition, order))
+    if not any(_is_plain(condition) for condition in ranked) and len(taken) + len(skipped) < _MIN_SEEN:
+        return None  # of many fields, some one always tells so few cases apart
     best = _with_seen(ranked[0], taken, skipped)
     return best, tuple(_with_seen(rival, taken, skipped) for rival in _rivals(best, ranked[1:]))
+
+
+def _shared(taken: Sequence[Env], skipped: Sequence[Env]) -> tuple[list[Env], list[Env]]:
+    """The environments with what all of them know: the result of a step that some leave out is no test for the next."""
+    roots = set[Root].intersection(*({*env} for env in (*taken, *skipped)))
+    parts = (
+        [{root: value for root, value in env.items() if root in roots} for env in part] for part in (taken, skipped)
+    )
+    return next(parts), next(parts)
+
+
+def needed(
+    found: tuple[Condition, tuple[Condition, ...]], used: Iterable[Place]
+) -> tuple[Condition, tuple[Condition, ...]]:
+    """The condition that what it guards cannot do without, if one of those found is such: data that is there.
+
+    Of the others only states stay as rivals: that all who had it also had the same name is what few runs are like.
+    """
+    best, rivals = found
+    paths = [(place.root, place.path) for place in used]
+    for condition in (best, *rivals):
+        if condition.test in ("filled", "present") and any(
+            root == condition.place.root and path[: len(condition.place.path)] == condition.place.path
+            for root, path in paths
+        ):
+            return condition, tuple(rival for rival in (best, *rivals) if rival != condition and _is_state(rival))
+    return found
+
+
+def _is_plain(condition: Condition) -> bool:
+    """Whether people usually decide by such a thing: a state, an input, or whether there is anything at all."""
+    return _is_state_name(condition) or condition.test not in ("equals",)
+
+
+def _is_state_name(condition: Condition) -> bool:
+    last = next((key for key in reversed(condition.place.path) if key != ONLY), "").lower()
+    return bool(_STATUS.intersection(last.split("_"))) or last.startswith(("is_", "has_")) or last == "exit_code"
+
+
+def _is_state(condition: Condition) -> bool:
+    return isinstance(condition.value, bool) or _is_state_name(condition)
 
 
 def _both(
@@ -83,7 +128,7 @@ def evaluate(condition: Condition, env: Env) -> bool:
     if condition.test == "filled":
         return bool(value) if isinstance(value, list | dict | str) else False
     if condition.test == "empty":
-        return isinstance(value, list | dict | str) and not value
+        return value is None or (isinstance(value, list | dict | str) and not value)
     if condition.test == "absent":
         return value is MISSING or value is None
     return value is not MISSING and value is not None

@@ -32,6 +32,7 @@ from druse.induction.values import (
 )
 from druse.model import Json
 
+_SHORT_TEXT = 200  # characters; what stands in longer texts is content
 _ECHO = frozenset(("arguments", "args", "params", "parameters", "input", "inputs", "request", "query", "echo"))
 
 
@@ -42,7 +43,10 @@ def explain(name: str, instances: Sequence[Instance], order: dict[str, int]) -> 
         return _place(name, instances, order)
     if distinct(values) == 1:
         agrees = _agreeing(name, instances)
-        return Constant(values[0], agrees, look(instances[0].env, agrees) if agrees else None)
+        if agrees is not None:
+            return Constant(values[0], agrees, look(instances[0].env, agrees))
+        measured = _measured(instances)
+        return Constant(values[0], *measured) if measured else Constant(values[0])
     return (
         _place(name, instances, order)
         or _each(instances, order)
@@ -126,10 +130,45 @@ def _agreeing(name: str, instances: Sequence[Instance]) -> Place | None:
         if place.root.kind not in ("result", "element") or not place.path or _ECHO.intersection(place.path):
             continue
         named = place.path[-1] == name and not isinstance(value, dict | list)
-        equal = not everyday and same(value, first.value)
+        count = isinstance(value, int) and not isinstance(value, bool) and value > 1
+        equal = (count or not everyday) and same(value, first.value)
         if (named or equal) and all(same(look(item.env, place), value) for item in rest):
             found.append((not named, len(place.path), place))
     return min(found)[2] if found else None
+
+
+def _measured(instances: Sequence[Instance]) -> tuple[Place, Json, str] | None:
+    """What a constant may be made of though it stands nowhere itself: a part of a text, how many elements a list has.
+
+    The texts differ from run to run, and the part that is the constant does not: other data may have another part.
+    """
+    value = instances[0].value
+    count = isinstance(value, int) and not isinstance(value, bool) and value > 1
+    word = isinstance(value, str) and not is_weak(value) and len(value) > 3 and any(map(str.isalpha, value))
+    if len(instances) < 2 or not (count or word):
+        return None
+    found: list[tuple[int, Place, Json, str]] = []
+    for place, first in places_of(instances[0].env):
+        if place.root.kind not in ("result", "element") or _ECHO.intersection(place.path):
+            continue
+        others = [look(item.env, place) for item in instances]
+        if count and isinstance(first, list) and all(isinstance(o, list) and len(o) == value for o in others):
+            found.append((len(place.path), place, value, "len"))
+        elif (
+            word
+            and place.path
+            and distinct(others) > 1
+            and all(isinstance(o, str) and _part_of(str(value), o) for o in others)
+        ):
+            found.append((len(place.path), place, value, "in"))
+    return min(found)[1:] if found else None
+
+
+def _part_of(value: str, text: str) -> bool:
+    """Whether a value stands in a short text as a part of its own."""
+    start = text.find(value) if len(text) <= _SHORT_TEXT else -1
+    around = text[max(0, start - 1) : start] + text[start + len(value) : start + len(value) + 1]
+    return start >= 0 and len(text) > len(value) and not any(map(str.isalnum, around))
 
 
 def _lists(instances: Sequence[Instance]) -> list[Place]:

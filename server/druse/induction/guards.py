@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from druse.induction.procedure import (
     ITEM,
@@ -23,13 +23,20 @@ from druse.induction.procedure import (
     Procedure,
     Repeat,
     Template,
-    calls_of,
 )
-from druse.induction.values import MISSING, ONLY, Path, Place, Root, at
-from druse.model import Json, typed_equal
+from druse.induction.values import MISSING, ONLY, Path, Place, Root, at, distinct
+from druse.model import Json
 
 _STATES = frozenset(("status", "state", "phase", "stage"))
 _FLAGS = frozenset(("ok", "success", "active", "enabled", "available", "valid"))
+_TELLING = frozenset(  # what people make the same argument for, until it is another one
+    (
+        *("tier", "plan", "class", "vip", "premium", "role", "membership", "category"),
+        *("country", "region", "currency", "language", "locale"),
+    )
+)
+_GRADES = frozenset(("severity", "priority", "urgency", "risk", "level", "grade"))
+_FEW = 2  # grades that are too few to show which flag others lead to
 _ENOUGH = 3  # runs before a constant state is taken for a condition of the write
 
 
@@ -55,46 +62,82 @@ def shape_literal(call: Call, paths: Sequence[Path]) -> str:
     return _shape(call.examples, sorted(set(paths)))
 
 
-def state_guards(call: Call, procedure: Procedure, roots: Sequence[Root]) -> Iterator[tuple[Place, Json]]:
-    """States that were the same in all runs, on the data a write takes its arguments from."""
-    by_id = {other.id: other for other in calls_of(procedure.nodes)}
-    tested = {
-        (node.condition.place, json.dumps(node.condition.value))
-        for node in _choices(procedure.nodes)
-        if node.condition.test == "equals"
-    }
-    for root in roots:
-        source = by_id.get(root.name)
-        if root.kind != "result" or source is None or len(source.examples) < _ENOUGH:
+def state_guards(
+    call: Call, procedure: Procedure, bound: Sequence[Root], known: Collection[Root]
+) -> Iterator[tuple[Place, tuple[Json, ...]]]:
+    """States that a write may hang on, with the values they had: more was never shown.
+
+    Of the data that the write takes its arguments from, states that never changed. Where an argument of the write never
+    changed either, of all data read before it also what such arguments often hang on: a severity, a plan, a country.
+    """
+    tested = _tested(procedure)
+    fixed = [binding.value for binding in call.bindings.values() if isinstance(binding, Constant)]
+    flagged = any(isinstance(value, bool) for value in fixed)
+    for root, examples in _seen_before(call, procedure):
+        if root not in known or len(examples) < _ENOUGH:
             continue
-        for path in _state_paths(source.examples[0]):
-            values = [at(example, path) for example in source.examples]
-            first = values[0]
-            if first is MISSING or not all(value is not MISSING and typed_equal(value, first) for value in values):
+        for path in _paths(examples[0]):
+            values = [at(example, path) for example in examples]
+            place, key = Place(root, path), path[-1].lower()
+            if place in tested or any(value is MISSING or isinstance(value, dict | list) for value in values):
                 continue
-            place = Place(root, path)
-            if (place, json.dumps(first)) not in tested and _is_state(path[-1], first):
-                yield place, first
+            if root in bound and key in _STATES | _FLAGS and distinct(values) == 1 and _is_state(key, values[0]):
+                yield place, (values[0],)
+            elif any(fixed) or flagged:
+                words = set(key.split("_"))
+                few = _FEW if flagged and _GRADES & words else 1 if (_GRADES | _TELLING) & words else 0
+                if distinct(values) <= few and all(
+                    isinstance(value, bool) or (isinstance(value, str) and _is_state("", value)) for value in values
+                ):
+                    yield place, tuple(sorted(dict.fromkeys(values), key=str))
 
 
-def _state_paths(example: Json) -> list[Path]:
+def _tested(procedure: Procedure) -> set[Place]:
+    """Places that a condition of the program looks at."""
+    found: set[Place] = set()
+    for node in _choices(procedure.nodes):
+        for condition in (node.condition, *node.rivals):
+            found |= {part.place for part in (condition, condition.also) if part is not None}
+    return found
+
+
+def _seen_before(call: Call, procedure: Procedure) -> Iterator[tuple[Root, Sequence[Json]]]:
+    """What was known before a call, with the examples of it: results, and the elements of loops around it."""
+
+    def before(block: Block) -> tuple[list[tuple[Root, Sequence[Json]]], bool]:
+        found: list[tuple[Root, Sequence[Json]]] = []
+        for node in block:
+            if node is call:
+                return found, True
+            if isinstance(node, Call):
+                found.append((Root("result", node.id), node.examples))
+            elif isinstance(node, Loop | Choice):
+                inner, here = before(node.body)
+                if here:
+                    around = [(Root("element", node.id), node.examples)] if isinstance(node, Loop) else []
+                    return [*found, *around, *inner], True
+        return found, False
+
+    yield from before(procedure.nodes)[0]
+
+
+def _paths(example: Json) -> list[Path]:
     """Keys of the top of a result and one level down."""
     if not isinstance(example, dict):
         return []
     paths: list[Path] = [(key,) for key in example]
-    paths += [(key, inner) for key, value in example.items() if isinstance(value, dict) for inner in value]
-    return [path for path in paths if path[-1].lower() in _STATES | _FLAGS]
+    return paths + [(key, inner) for key, value in example.items() if isinstance(value, dict) for inner in value]
 
 
 def _is_state(key: str, value: Json) -> bool:
-    if key.lower() in _FLAGS:
+    if key in _FLAGS:
         return value is True
     return isinstance(value, str) and 0 < len(value) <= 40 and not any(letter.isdigit() for letter in value)
 
 
 def _shape(examples: Sequence[Json], paths: Sequence[Path]) -> str:
     keys = list(dict.fromkeys(path[0] for path in paths if path))
-    if not keys:
+    if not keys or not _alike(examples, keys):
         return json.dumps(_type_of(examples))
     if keys == [ONLY]:
         inner = [example[0] for example in examples if isinstance(example, list) and len(example) == 1]
@@ -108,6 +151,13 @@ def _shape(examples: Sequence[Json], paths: Sequence[Path]) -> str:
         mark = "" if len(values) == len(examples) else "?"
         parts.append(f"{json.dumps(key + mark, ensure_ascii=False)}: {_shape(values, deeper)}")
     return "{" + ", ".join(parts) + "}"
+
+
+def _alike(examples: Sequence[Json], keys: Sequence[str]) -> bool:
+    """Whether every value seen has an inside to look at: null in some runs, or an empty list, has none."""
+    if keys == [ONLY]:
+        return all(isinstance(example, list) and len(example) == 1 for example in examples)
+    return all(isinstance(example, dict) for example in examples)
 
 
 def _type_of(values: Sequence[Json]) -> Json:

@@ -20,11 +20,15 @@ Symbol: TypeAlias = "tuple[str, tuple[str, ...]]"  # a tool and its argument nam
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Equal in all runs. `agrees` is a place that never changed either, always `agreed`: it may be the true source."""
+    """Equal in all runs. `agrees` is a place that always told the same: it may be the true source.
+
+    Its `measure` never changed: the value itself (empty), its length (`len`), or that the constant stands in it (`in`).
+    """
 
     value: Json
     agrees: Place | None = None
     agreed: Json = None
+    measure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +160,7 @@ class Loop:
     body: Block
     always_filled: bool  # the list was never empty
     otherwise: Each | None = None
+    examples: list[Json] = field(default_factory=list[Json])  # elements seen, for guards
 
 
 @dataclass(slots=True)

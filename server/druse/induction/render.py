@@ -31,6 +31,7 @@ from druse.induction.procedure import (
     Given,
     Lookup,
     Loop,
+    Node,
     Parameter,
     Procedure,
     Repeat,
@@ -86,7 +87,7 @@ class _Writer:
         return "def run(\n    " + ",\n    ".join(["call", "*", *parameters]) + f",\n) -> {annotation}:"
 
     def _name_results(self, block: Block) -> None:
-        for node in block:
+        for position, node in enumerate(block):
             if isinstance(node, Call):
                 noun, whole = result_name(node.noun), identifier(node.noun.rpartition("__")[2])
                 name = self.names.take(noun, f"{noun}_result", f"{whole}_result")
@@ -110,10 +111,19 @@ class _Writer:
                     self.variables[Root("collected", node.first)] = self.collected[node.first]
             else:
                 self._name_results(node.body)
+                other = _otherwise(block, position - 1)
+                made, instead = (_made(block[position - 1]), _made(node)) if other is node else (None, None)
+                if made and instead and not {made.id, instead.id} & {place.root.name for place in self._places}:
+                    # One of the two is made; what it answers has one name.
+                    self.variables[Root("result", instead.id)] = self.variables[Root("result", made.id)]
+
+    @property
+    def _places(self) -> Iterator[Place]:
+        return places(self.procedure.nodes)
 
     def _block(self, block: Block, depth: int) -> Iterator[str]:
         pad = "    " * depth
-        for node in block:
+        for position, node in enumerate(block):
             if isinstance(node, Call):
                 yield from self._call(node, depth)
             elif isinstance(node, Loop):
@@ -134,16 +144,16 @@ class _Writer:
                 self.in_loop = not outermost
             elif isinstance(node, Repeat):
                 yield from self._repeat(node, depth)
-            else:
-                yield from self._choice(node, depth)
+            elif _otherwise(block, position - 1) is not node:
+                yield from self._choice(node, _otherwise(block, position), depth)
 
     def _call(self, call: Call, depth: int) -> Iterator[str]:
         pad = "    " * depth
         for line in self._agreements(call):
             yield f"{pad}{line}"
         if call.writes:
-            for place, value in state_guards(call, self.procedure, self._bound_roots(call)):
-                yield f"{pad}require({self._test(place, value)}, {self._reason(place, value)})"
+            for place, values in state_guards(call, self.procedure, self._bound_roots(call), set(self.variables)):
+                yield f"{pad}require({self._among(place, values)}, {self._reason(place, values)})"
         arguments = [f"{name}={text}" for name, text in self._arguments(call)]
         variable = self.variables[Root("result", call.id)]
         opening = f"{pad}{variable} = call("
@@ -185,13 +195,32 @@ class _Writer:
             yield f"{pad}    {self.collected[node.first]}.append({self.variables[Root('result', node.first)]})"
         yield from (f"{pad}    {line}" for line in doubts)
 
-    def _choice(self, node: Choice, depth: int) -> Iterator[str]:
+    def _choice(self, node: Choice, otherwise: Choice | None, depth: int) -> Iterator[str]:
+        """Steps under a condition; with `otherwise`, the steps made where it does not hold."""
         pad = "    " * depth
-        condition = node.condition
-        for test, reason in self._doubts(condition, node.rivals):
+        doubts = list(self._doubts(node.condition, node.rivals))
+        if otherwise is not None:
+            known = {rival.place for rival in node.rivals}
+            rivals = [rival for rival in otherwise.rivals if rival.place not in known]
+            doubts += list(self._doubts(otherwise.condition, rivals))
+        for test, reason in dict.fromkeys(doubts):
             yield f"{pad}require({test}, {_text(reason)})"
-        yield f"{pad}if {self.condition(condition)}:"
+        for name in self._maybe(node, otherwise) if depth == 1 else ():
+            yield f"{pad}{name} = None"
+        yield f"{pad}if {self.condition(node.condition)}:"
         yield from self._block(node.body, depth + 1)
+        if otherwise is not None:
+            yield f"{pad}else:"
+            yield from self._block(otherwise.body, depth + 1)
+
+    def _maybe(self, node: Choice, otherwise: Choice | None) -> list[str]:
+        """The names of answers that are there only where a step was made."""
+        own, other = (
+            [self.variables[Root("result", call.id)] for call in _answers(part)] for part in (node, otherwise)
+        )
+        return [
+            name for name in dict.fromkeys([*own, *other]) if otherwise is None or name not in own or name not in other
+        ]
 
     def _doubts(self, condition: Condition, rivals: Sequence[Condition]) -> Iterator[tuple[str, str]]:
         """What must hold for a condition to be trusted: a state seen before, and no rival that says otherwise."""
@@ -206,7 +235,11 @@ class _Writer:
     def _truth(self, condition: Condition) -> str:
         """A condition as an expression that is True or False and can be compared."""
         if condition.test in ("filled", "empty"):
-            return f"(len({self.place(condition.place)}) {'>' if condition.test == 'filled' else '=='} 0)"
+            return (
+                f"bool({self.place(condition.place)})"
+                if condition.test == "filled"
+                else f"({self.condition(condition)})"
+            )
         return f"({self.condition(condition)})"
 
     def condition(self, condition: Condition) -> str:
@@ -235,7 +268,14 @@ class _Writer:
         """Comparisons of sources that no run could tell apart: where they differ, nobody knows which one is meant."""
         for path, binding in call.bindings.items():
             name = ".".join(path)
-            if isinstance(binding, Constant) and binding.agrees is not None:
+            if isinstance(binding, Constant) and binding.agrees is not None and binding.measure == "in":
+                known = f"{_literal(binding.value)} in {self.place(binding.agrees)}"
+                reason = f"{name} was always {binding.value!r}, which {self._shown(binding.agrees)} always had in it"
+                yield f"require({known}, {_text(reason)})"
+            elif isinstance(binding, Constant) and binding.agrees is not None and binding.measure == "len":
+                reason = f"{name} was always {binding.value!r}, as many as {self._shown(binding.agrees)} always had"
+                yield f"require(len({self.place(binding.agrees)}) == {binding.value}, {_text(reason)})"
+            elif isinstance(binding, Constant) and binding.agrees is not None:
                 known = self._test(binding.agrees, binding.agreed)
                 reason = f"{name} was always {binding.value!r}, and {self._shown(binding.agrees)} {binding.agreed!r}"
                 yield f"require({known}, {_text(reason)})"
@@ -372,8 +412,14 @@ class _Writer:
     def _shown(self, place: Place) -> str:
         return ".".join((self.variables[place.root], *(key for key in place.path if key != ONLY)))
 
-    def _reason(self, place: Place, value: Json) -> str:
-        return _text(f"{self._shown(place)} was {value!r} in all runs")
+    def _among(self, place: Place, values: Sequence[Json]) -> str:
+        if len(values) == 1:
+            return self._test(place, values[0])
+        return f"{self.place(place)} in {_literal(list(values))}"
+
+    def _reason(self, place: Place, values: Sequence[Json]) -> str:
+        known = " or ".join(repr(value) for value in values)
+        return _text(f"{self._shown(place)} was {known} in all runs")
 
     def _bound_roots(self, call: Call) -> list[Root]:
         roots: list[Root] = []
@@ -415,7 +461,11 @@ class _Writer:
                     terminal.append((self.variables[Root("result", node.id)], annotation_of(node.examples)))
             elif isinstance(node, Loop):
                 terminal.extend((self.collected[call.id], "list") for call in self._answered(node))
-            elif isinstance(node, Repeat) and (node.call.writes or node is self.procedure.nodes[-1]):
+            elif isinstance(node, Choice):
+                for call in _answers(node):
+                    answer = (self.variables[Root("result", call.id)], "object")
+                    terminal += [answer] if answer not in terminal else []
+            elif node.call.writes or node is self.procedure.nodes[-1]:
                 name = self.collected.get(node.first, self.variables[Root("result", node.first)])
                 terminal.append((name, "list" if node.pages else annotation_of(node.call.examples)))
         if not terminal:
@@ -441,6 +491,37 @@ def _direct(block: Block) -> list[Call]:
         elif isinstance(node, Choice):
             found.extend(_direct(node.body))
     return found
+
+
+def _answers(node: Choice | None) -> list[Call]:
+    """The writes that a choice makes once; a person wants to know what they answered."""
+    return [part for part in node.body if isinstance(part, Call) and part.writes] if node else []
+
+
+def _made(node: Node) -> Call | None:
+    """The one step of a choice, if it is a write and nothing else."""
+    return _answers(node)[0] if isinstance(node, Choice) and len(node.body) == 1 and _answers(node) else None
+
+
+_OPPOSITE = {"filled": "empty", "empty": "filled", "present": "absent", "absent": "present"}
+
+
+def _otherwise(block: Block, position: int) -> Choice | None:
+    """The choice right after the one at this position, if it is made exactly where that is not."""
+    if not 0 <= position < len(block) - 1:
+        return None
+    node, following = block[position], block[position + 1]
+    if not isinstance(node, Choice) or not isinstance(following, Choice):
+        return None
+    if _otherwise(block, position - 1) is node:
+        return None
+    one, other = node.condition, following.condition
+    if one.place != other.place or one.also or other.also:
+        return None
+    if _OPPOSITE.get(one.test) == other.test:
+        return following
+    flags = isinstance(one.value, bool) and isinstance(other.value, bool) and one.value is not other.value
+    return following if one.test == other.test == "equals" and flags else None
 
 
 def _text(text: str) -> str:

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from druse.induction.commands import common_ends, is_command, kind_of, may_vary, named_kind, noun_of, reason_of, shown
-from druse.induction.conditions import MAX_RIVALS, condition_for
+from druse.induction.conditions import MAX_RIVALS, condition_for, needed
 from druse.induction.elements import Driver, Source, Turn, drivers, elements_of, inner_lists, is_read, symbol_of, turns
 from druse.induction.explain import explain
+from druse.induction.guards import places
 from druse.induction.instances import Instance
 from druse.induction.naming import Names, identifier, plural, result_name
 from druse.induction.procedure import (
@@ -37,11 +38,12 @@ from druse.induction.procedure import (
     Template,
 )
 from druse.induction.repeats import repeat_of
-from druse.induction.values import Env, Path, Place, Root, distinct, leaves, look, places_of, same
+from druse.induction.values import Env, Path, Place, Root, distinct, is_weak, leaves, look, places_of, same
 from druse.model import Json, Step, canonical, typed_equal
 
 _MAX_LOOP_BODY = 12
 _MIN_RUNS = 2  # runs that must have used an input
+_MANY_RUNS = 5  # that had the same of what their users said make it a constant; before, it is an input with a default
 _LOOK_AHEAD = 6  # how far a read may be moved to meet the other runs
 
 
@@ -146,7 +148,8 @@ class Builder:
             values = [step.arguments[argument] for step in steps]
             words = argument == "command" and is_command(symbol[0])
             for path, binding in (self._bind_words if words else self._bind)(call, argument, values, tracks):
-                call.bindings[path] = binding
+                asked = None if words or path != (argument,) else self._usual(call, argument, binding, tracks)
+                call.bindings[path] = asked or binding
         root = Root("result", call.id)
         for track, step in zip(tracks, steps, strict=True):
             track.env[root], track.last = step.result, step
@@ -248,6 +251,27 @@ class Builder:
             self._state.values[run][Root("parameter", parameter)] = value
         return Parameter(parameter)
 
+    def _usual(self, call: Call, name: str, binding: Binding, tracks: Sequence[Track]) -> Parameter | None:
+        """An input that few runs had the same of: the users said it every time, and the next one may say another."""
+        if not isinstance(binding, Constant) or len(self._runs) >= _MANY_RUNS or is_weak(binding.value):
+            return None
+        runs = {track.run for track in tracks}
+        if isinstance(binding.value, dict | list) or not all(self._names(run, binding.value) for run in runs):
+            return None
+        declared = self._declare(call, name, [binding.value] * len(tracks), tracks, (name,))
+        if not isinstance(declared, Parameter):
+            return None
+        part = re.compile(
+            rf"\w[-/@:._]{re.escape(str(binding.value))}(?!\w)|(?<!\w){re.escape(str(binding.value))}[-/@:._]\w"
+        )
+        if not any(part.search(self._texts[run]) for run in runs):
+            self._state.parameters[declared.name].default = binding.value  # else it is a part of what differs
+        return declared
+
+    def _names(self, run: int, value: Json) -> bool:
+        """Whether the user of a run said this very value as words of their own."""
+        return re.search(rf"(?<!\w){re.escape(str(value))}(?!\w)", self._texts[run]) is not None
+
     def _hole(self, by_run: dict[int, Json], tracks: Sequence[Track]) -> str:
         """Why a value is a choice that the runs do not explain; empty for what the caller said or may have said."""
         told = [run for run in by_run if self._texts[run]]
@@ -305,6 +329,8 @@ class Builder:
             values = [value for part in given for value in part]
             if len(lengths) < 2 or len(values) < 3 or any(distinct(part) < len(part) for part in given):
                 continue
+            if sum(len(part) > 1 for part in given) < _MIN_RUNS or any(map(_follows, (t.steps for t in tracks))):
+                continue  # one run that makes a call twice shows no list, and an answer may name the next one
             if not all(isinstance(value, str | int) and not isinstance(value, bool) for value in values):
                 continue
             if any(_anywhere(value, track.env) for part, track in zip(given, tracks, strict=True) for value in part):
@@ -396,10 +422,12 @@ class Builder:
             track.steps[:] = rest
             self._collect(track, [turn for owner, turn in body_tracks if owner is track], body)
         filled = all(elements_of(self._known(track), source) for track in tracks)
+        seen = [turn.scope[-1] for part in known for turn in part]
         if source.inner:
             within = Place(Root("element", loops[0]), source.inner)
-            return Loop(loops[0], source.place, [Loop(loops[1], within, body, always_filled=False)], filled)
-        return Loop(loops[0], source.place, body, filled)
+            inner_loop = Loop(loops[1], within, body, always_filled=False, examples=seen)
+            return Loop(loops[0], source.place, [inner_loop], filled)
+        return Loop(loops[0], source.place, body, filled, examples=seen)
 
     def _collect(self, track: Track, turns: Sequence[Track], body: Block) -> None:
         for node in body:
@@ -469,9 +497,10 @@ class Builder:
             cut = next((i for i, step in enumerate(track.steps) if symbol_of(step) in following), len(track.steps))
             inner.append(Track(track.steps[:cut], track.env, track.run))
             track.steps[:] = track.steps[cut:]
-        condition, rivals = found
         try:
-            return Choice(condition, self._block(inner, depth), rivals)
+            body = self._block(inner, depth)
+            condition, rivals = needed(found, places(body))
+            return Choice(condition, body, rivals)
         except Unexplained:
             for track, steps in zip(taking, before, strict=True):
                 track.steps[:] = steps
@@ -499,6 +528,12 @@ class Builder:
         return name
 
 
+def _follows(steps: Sequence[Step]) -> bool:
+    """Whether an argument of a step comes from the answer of a like step just before."""
+    like = itertools.takewhile(lambda step: symbol_of(step) == symbol_of(steps[0]), steps)
+    return any(_depends(step, earlier) for earlier, step in itertools.pairwise(like))
+
+
 def _stretch(steps: Sequence[Step], symbol: Symbol, argument: str) -> list[Json]:
     """The values of an argument in the calls of a symbol that a run goes on with, other calls of each turn between."""
     return [step.arguments[argument] for step in itertools.takewhile(lambda step: symbol_of(step) == symbol, steps)]
@@ -523,8 +558,13 @@ def _part(value: Json, path: Path) -> Json:
 
 
 def _depends(step: Step, earlier: Step) -> bool:
-    """Whether an argument of `step` may come from the result of `earlier`."""
-    return any(_anywhere(value, {Root("result", "x"): earlier.result}) for value in step.arguments.values())
+    """Whether an argument of `step` may come from the result of `earlier`, which may also repeat what it was given."""
+    own = [value for _, value in leaves(dict(earlier.arguments))]
+    return any(
+        _anywhere(value, {Root("result", "x"): earlier.result})
+        for _, value in leaves(dict(step.arguments))
+        if not any(same(value, given) for given in own)
+    )
 
 
 def _anywhere(value: Json, env: Env) -> bool:
