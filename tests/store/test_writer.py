@@ -96,6 +96,7 @@ async def test_a_unit_that_fails_takes_no_other_along(tmp_path: Path) -> None:
 
 async def test_a_unit_whose_caller_left_before_its_turn_is_not_carried_out(tmp_path: Path) -> None:
     async with Database.open(tmp_path / "druse.db") as database:
+        before = database.commits
         async with asyncio.TaskGroup() as group, database.transaction():
             left = group.create_task(database.write(lambda t: _give(t, "left")))
             await asyncio.sleep(0)
@@ -103,6 +104,7 @@ async def test_a_unit_whose_caller_left_before_its_turn_is_not_carried_out(tmp_p
             await asyncio.sleep(0)
         await database.write(lambda t: _give(t, "stayed"))
         assert await _held(database) == ["stayed"]
+        assert database.commits - before == 2  # of the block and of what stayed
 
 
 async def test_a_block_whose_caller_left_before_its_turn_holds_nobody_up(tmp_path: Path) -> None:

@@ -292,6 +292,18 @@ class Writer:
 
     def _carry_out(self, handed: Sequence[_Unit]) -> None:
         batch = [unit for unit in handed if not unit.answer.cancelled()]
+        if batch:
+            self._commit(batch)
+
+        def told() -> None:
+            self._under_way -= len(handed)
+            for unit in batch:
+                _settled(unit.answer, unit.result, unit.error)
+
+        self._tell(told)
+
+    def _commit(self, batch: Sequence[_Unit]) -> None:
+        """Carry out units in one transaction; how that went stands in each."""
         try:
             with self._synced(durable=any(unit.durable for unit in batch)):
                 self._connection.execute("BEGIN IMMEDIATE")
@@ -306,13 +318,6 @@ class Writer:
         except BaseException as error:  # handed to whoever waits
             for unit in batch:
                 unit.error = unit.error or error
-
-        def told() -> None:
-            self._under_way -= len(handed)
-            for unit in batch:
-                _settled(unit.answer, unit.result, unit.error)
-
-        self._tell(told)
 
     def _over(self) -> None:
         self._under_way -= 1
