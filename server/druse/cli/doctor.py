@@ -276,18 +276,10 @@ def _socket(workspace: Workspace) -> Iterator[Finding]:
 
 
 async def _first_line(workspace: Workspace) -> tuple[str, float]:
-    hello = {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-11-25",
-            "capabilities": {},
-            "clientInfo": {"name": "druse-doctor", "version": __version__},
-        },
-    }
+    from druse.editors.handshake import greeting, leave
     from druse.editors.machine import serve_arguments
 
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": greeting("druse-doctor")}
     began = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         *serve_arguments(),
@@ -305,13 +297,7 @@ async def _first_line(workspace: Workspace) -> tuple[str, float]:
     except TimeoutError:
         return "", time.perf_counter() - began
     finally:
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(5):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await leave(process)
 
 
 async def _listed(workspace: Workspace, mode: Any, era: str) -> Finding:

@@ -15,9 +15,10 @@ from typing import Any, cast
 from druse import __version__
 from druse.model import JsonObject
 
-__all__ = ["Handshake", "command_of", "end_daemon", "shake"]
+__all__ = ["Handshake", "command_of", "end_daemon", "greeting", "leave", "shake"]
 
 _SECONDS = 60.0
+_END_SECONDS = 5.0
 # Programs with windows do not get the PATH of a shell.
 _BARE_PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 _PASSED_ON = ("HOME", "LANG", "TMPDIR", "USER", "LOGNAME", "SYSTEMROOT", "APPDATA", "LOCALAPPDATA", "USERPROFILE")
@@ -78,11 +79,9 @@ async def _shake(command: Sequence[str], environment: Mapping[str, str], folder:
     except OSError as error:
         return Handshake(ok=False, problem=f"{command[0]} cannot be started: {error.strerror}")
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-    client: JsonObject = {"name": "druse-install", "version": __version__}
-    hello: JsonObject = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}
     try:
         async with asyncio.timeout(_SECONDS):
-            await _asked(process, 1, "initialize", hello)
+            await _asked(process, 1, "initialize", greeting("druse-install"))
             took = (time.perf_counter() - began) * 1000
             process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
             listed = await _asked(process, 2, "tools/list", {})
@@ -94,13 +93,28 @@ async def _shake(command: Sequence[str], environment: Mapping[str, str], folder:
         said = (await process.stderr.read(2000)).decode("utf-8", "replace").strip()
         return Handshake(ok=False, problem=f"{error}{': ' + said if said else ''}")
     finally:
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(5):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
+        await leave(process)
+
+
+def greeting(client: str) -> JsonObject:
+    """What a client of this name says with its first request, `initialize`."""
+    return {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": client, "version": __version__},
+    }
+
+
+async def leave(process: asyncio.subprocess.Process) -> None:
+    """End a server as clients do: its standard input is closed, and it is killed if it stays all the same."""
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        async with asyncio.timeout(_END_SECONDS):
             await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
 
 
 async def _asked(process: asyncio.subprocess.Process, number: int, method: str, parameters: JsonObject) -> Any:
