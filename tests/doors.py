@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -48,6 +49,30 @@ async def agent(
     )
     async with Client(server, mode=mode, message_handler=on_message) as client:
         yield client
+
+
+@asynccontextmanager
+async def over_http(root: Path, environment: Mapping[str, str]) -> AsyncGenerator[tuple[str, str]]:
+    """`druse serve --http` in a process of its own: its address, and the token that local clients read."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "druse", "serve", "--http", "127.0.0.1:0"),
+        cwd=root,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(environment),
+        limit=1 << 24,  # so that what it logs never waits to be read
+    )
+    assert process.stderr is not None
+    said = b""
+    try:
+        while (found := re.search(rb"^Serving (http://\S+)$", said, re.MULTILINE)) is None:
+            line = await process.stderr.readline()
+            said += line
+            assert line, f"druse serve --http ended: {said!r}"
+        yield found[1].decode(), (root / ".druse" / "keys" / "http.token").read_text()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.communicate()
 
 
 async def command(root: Path, environment: Mapping[str, str], *arguments: str) -> Any:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import socket
-import sys
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+
+import doors
 
 from .conftest import Project  # type: ignore[import-not-found]
 
@@ -77,10 +74,6 @@ async def test_a_dry_run_says_what_happens_and_opens_no_run(project: Project) ->
     assert (await project.druse("traces", "list"))["runs"] == []
 
 
-def token_of(root: Path) -> str:
-    return (root / ".druse" / "keys" / "http.token").read_text()
-
-
 @pytest.mark.requirement("N-06")
 async def test_stdio_and_http_give_the_same_answers(project: Project) -> None:
     async def session(client: Client) -> list[Any]:
@@ -91,33 +84,13 @@ async def test_stdio_and_http_give_the_same_answers(project: Project) -> None:
 
     async with project.client() as client:
         over_stdio = await session(client)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", "serve", "--http", f"127.0.0.1:{port}"),
-        cwd=project.root,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "XDG_CONFIG_HOME": str(project.root / "none")},
-    )
-    try:
-        url = f"http://127.0.0.1:{port}/mcp"
+    async with doors.over_http(project.root, project.environment) as (address, token):
+        url = f"{address}/mcp"
         async with httpx2.AsyncClient() as http:
-            async with asyncio.timeout(120):
-                while True:
-                    try:
-                        refused = await http.post(url, json={})
-                        break
-                    except httpx2.ConnectError:
-                        await asyncio.sleep(0.05)
-            assert refused.status_code == 401
-        headers = {"Authorization": f"Bearer {token_of(project.root)}"}
+            assert (await http.post(url, json={})).status_code == 401
         async with (
-            httpx2.AsyncClient(headers=headers) as http,
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http,
             Client(streamable_http_client(url, http_client=http)) as client,
         ):
             over_http = await session(client)
-        assert over_http == over_stdio
-    finally:
-        process.terminate()
-        await process.wait()
+    assert over_http == over_stdio

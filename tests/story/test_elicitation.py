@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -325,33 +324,15 @@ async def test_a_client_without_the_capability_and_the_command_line_work_as_befo
 async def test_a_client_over_http_is_asked_like_one_over_stdio(project: Project, era: str) -> None:
     prepare(project, "elicit = true")
     await project.druse("policy", "show")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", "serve", "--http", address),
-        cwd=project.root,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "XDG_CONFIG_HOME": str(project.root / "none")},
-    )
-    try:
-        url, token, user = f"http://{address}/mcp", project.root / ".druse" / "keys" / "http.token", User()
-        async with httpx2.AsyncClient() as http, asyncio.timeout(120):
-            while True:
-                try:
-                    assert (await http.post(url, json={})).status_code == 401
-                    break
-                except httpx2.ConnectError:
-                    await asyncio.sleep(0.05)
-        headers = {"Authorization": f"Bearer {token.read_text()}"}
-        async with (
-            httpx2.AsyncClient(headers=headers) as http,
-            Client(streamable_http_client(url, http_client=http), mode=era, elicitation_callback=user) as client,
-        ):
-            assert "the notes" in (await run(client, READ))["text"] and len(user.asked) == 1
-    finally:
-        process.terminate()
-        await process.wait()
+    user = User()
+    async with (
+        doors.over_http(project.root, project.environment) as (address, token),
+        httpx2.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as http,
+        Client(
+            streamable_http_client(f"{address}/mcp", http_client=http), mode=era, elicitation_callback=user
+        ) as client,
+    ):
+        assert "the notes" in (await run(client, READ))["text"] and len(user.asked) == 1
 
 
 @ERAS

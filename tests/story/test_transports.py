@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import re
 import shutil
-import socket
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -84,29 +81,8 @@ async def transcript(client: Client, project: Project) -> list[str]:
 
 @asynccontextmanager
 async def over_http(project: Project) -> AsyncGenerator[tuple[str, dict[str, str]]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", "serve", "--http", f"127.0.0.1:{port}"),
-        cwd=project.root,
-        stderr=asyncio.subprocess.DEVNULL,
-        env={**os.environ, "XDG_CONFIG_HOME": str(project.root / "none")},
-    )
-    try:
-        url = f"http://127.0.0.1:{port}/mcp"
-        async with httpx2.AsyncClient() as http, asyncio.timeout(120):
-            while True:
-                try:
-                    assert (await http.post(url, json={})).status_code == 401
-                    break
-                except httpx2.ConnectError:
-                    await asyncio.sleep(0.05)
-        token = (project.root / ".druse" / "keys" / "http.token").read_text()
-        yield url, {"Authorization": f"Bearer {token}"}
-    finally:
-        process.terminate()
-        await process.wait()
+    async with doors.over_http(project.root, project.environment) as (address, token):
+        yield f"{address}/mcp", {"Authorization": f"Bearer {token}"}
 
 
 @asynccontextmanager

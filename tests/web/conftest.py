@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
-import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,6 +16,7 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+import doors
 from capabilities.desk import Desk
 from druse.cli import main
 
@@ -25,13 +24,6 @@ from druse.cli import main
 def bearer(key: str) -> dict[str, str]:
     """The header of a token."""
     return {"Authorization": f"Bearer {key}"}
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass
@@ -140,27 +132,10 @@ class House:
     @asynccontextmanager
     async def serve(self) -> AsyncGenerator[httpx.AsyncClient]:
         """A client of the running server, with the local token."""
-        port = free_port()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "druse", "serve", "--http", f"127.0.0.1:{port}"),
-            cwd=self.root,
-            env=self.environment,
-        )
-        base = f"http://127.0.0.1:{port}"
-        try:
-            async with asyncio.timeout(120), httpx.AsyncClient(base_url=base) as probe:
-                while True:
-                    try:
-                        await probe.get("/openapi.json")
-                        break
-                    except httpx.ConnectError:
-                        await asyncio.sleep(0.05)
-            headers = {"Authorization": f"Bearer {self.token}"}
-            async with httpx.AsyncClient(base_url=base, headers=headers, timeout=120) as client:
+        async with doors.over_http(self.root, self.environment) as (address, token):
+            headers = {"Authorization": f"Bearer {token}"}
+            async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
                 yield client
-        finally:
-            process.terminate()
-            await process.wait()
 
 
 @pytest.fixture

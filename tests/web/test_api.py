@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
+
+from druse.cli import main
 
 from .conftest import House, Model, anthropic, bearer, openai  # type: ignore[import-not-found]
 
@@ -275,3 +280,11 @@ async def test_a_request_without_a_token_of_another_origin_or_host_is_refused(ho
         for status, answer in broken:
             assert answer.status_code == status, answer.text
             assert set(answer.json()) == {"detail", "kind"}
+
+
+def test_an_address_that_is_taken_is_told_and_ends_the_command(house: House) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, contextlib.chdir(house.root):
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = CliRunner().invoke(main, ["serve", "--http", address], env=house.environment)
+    assert done.exit_code == 1
+    assert f"Cannot serve on {address}: Address already in use. Name another HOST:PORT." in done.output

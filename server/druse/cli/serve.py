@@ -33,7 +33,8 @@ def serve(address: str | None, workspace: str | None, no_daemon: bool, verbose: 
     there is none and ends by itself (see "druse daemon"); on Windows it serves alone. Nothing but JSON-RPC goes to
     standard output; logs go to stderr, those of the daemon to .druse/logs/daemon.log. Over HTTP every request needs
     the bearer token in .druse/keys/http.token, or a key of "druse keys"; MCP is at /mcp, and beside it the API that
-    /openapi.json describes: /chat, /skills, /evolve, /traces, /volumes.
+    /openapi.json describes: /chat, /skills, /evolve, /traces, /volumes. Port 0 takes a free one; the address is told
+    on stderr.
     """
     if workspace is not None and not workspace.startswith("${"):  # as in the shim
         try:
@@ -75,4 +76,4 @@ async def _serve_http(address: str, name: str | None) -> None:
     async with open_application(workspace_here(), background=True, profile=profile) as application:
         front = Front(application, profile)
         front.listen_to(application)
-        await serve_web(application, front, address)
+        await serve_web(application, front, address, told=lambda url: click.echo(f"Serving {url}", err=True))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hmac
 import os
 import secrets
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +16,7 @@ from druse.front.server import Front
 from druse.model import Invalid
 
 RETRY_MILLISECONDS = 500  # after which a client whose stream broke may come back
+_BACKLOG = 2048  # connections that wait to be taken
 
 
 class Beside(Protocol):
@@ -32,16 +35,47 @@ class Beside(Protocol):
         ...
 
 
-async def serve_http(front: Front, address: str, token_file: Path, *, beside: Beside | None = None) -> None:
-    """Serve until cancelled. Raises Invalid for an address that is none."""
-    import uvicorn
-
+def bound(address: str) -> list[socket.socket]:
+    """What listens at HOST:PORT, a socket for each address of the host; port 0 takes a free one. Raises Invalid."""
     host, _, port = address.rpartition(":")
     if not port.isdigit() or not host:
         raise Invalid(f"Cannot serve on {address!r}: write HOST:PORT, for example 127.0.0.1:8765.", where="--http")
+    made: list[socket.socket] = []
+    missing: OSError | None = None
+    try:
+        found = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+        for family, place in dict.fromkeys((family, place[0]) for family, _, _, _, place in found):
+            number = port_of(made) if made else int(port)
+            try:
+                made.append(socket.create_server((str(place), number), family=family, backlog=_BACKLOG))
+            except OSError as error:
+                if error.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+                    raise
+                missing = error  # as where localhost has an address of a family that this machine has not
+        if missing is not None and not made:
+            raise missing
+    except (OSError, OverflowError) as error:
+        for one in made:
+            one.close()
+        stopped = str(getattr(error, "strerror", None) or error).partition(" (")[0]
+        raise Invalid(f"Cannot serve on {address}: {stopped}. Name another HOST:PORT.", where="--http") from error
+    return made
+
+
+def port_of(sockets: Sequence[socket.socket]) -> int:
+    """The port that they have in common."""
+    return int(sockets[0].getsockname()[1])
+
+
+async def serve_http(
+    front: Front, sockets: Sequence[socket.socket], host: str, token_file: Path, *, beside: Beside | None = None
+) -> None:
+    """Serve what comes to `bound` sockets until cancelled."""
+    import uvicorn
+
     guarded = http_application(front, host, token_file, beside)
-    config = uvicorn.Config(guarded, host=host, port=int(port), log_level="warning", lifespan="on")
-    await uvicorn.Server(config).serve()
+    config = uvicorn.Config(guarded, log_level="warning", lifespan="on")
+    await uvicorn.Server(config).serve(list(sockets))
 
 
 def http_application(front: Front, host: str, token_file: Path, beside: Beside | None = None) -> BearerToken:
