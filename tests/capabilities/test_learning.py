@@ -220,7 +220,7 @@ async def test_the_job_proposes_by_itself_and_puts_nothing_in_service(desk: Desk
     async with desk.client() as client:
         for number in range(1, 6):
             await worked(client, number)
-        with anyio.fail_after(60):
+        with anyio.fail_after(120):
             while not (listed := (await desk.druse("approvals", "list"))["approvals"]):
                 await anyio.lowlevel.checkpoint()
     assert [one["kind"] for one in listed] == ["tool"]

@@ -92,7 +92,7 @@ class Listing:
             self._changed.set()
 
     async def shows(self, client: Client, number: int) -> None:
-        with anyio.fail_after(10):
+        with anyio.fail_after(120):
             while not any(
                 f"learned tool v{number};" in (t.description or "") for t in (await client.list_tools()).tools
             ):

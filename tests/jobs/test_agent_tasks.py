@@ -35,12 +35,21 @@ async def tool(application: Application, name: str, **arguments: Any) -> dict[st
 
 
 async def ended(application: Application, started: dict[str, Any]) -> dict[str, Any]:
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         while True:
             found = await tool(application, "tasks.status", id=started["id"])
             if found["status"] != "running":
                 return found
             await moment()
+
+
+async def begins(application: Application, started: dict[str, Any], mark: str) -> bool:
+    """Whether a process of this mark is seen before the task ends."""
+    while not processes(mark):
+        if (await tool(application, "tasks.status", id=started["id"]))["status"] != "running":
+            return False
+        await moment()
+    return True
 
 
 async def moment() -> None:
@@ -87,14 +96,15 @@ async def test_at_its_number_of_calls_a_task_is_stopped_and_says_so(application:
 async def test_at_its_time_a_task_is_stopped_and_the_processes_it_started_are_gone(application: Application) -> None:
     mark = "864.2501"
     code = f'call("Bash", command="sleep {mark}")'
-    started = await tool(application, "tasks.start", goal="sleep", code=code, seconds=4)
-    with anyio.fail_after(20):
-        while not processes(mark):
-            await moment()
-    done = await ended(application, started)
-    assert done["status"] == "stopped" and "budget of 4 s" in done["report"]["problem"], done
+    for seconds in (4, 16, 64):  # where the machine is so busy that the time is over before the process began: more
+        started = await tool(application, "tasks.start", goal="sleep", code=code, seconds=seconds)
+        begun = await begins(application, started, mark)
+        done = await ended(application, started)
+        assert done["status"] == "stopped" and f"budget of {seconds} s" in done["report"]["problem"], done
+        if begun:
+            break
     assert done["report"]["tools"] == ["Bash"]
-    with anyio.fail_after(5):
+    with anyio.fail_after(120):
         while processes(mark):
             await moment()
 
@@ -110,7 +120,7 @@ async def test_a_cancelled_task_is_gone_with_its_processes_and_others_cannot_be_
     for one in started:
         gone = await tool(application, "tasks.cancel", id=one["id"])
         assert gone["status"] == "stopped" and gone["report"]["problem"] == "cancelled"
-    with anyio.fail_after(5):
+    with anyio.fail_after(120):
         while processes(mark):
             await moment()
     assert "Cannot find" in (await tool(application, "tasks.cancel", id="none"))["message"]
@@ -147,7 +157,7 @@ async def test_learning_now_tells_its_progress_and_a_second_call_joins_the_first
         joined.append(str(message))
 
     call = {"name": "learning.run_now", "arguments": {}}
-    with anyio.fail_after(30):
+    with anyio.fail_after(120):
         first = asyncio.ensure_future(application.serve_call("run_tool", call, AGENT, first_progress))
         await inside.wait()
         second = asyncio.ensure_future(application.serve_call("run_tool", call, AGENT, second_progress))

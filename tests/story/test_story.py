@@ -75,7 +75,7 @@ async def test_repeated_work_becomes_a_tool_that_a_person_approved(project: Proj
         assert pending["status"] == "pending"  # no terminal, no --yes: never approved by itself
         done = await project.druse("approvals", "approve", report["approval_id"], "--yes")
         assert done["status"] == "approved"
-        with anyio.fail_after(5):
+        with anyio.fail_after(120):
             await changed.wait()
         assert name in [t.name for t in (await client.list_tools()).tools]
 
@@ -108,10 +108,10 @@ async def test_repeated_work_becomes_a_tool_that_a_person_approved(project: Proj
         assert (await project.druse("audit", "verify"))["ok"]
         source.write_text(good)
         await project.druse("tools", "retire", name)
-        with anyio.fail_after(5):
+        with anyio.fail_after(120):
             while name in [t.name for t in (await client.list_tools()).tools]:
                 await anyio.lowlevel.checkpoint()
-        with anyio.fail_after(5):  # the list is told first, the router right after
+        with anyio.fail_after(120):  # the list is told first, the router right after
             while "retired at v1" not in (await call(client, "run_tool", name=name, arguments={}))["message"]:
                 await anyio.lowlevel.checkpoint()
         (again,) = (await project.druse("candidates"))["candidates"]
@@ -281,13 +281,13 @@ async def test_a_client_of_the_modern_era_hears_of_a_new_tool_on_its_listen_stre
             runs.append(opened["run_id"])
         proposed = await call(client, "propose_tool", name="email_of", code=code, run_ids=runs)
         await project.druse("approvals", "approve", proposed["approval_id"], "--yes")
-        with anyio.fail_after(10):
+        with anyio.fail_after(120):
             await anext(aiter(events))
         assert "email_of" in [entry.name for entry in (await client.list_tools()).tools]
         answer = await call(client, "email_of", user_id="yusuf_khan_2015")
         assert answer == {"result": "yusuf.khan4494@example.com"}
         (project.root / "tools" / "generated" / "email_of" / "v1.json").unlink()
-        with anyio.fail_after(10):
+        with anyio.fail_after(120):
             await anext(aiter(events))
         assert "email_of" not in [entry.name for entry in (await client.list_tools()).tools]
         assert "files removed" in (await call(client, "run_tool", name="email_of", arguments={}))["message"]

@@ -11,7 +11,8 @@ from druse.skills.library import SkillLibrary
 
 log = logging.getLogger("druse.skills")
 
-_LOOK_MS = 500  # how often folders that did not exist are looked for
+LOOK_MS = 500  # how often folders that did not exist are looked for
+DEBOUNCE_MS = 100  # for which changes that follow each other are gathered
 
 
 async def watch_skills(library: SkillLibrary, changed: Callable[[], Awaitable[None]]) -> None:
@@ -22,10 +23,10 @@ async def watch_skills(library: SkillLibrary, changed: Callable[[], Awaitable[No
     while True:
         folders = library.folders()
         if not folders:
-            await asyncio.sleep(_LOOK_MS / 1000)
+            await asyncio.sleep(LOOK_MS / 1000)
         else:
             watching = awatch(
-                *folders, watch_filter=None, debounce=100, step=20, rust_timeout=_LOOK_MS, yield_on_timeout=True
+                *folders, watch_filter=None, debounce=DEBOUNCE_MS, step=20, rust_timeout=LOOK_MS, yield_on_timeout=True
             )
             async for _ in watching:
                 if library.folders() != folders or library.stamp() != stamp:
