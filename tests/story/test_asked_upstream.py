@@ -43,7 +43,7 @@ def heard(log: Path) -> list[dict[str, Any]]:
 async def test_a_question_of_a_server_reaches_its_user_as_the_server_s_and_its_answer_approves_nothing_in_druse(
     project: Project, era: str, behind: str
 ) -> None:
-    prepare(project, behind, "ask")
+    log = prepare(project, behind, "ask")
     user = User(YES)
     async with client_of(project, era, user) as client:
         assert await confirm(client) == {"action": "accept", "content": {"approve": True}}
@@ -54,6 +54,10 @@ async def test_a_question_of_a_server_reaches_its_user_as_the_server_s_and_its_a
         user.answer = types.ElicitResult(action="cancel")
         waits = await confirm(client)
         assert waits["status"] == "pending"  # the yes to the server is none to the next call of it
+    calls = [one["params"].get("_meta", {}) for one in heard(log) if one.get("method") == "tools/call"]
+    said = [{key.removeprefix("io.modelcontextprotocol/") for key in meta} for meta in calls]
+    who = {"protocolVersion", "clientInfo", "clientCapabilities"} if behind == "modern" else set[str]()
+    assert said and all(names == who for names in said)  # each request of the later era says who makes it
     entries = (await project.druse("audit", "show"))["entries"]
     assert [one["payload"]["answer"] for one in entries if one["action"] == "upstream.asked"] == ["accept"]
 

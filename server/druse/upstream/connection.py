@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from druse import __version__
 from druse.model import Caller, JsonObject, Progress, UpstreamFailure
+from druse.upstream.answers import Answer, go_on
 from druse.upstream.direct import DirectCalls
 from druse.upstream.questions import Heard, Questions
 from druse.upstream.servers import ServerEntry
@@ -48,6 +49,7 @@ class Connection:
         self.problem = entry.problem
         self.tools: list[types.Tool] = []
         self.refused: dict[str, str] = {}  # tools left out of its list, and why
+        self._loose: frozenset[str] = frozenset()  # tools that promise nothing of their results
         self._questions = Questions(entry.name, on_question)
         self._logs = logs
         self._environment = environment
@@ -58,7 +60,7 @@ class Connection:
         self._clock = clock
         self._client: Client | None = None
         self._started: DirectCalls | None = None
-        self._direct: DirectCalls | None = None  # where the server speaks the handshake era over stdio
+        self._direct: DirectCalls | None = None  # over stdio
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()  # connected, or failed to
         self._broken = asyncio.Event()
@@ -104,9 +106,7 @@ class Connection:
             raise self._failure(self.problem or "it could not be reached")
         return self._client
 
-    async def call(
-        self, tool: str, arguments: JsonObject, progress: Progress | None, caller: Caller
-    ) -> types.CallToolResult:
+    async def call(self, tool: str, arguments: JsonObject, progress: Progress | None, caller: Caller) -> Answer:
         """One `tools/call`. Cancelling it tells the server. What the server asks goes to the caller's client.
 
         Raises UpstreamFailure.
@@ -117,11 +117,13 @@ class Connection:
         try:
             async with self._questions.during(caller, self._call_timeout):
                 if self._direct is None:
-                    return await client.call_tool(tool, dict(arguments), progress_callback=_callback(progress))
+                    done = await client.call_tool(tool, dict(arguments), progress_callback=_callback(progress))
+                    return Answer.of(done)
                 result = await self._direct.call(tool, arguments, progress)
-                if not result.is_error:
-                    await client.session.validate_tool_result(tool, result)
-                return result
+                plain = Answer.plain(result)
+                if plain is not None and (plain.is_error or tool in self._loose):
+                    return plain
+                return Answer.of(await self._looked_at(client, tool, arguments, result, progress))
         except TimeoutError as error:
             raise self._failure(f"{tool} did not answer within {self._call_timeout:.0f} s") from error
         except MCPError as error:
@@ -153,6 +155,20 @@ class Connection:
         except (ValueError, RuntimeError) as error:
             raise self._failure(f"{method} was answered against the protocol: {_first_line(error)}") from error
 
+    async def _looked_at(
+        self, client: Client, tool: str, arguments: JsonObject, result: Any, progress: Progress | None
+    ) -> types.CallToolResult:
+        """A result off the wire, checked; where the server needs something first, what comes after that."""
+        import mcp_types as types
+
+        if isinstance(result, dict) and cast("JsonObject", result).get("resultType") == "input_required":
+            first = types.InputRequiredResult.model_validate(result, by_name=False)
+            return await go_on(client, tool, arguments, first, _callback(progress))
+        done = types.CallToolResult.model_validate(result, by_name=False)
+        if not done.is_error:
+            await client.session.validate_tool_result(tool, done)
+        return done
+
     async def relist(self) -> None:
         """Ask for the tools again: not every server tells when they change. Raises UpstreamFailure."""
         from mcp.shared.exceptions import MCPError
@@ -183,7 +199,7 @@ class Connection:
                 self.tools = await self._list(client)
                 deadline.reschedule(None)
                 self._client, self.problem, self._failures = client, "", 0
-                self._direct = self._started if client.protocol_version < "2026-07-28" else None
+                self._direct = self._started
                 self._settled.set()
                 self._on_tools_changed(self)
                 await self._watch(client)
@@ -234,6 +250,7 @@ class Connection:
             page = await client.list_tools(cursor=cursor)
             tools.extend(page.tools)
             if not page.next_cursor or page.next_cursor == cursor or len(tools) > MAX_TOOLS:
+                self._loose = frozenset(tool.name for tool in tools if tool.output_schema is None)
                 return tools[:MAX_TOOLS]
             cursor = page.next_cursor
 

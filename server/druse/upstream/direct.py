@@ -1,7 +1,8 @@
-"""`tools/call` straight onto the lines of a handshake-era stdio server, beside the SDK's session.
+"""`tools/call` straight onto the lines of a stdio server, beside the SDK's session.
 
 The session keeps everything else: handshake, listing, notifications, and what the server asks of us. A call by itself
 is one line out and one line in, and its way through the session costs about twice what the pipe and the server do.
+In the era of 2026-07-28 each request says who makes it: a call says what the session's own last listing said.
 """
 
 from __future__ import annotations
@@ -9,12 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from druse.model import JsonObject, Progress
-
-if TYPE_CHECKING:
-    import mcp_types as types
+from druse.model import Json, JsonObject, Progress
 
 _FIRST_ID = 1 << 40  # the session counts its own ids up from 1
 _CLOSED: JsonObject = {"error": {"code": -32000, "message": "Connection closed"}}
@@ -58,6 +56,7 @@ class DirectCalls:
         self._waiting: dict[int, _Answer] = {}
         self._next = _FIRST_ID
         self._ended = False
+        self.who: JsonObject = {}  # goes with every call
 
     def take(self, message: Any) -> bool:
         """Whether an incoming message belongs to one of these calls; then it is dealt with."""
@@ -82,19 +81,18 @@ class DirectCalls:
         for answer in self._waiting.values():
             answer.take(_CLOSED)
 
-    async def call(self, tool: str, arguments: JsonObject, progress: Progress | None) -> types.CallToolResult:
-        """One call. Cancelling it tells the server.
+    async def call(self, tool: str, arguments: JsonObject, progress: Progress | None) -> Json:
+        """One call; its result as it came. Cancelling it tells the server.
 
-        Raises MCPError for an error or a lost connection, ValueError for an answer that is no tool result.
+        Raises MCPError for an error or a lost connection.
         """
-        import mcp_types as types
-        from mcp.shared.exceptions import MCPError
-
         number, self._next = self._next, self._next + 1
         answer = self._waiting[number] = _Answer(asyncio.get_running_loop())
         params: JsonObject = {"name": tool, "arguments": arguments}
         if progress is not None:
-            params["_meta"] = {"progressToken": number}
+            params["_meta"] = {**self.who, "progressToken": number}
+        elif self.who:
+            params["_meta"] = self.who
         try:
             await self._send({"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params})
             if progress is None:
@@ -109,9 +107,11 @@ class DirectCalls:
             del self._waiting[number]
         error = received.get("error")
         if isinstance(error, dict):
+            from mcp.shared.exceptions import MCPError
+
             code = error.get("code")
             raise MCPError(code if isinstance(code, int) else 0, str(error.get("message")), error.get("data"))
-        return types.CallToolResult.model_validate(received.get("result"), by_name=False)
+        return received.get("result")
 
     async def _send(self, message: JsonObject) -> None:
         if self._ended:

@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import anyio
+from mcp.shared.message import SessionMessage
+from mcp_types import JSONRPCRequest
 
 from druse.settings import child_environment
 from druse.upstream.direct import DirectCalls
 from druse.upstream.lines import CHUNK, MAX_LINE_BYTES, LineReader, LineWriter
 
 _GRACE_SECONDS = 2.0
+_WHO = "io.modelcontextprotocol/"  # what the fields begin with that say who makes a request
 
 
 @asynccontextmanager
@@ -80,10 +83,26 @@ async def process_transport(
     try:
         calls = DirectCalls(process.stdin)
         on_start(calls)
-        yield lines, LineWriter(process.stdin)
+        yield lines, _SessionWriter(process.stdin, calls)
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process, transport)
+
+
+class _SessionWriter(LineWriter):
+    """What the session writes; its listings tell who makes requests."""
+
+    def __init__(self, writer: asyncio.StreamWriter, calls: DirectCalls) -> None:
+        super().__init__(writer)
+        self._calls = calls
+
+    async def send(self, item: SessionMessage, /) -> None:
+        """Write one message. Raises BrokenResourceError where the other side is gone."""
+        message = item.message
+        if isinstance(message, JSONRPCRequest) and message.method == "tools/list":
+            said: Any = (message.params or {}).get("_meta") or {}
+            self._calls.who = {key: value for key, value in said.items() if key.startswith(_WHO)}
+        await super().send(item)
 
 
 class _Output(asyncio.subprocess.SubprocessStreamProtocol):

@@ -22,6 +22,7 @@ from druse.model import (
     ToolSpec,
     UpstreamFailure,
 )
+from druse.upstream.answers import Answer
 from druse.upstream.connection import Connection, Sign, unsigned
 from druse.upstream.names import distinct_name, wire_name
 from druse.upstream.questions import Heard
@@ -153,8 +154,8 @@ class Upstreams:
     async def call(self, spec: ToolSpec, arguments: JsonObject, context: CallContext) -> Outcome:
         """One call on the server that owns the tool."""
         connection = self._connections[spec.server]
-        result = await connection.call(spec.upstream_name, arguments, context.progress, context.caller)
-        return _outcome(spec, result)
+        answer = await connection.call(spec.upstream_name, arguments, context.progress, context.caller)
+        return _outcome(spec, answer)
 
 
 def _spec(server: str, name: str, tool: types.Tool) -> ToolSpec:
@@ -188,11 +189,8 @@ def _schema_problem(tool: types.Tool) -> str:
     return ""
 
 
-def _outcome(spec: ToolSpec, result: types.CallToolResult) -> Outcome:
-    content = tuple(
-        cast("JsonObject", block.model_dump(mode="json", by_alias=True, exclude_none=True)) for block in result.content
-    )
-    structured = cast("JsonObject | None", result.structured_content)
+def _outcome(spec: ToolSpec, answer: Answer) -> Outcome:
+    content, structured = answer.content, answer.structured
     text = "\n".join(str(block["text"]) for block in content if block.get("type") == "text")
     size = len(text) + sum(len(str(block.get("data", ""))) for block in content)
     if size > MAX_RESULT_BYTES:
@@ -201,7 +199,7 @@ def _outcome(spec: ToolSpec, result: types.CallToolResult) -> Outcome:
             f"{MAX_RESULT_BYTES:,}. Ask it for less.",
             server=spec.server,
         )
-    if result.is_error:
+    if answer.is_error:
         return Outcome(
             OutcomeStatus.ERROR,
             data=structured if structured is not None else _data(text),
