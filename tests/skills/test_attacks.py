@@ -76,7 +76,7 @@ def test_whatever_lies_in_a_volume_the_good_skills_are_listed_and_the_rest_has_a
     for skill in mine:
         f"{skill.name} {skill.problem} {skill.uri}".encode()  # goes into answers and into the store
     assert write(volumes, "after")
-    volumes.open(REF).adopt_all(volumes.me())
+    volumes.open(REF).make_way("HEAD", volumes.me())
 
 
 @pytest.mark.requirement("L-42")
@@ -207,7 +207,7 @@ def test_two_processes_and_an_editor_on_one_skill_lose_no_text(volumes: Volumes,
         fresh.rename(path)
         time.sleep(0.004)  # a person, or a tool that saves often
     assert [worker.wait(60) for worker in workers] == [0, 0]
-    volumes.open(REF).adopt_all(volumes.me())
+    volumes.open(REF).make_way("HEAD", volumes.me())
     history = git(root, "log", "-p", "--format=%s", "--", "skills/shared")
     for name in ("p", "q"):
         for number in range(4):

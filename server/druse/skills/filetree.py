@@ -48,6 +48,19 @@ def read_folder(folder: Path) -> dict[str, bytes]:
     return files
 
 
+def regular_files(folder: Path, prefix: str) -> list[str]:
+    """Paths of the regular files under a folder, as `prefix/...`; what is hidden or a link is left out."""
+    found: list[str] = []
+    for current, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(current) / name
+            with contextlib.suppress(OSError):
+                if not name.startswith(".") and stat.S_ISREG(path.lstat().st_mode):
+                    found.append(f"{prefix}/{path.relative_to(folder).as_posix()}")
+    return found
+
+
 def folder_stamp(folder: Path) -> tuple[object, ...]:
     """Times and sizes of the skills in a folder, one level deep; reads no contents."""
     stamps: list[object] = []

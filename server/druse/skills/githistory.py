@@ -87,6 +87,13 @@ def tree(git: Git, at: str, prefix: str) -> dict[str, str]:
     return found
 
 
+def misplaced(git: Git, at: str, areas: Sequence[str]) -> str:
+    """Which folder of a volume is something else at a revision; empty if none is."""
+    listed = git.run("ls-tree", "-z", "--full-tree", at, "--", *areas).decode("utf-8", "replace")
+    wrong = (entry.partition("\t")[2] for entry in listed.split("\0") if entry and " tree " not in entry)
+    return next((f"{path} is no folder" for path in wrong), "")
+
+
 def blob_at(git: Git, at: str, path: str) -> bytes | None:
     """A file at a revision, None where it is not there."""
     if not revision(at):
@@ -107,8 +114,10 @@ def blob_id(body: bytes) -> str:
 
 def branches(git: Git, prefix: str) -> list[tuple[str, str]]:
     """Local branches under a prefix with their commits."""
-    listed = git.text("for-each-ref", "--format=%(refname:short) %(objectname)", f"refs/heads/{prefix}")
-    return [(name, commit) for name, _, commit in (line.partition(" ") for line in listed.splitlines()) if commit]
+    # Not the short name: a tag of the same name makes git write it otherwise.
+    listed = git.text("for-each-ref", "--format=%(refname) %(objectname)", f"refs/heads/{prefix}")
+    rows = (line.removeprefix("refs/heads/").partition(" ") for line in listed.splitlines())
+    return [(name, commit) for name, _, commit in rows if commit]
 
 
 def branch_commit(git: Git, branch: str) -> str | None:

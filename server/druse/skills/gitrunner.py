@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from druse.model import DruseError, Invalid, visible
@@ -18,7 +18,9 @@ _FIXED = (
     *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.autocrlf=false"),
     *("-c", "core.symlinks=false", "-c", "protocol.ext.allow=never", "-c", "gc.autoDetach=false"),
     *("-c", "transfer.fsckObjects=true", "-c", "core.quotePath=false", "-c", "advice.detachedHead=false"),
+    *("-c", "log.showSignature=false", "-c", "submodule.recurse=false", "-c", "core.attributesFile=/dev/null"),
 )
+REACHING_OUT = {"GIT_ALLOW_PROTOCOL": "file:https:ssh"}  # for the commands that are about a remote, and no other
 _PASSED_ON = ("GNUPGHOME", "SSH_AUTH_SOCK", "XDG_CONFIG_HOME", "GPG_TTY")  # signing and remotes are the user's own
 
 
@@ -47,9 +49,11 @@ def git_program() -> str:
 class Git:
     """git in one repository."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, trusted: Callable[[], None] | None = None) -> None:
+        """`trusted` is asked before every command whether the repository may be used, and raises if not."""
         self.root = root
         self._program = git_program()
+        self._trusted = trusted
 
     def run(
         self,
@@ -69,8 +73,12 @@ class Git:
         accept: Sequence[int] = (0,),
     ) -> tuple[int, bytes]:
         """Exit code and standard output."""
+        if self._trusted is not None:
+            self._trusted()
         named = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        named.update({"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "false", "LC_ALL": "C"}, **(environment or {}))
+        named.update({"GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "false", "LC_ALL": "C"})
+        # A missing object could be fetched from where the repository says, by a program that it names.
+        named.update({"GIT_ALLOW_PROTOCOL": "none", "GIT_ATTR_NOSYSTEM": "1"}, **(environment or {}))
         try:
             done = subprocess.run(
                 [self._program, *_FIXED, *arguments],
@@ -81,7 +89,12 @@ class Git:
                 timeout=TIMEOUT_SECONDS,
                 check=False,
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except subprocess.TimeoutExpired as error:
+            raise GitFailed(
+                f"Cannot run git {arguments[0]} in {self.root}: it did not end in {TIMEOUT_SECONDS:.0f} s. Try it "
+                "there by hand to see what it waits for."
+            ) from error
+        except OSError as error:
             raise GitFailed(f"Cannot run git {arguments[0]} in {self.root}: {error}.") from error
         if done.returncode not in accept:
             said = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
@@ -92,6 +105,13 @@ class Git:
             )
         return done.returncode, done.stdout
 
-    def text(self, *arguments: str, accept: Sequence[int] = (0,), data: bytes | None = None) -> str:
+    def text(
+        self,
+        *arguments: str,
+        accept: Sequence[int] = (0,),
+        data: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> str:
         """Standard output as text, without the last line end."""
-        return self.run(*arguments, accept=accept, data=data).decode("utf-8", "replace").rstrip("\n")
+        done = self.run(*arguments, accept=accept, data=data, environment=environment)
+        return done.decode("utf-8", "replace").rstrip("\n")

@@ -14,11 +14,13 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
-from druse.model import DruseError, Invalid, NotFound
+from druse.model import DruseError, Invalid, NotFound, visible
 from druse.skills import githistory
-from druse.skills.access import Actor, Role, VolumeRef, require
+from druse.skills.access import Actor, Role, VolumeKind, VolumeRef, require
 from druse.skills.document import MAX_TEXT
-from druse.skills.filetree import folder_stamp, read_file, read_folder
+from druse.skills.filetree import folder_stamp, read_file, read_folder, regular_files
+from druse.skills.gitcommits import Commits
+from druse.skills.gitguard import areas_of, folder_of, make_plain, refused, settings_of
 from druse.skills.gitrunner import Git
 from druse.skills.volume import (
     AREAS,
@@ -36,6 +38,7 @@ from druse.skills.volume import (
 )
 
 MAIN = "main"
+HEADS_MAIN = f"refs/heads/{MAIN}"  # in full: git takes a tag called main before the branch
 _TRIES = 2  # of a change, while an editor saves the same file again and again
 _PATIENCE = 3.0  # seconds that are waited for a person's git
 _STALE = 300.0  # seconds after which a lock of git's index is that of a dead process
@@ -54,7 +57,9 @@ class GitVolume:
     def __init__(self, root: Path, ref: VolumeRef) -> None:
         self.root = root
         self._ref = ref
-        self.git = Git(root)
+        self.git = Git(root, trusted=self._trusted)
+        self._commits = Commits(self.git)
+        self._looked: tuple[object, ...] = ()
 
     @property
     def ref(self) -> VolumeRef:
@@ -66,17 +71,44 @@ class GitVolume:
         """The volume under the root of all volumes. Raises Invalid without git or where a link stands in the way."""
         root = volumes / str(ref.kind) / ref.id
         for folder in (root.parent, root):
-            if folder.is_symlink():
-                raise Invalid(f"Cannot open volume {ref}: {folder} is a link. Remove it.", where=str(folder))
+            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+                raise Invalid(f"Cannot open volume {ref}: {folder} is no folder. Remove it.", where=str(folder))
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         volume = cls(root, ref)
         if not (root / ".git").is_dir():
             with volume.turn():
                 if not (root / ".git" / "HEAD").exists():
                     volume._create()
+        wrong = areas_of(root, AREAS)
+        if wrong:
+            raise Invalid(
+                f"Cannot open volume {ref}: {wrong} in {root}. Put the folder back, as with "
+                f'"git -C {root} log -- {wrong.split()[0]}" and "git -C {root} checkout COMMIT -- {wrong.split()[0]}".',
+                where=str(root),
+                problem=wrong,
+            )
         for area in AREAS:
             (root / area).mkdir(exist_ok=True)
+        make_plain(root / ".git")
         return volume
+
+    def _trusted(self) -> None:
+        """Raises Invalid where the repository's own settings could start a program or lead elsewhere."""
+        git = self.root / ".git"
+        try:
+            found = (git / "config").lstat()
+        except OSError:
+            return  # it is being made
+        looked = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino)
+        wrong = folder_of(git)
+        if not wrong and looked != self._looked:
+            plain = Git(Path(self.root.anchor))  # from inside, git follows the file before it lists it
+            wrong = settings_of(
+                plain.text("config", "--file", str(git / "config"), "--no-includes", "--list", "--name-only", "-z")
+            )
+        if wrong:
+            raise refused(self.root, wrong)
+        self._looked = looked
 
     def _create(self) -> None:
         self.git.run("init", "-q", "-b", MAIN)
@@ -84,7 +116,6 @@ class GitVolume:
         metadata = {"type": str(self._ref.kind), "id": self._ref.id, "format": 1}
         (self.root / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
         maker = _maker(self._ref)
-        self.git.run("add", "--", "metadata.json")
         self._commit(Message(f"Create volume {self._ref}"), maker, ["metadata.json"])
 
     # skills
@@ -188,8 +219,12 @@ class GitVolume:
     def dirty(self, actor: Actor) -> list[str]:
         """Paths of files that differ from the last commit."""
         require(self._ref, actor, write=False)
-        listed = self.git.run("status", "--porcelain", "-z", "--untracked-files=all", "--", *AREAS)
-        return sorted({part[3:] for part in listed.decode("utf-8", "replace").split("\0") if part})
+        committed: dict[str, str] = {}
+        for area in AREAS:
+            committed |= githistory.tree(self.git, "HEAD", f"{area}/")
+        there = [path for area in AREAS for path in regular_files(self.root / area, area)]
+        gone = [path for path in committed if not os.path.lexists(self.root / path)]
+        return sorted([*gone, *(path for path in there if self._differs(path, committed))])
 
     # history
 
@@ -202,7 +237,7 @@ class GitVolume:
         """Changes whenever the history or a file under skills/ does."""
         git = self.root / ".git"
         stamps: list[object] = []
-        for path in (git / "HEAD", git / "refs" / "heads" / MAIN, git / "packed-refs"):
+        for path in (git / "HEAD", git / "refs" / "heads" / MAIN, git / "packed-refs", git / "config"):
             with contextlib.suppress(OSError):
                 found = path.stat()
                 stamps.append((found.st_mtime_ns, found.st_size, found.st_ino))
@@ -219,7 +254,7 @@ class GitVolume:
         for path in changed:
             check_path(path)
         with self.turn():
-            base = self.git.text("rev-parse", MAIN)
+            base = self.git.text("rev-parse", HEADS_MAIN)
             made = self._tree_commit(base, changed, message, actor, [base])
             self.git.run("update-ref", f"refs/heads/{branch}", made)
             return made
@@ -231,7 +266,7 @@ class GitVolume:
         for branch, commit in githistory.branches(self.git, "pr/"):
             if not self._merged(commit):
                 (entry,) = githistory.log(self.git, 1, "", start=commit)
-                diff = self.git.text("diff", "--no-ext-diff", f"{MAIN}...{commit}", "--", "skills")
+                diff = self.git.text("diff", "--no-ext-diff", f"{HEADS_MAIN}...{commit}", "--", "skills")
                 skill_id = branch.rsplit("/", 1)[-1]
                 found.append(Proposal(branch, skill_id, entry.subject, entry.author, entry.at, diff, commit))
         return found
@@ -244,15 +279,15 @@ class GitVolume:
             commit = githistory.branch_commit(self.git, branch)
             if commit is None:
                 raise no_proposal(self._ref, branch)
-            head = self.git.text("rev-parse", MAIN)
+            head = self.git.text("rev-parse", HEADS_MAIN)
             if self._merged(commit):
                 self.git.run("branch", "-q", "-D", branch)
                 return head
             base = self.git.text("merge-base", head, commit)
             theirs, before = (githistory.tree(self.git, at, "skills/") for at in (commit, base))
             changed = [path for path, blob in theirs.items() if before.get(path) != blob]
-            self._adopt(changed, actor)
-            head = self.git.text("rev-parse", MAIN)
+            self._make_way(changed, branch, actor)
+            head = self.git.text("rev-parse", HEADS_MAIN)
             ours = githistory.tree(self.git, head, "skills/")
             clash = [path for path in changed if ours.get(path) not in (before.get(path), theirs[path])]
             if clash:
@@ -277,7 +312,7 @@ class GitVolume:
             self.git.run("branch", "-q", "-D", branch)
 
     def _merged(self, commit: str) -> bool:
-        return self.git.result("merge-base", "--is-ancestor", commit, MAIN, accept=(0, 1))[0] == 0
+        return self.git.result("merge-base", "--is-ancestor", commit, HEADS_MAIN, accept=(0, 1))[0] == 0
 
     # inside
 
@@ -293,8 +328,8 @@ class GitVolume:
             if before == content and not self._differs(path):
                 return commit
             commit = self._put(path, target, before, content, message, actor) or commit
-            if commit and self.git.text("rev-parse", f"HEAD:{path}") == githistory.blob_id(content):
-                return commit  # and not what an editor saved at that very moment
+            if commit:
+                return commit
         return self._put_beside(path, target, content, message, actor)
 
     def _put(
@@ -311,7 +346,7 @@ class GitVolume:
             if self._working(path) != before:
                 return ""
             fresh.replace(target)
-            return self._commit(message, actor, [path])
+            return self._commits.add({path: content}, message, self.identity(actor))
         except (DruseError, OSError):
             if self._working(path) != content:
                 return ""  # an editor saved meanwhile: its text stays
@@ -327,73 +362,85 @@ class GitVolume:
     def _put_beside(self, path: str, target: Path, content: bytes, message: Message, actor: Actor) -> str:
         """Commit a text without the working tree, for an editor that saves all the time; what it saves last stays."""
         self._adopt([path], actor)
-        before, head = self._working(path), self.git.text("rev-parse", MAIN)
-        made = self._tree_commit(head, {path: content}, message, actor, [head])
-        self.git.run("update-ref", f"refs/heads/{MAIN}", made, head)
+        before = self._working(path)
+        made = self._commits.add({path: content}, message, self.identity(actor))
         fresh = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
         fresh.write_bytes(content)
         if self._working(path) == before:
             fresh.replace(target)
         fresh.unlink(missing_ok=True)
-        self.git.run("reset", "-q", "--", path, accept=(0, 1))
         return made
 
     def _adopt(self, paths: Sequence[str], actor: Actor) -> None:
         """Commit what an editor left in these paths, before we change them."""
         for path in paths:
             if self._working(path, limit=MAX_FILE) is not None and self._differs(path):
-                name = path.removeprefix("skills/").split("/")[0].removesuffix(".md")
+                name = visible(path.removeprefix("skills/").split("/")[0].removesuffix(".md"))
                 kept = Message(f"Keep edited {name}", "Found uncommitted in the working tree.", (("Source", "editor"),))
                 self._commit(kept, actor, [path])
 
-    def _differs(self, path: str) -> bool:
-        return bool(self.git.run("status", "--porcelain", "--untracked-files=all", "--", path))
+    def _make_way(self, paths: Sequence[str], what: str, actor: Actor) -> None:
+        """Keep what an editor left in these paths. Where a text needs approval it is not committed by the way."""
+        if self._ref.kind is VolumeKind.USER:
+            self._adopt(paths, actor)
+            return
+        left = [path for path in paths if os.path.lexists(self.root / path) and self._differs(path)]
+        if left:
+            there, known = (self._working(left[0]) or b""), githistory.blob_at(self.git, "HEAD", left[0]) or b""
+            raise Conflict(
+                f"Cannot take {what} over in {self._ref}: {', '.join(left[:5])} was edited in the working tree, and "
+                "that text is not approved. Propose it, or take the edit back, and try again.",
+                diff=githistory.text_diff(known.decode("utf-8", "replace"), there.decode("utf-8", "replace")),
+            )
+
+    def _differs(self, path: str, committed: Mapping[str, str] | None = None) -> bool:
+        """Whether the file that lies there is another than the committed one. Raises Invalid for no regular file."""
+        known = githistory.tree(self.git, "HEAD", path) if committed is None else committed
+        try:
+            body = self._working(path)
+        except Invalid:
+            if committed is None:
+                raise
+            return False  # links and what is too large stay as they are
+        return (None if body is None else githistory.blob_id(body)) != known.get(path)
 
     def _commit(self, message: Message, actor: Actor, paths: Sequence[str]) -> str:
+        """Commit these files as they lie there; empty where there are none."""
         if not paths:
             return ""
-        self.git.run("add", "-A", "--", *paths)
-        self.git.run(
-            *("commit", "-q", "--no-verify", "--cleanup=verbatim", "-F", "-", "--only", "--", *paths),
-            data=message.text.encode(),
-            environment=self.identity(actor),
-        )
-        return self.git.text("rev-parse", "HEAD")
+        bodies = {path: read_file(self.root / path, MAX_FILE) for path in paths}
+        return self._commits.add(bodies, message, self.identity(actor))
 
     def _tree_commit(
         self, base: str, files: Mapping[str, bytes], message: Message, actor: Actor, parents: Sequence[str]
     ) -> str:
         """A commit made beside the working tree."""
-        index = self.root / ".git" / f"druse-index-{os.getpid()}-{secrets.token_hex(4)}"
-        beside = {"GIT_INDEX_FILE": str(index)}
-        try:
-            self.git.run("read-tree", base, environment=beside)
-            for path, body in files.items():
-                blob = self.git.run("hash-object", "-w", "--stdin", data=body).decode().strip()
-                self.git.run("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}", environment=beside)
-            tree = self.git.run("write-tree", environment=beside).decode().strip()
-        finally:
-            index.unlink(missing_ok=True)
-        flags = [flag for parent in parents for flag in ("-p", parent)] + (["-S"] if self.signs() else [])
-        made = self.git.run(
-            *("commit-tree", *flags, "-F", "-", tree), data=message.text.encode(), environment=self.identity(actor)
-        )
-        return made.decode().strip()
+        return self._commits.made(base, files, message, self.identity(actor), parents)
 
     def signs(self) -> bool:
         """Whether the user's git signs commits."""
-        return self.git.text("config", "--type=bool", "--get", "commit.gpgsign", accept=(0, 1)) == "true"
+        return self._commits.signs()
 
     def signatures(self, actor: Actor) -> list[tuple[str, str, str, str]]:
         """Every commit with its state (good, bad, unchecked, unsigned), author and subject, newest first."""
         require(self._ref, actor, write=False)
         return githistory.signatures(self.git)
 
-    def adopt_all(self, actor: Actor) -> None:
-        """Commit everything an editor left, each file on its own; links and what is too large stay as they are."""
-        for path in self.dirty(actor):
-            with contextlib.suppress(Invalid):
-                self._adopt([path], actor)
+    def make_way(self, theirs: str, actor: Actor) -> None:
+        """Before a merge of that revision: commit what an editor left, each file on its own.
+
+        In a team's or the system volume that would put texts into service that nobody approved: there an edit stays as
+        it is, and Conflict is raised where the merge changes the same file. Links and what is too large are left alone.
+        """
+        if self._ref.kind is VolumeKind.USER:
+            for path in self.dirty(actor):
+                with contextlib.suppress(Invalid):
+                    self._adopt([path], actor)
+            return
+        base = self.git.result("merge-base", HEADS_MAIN, theirs, accept=(0, 1))[1].decode().strip()
+        old = githistory.tree(self.git, base, "skills/") if base else {}
+        new = githistory.tree(self.git, theirs, "skills/")
+        self._make_way([p for p in self.dirty(actor) if new.get(p) != old.get(p)], "the remote's changes", actor)
 
     def stats(self, actor: Actor) -> dict[str, object]:
         """Counts of what is there (seed id L-24)."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 
-from druse.model import Invalid, NotFound, visible
+from druse.model import DruseError, Invalid, NotFound, visible
 from druse.skills.access import VolumeKind, VolumeRef
 from druse.skills.document import MAX_TEXT, SkillDocument, parse, render
 from druse.skills.filetree import folder_stamp, read_file, read_folder
@@ -75,7 +75,10 @@ class SkillLibrary:
         """Changes whenever a skill of any layer does."""
         stamps: list[object] = [folder_stamp(self._folder)]
         for ref in self._refs():
-            stamps.append((str(ref), self._volumes().open(ref).stamp()))
+            try:
+                stamps.append((str(ref), self._volumes().open(ref).stamp()))
+            except DruseError as error:
+                stamps.append((str(ref), str(error)))
         return tuple(stamps)
 
     def all(self) -> list[Skill]:
@@ -139,7 +142,10 @@ class SkillLibrary:
         found = [_skill(stored, PROJECT, None) for stored in _of_folder(self._folder)]
         for ref in self._refs():
             volumes = self._volumes()
-            found += [_skill(s, str(ref.kind), ref) for s in volumes.open(ref).list_skills(volumes.me())]
+            try:
+                found += [_skill(s, str(ref.kind), ref) for s in volumes.open(ref).list_skills(volumes.me())]
+            except DruseError as error:  # one broken volume does not take the others with it
+                found.append(_skill(StoredSkill(str(ref), "", False, "", str(error)), str(ref.kind), ref))
         return found + [_skill(stored, BUNDLED, None) for stored in _of_folder(bundled_skills())]
 
     def _merge(self, found: Iterable[Skill]) -> list[Skill]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 from druse.model import Invalid
+from druse.skills import githistory
 from druse.skills.access import Actor, require
-from druse.skills.gitrunner import GitFailed
-from druse.skills.gitvolume import MAIN, GitVolume
-from druse.skills.volume import Message
+from druse.skills.gitguard import refused_pull
+from druse.skills.gitrunner import REACHING_OUT, GitFailed
+from druse.skills.gitvolume import HEADS_MAIN, MAIN, GitVolume
+from druse.skills.volume import AREAS, Message
 
 _URL = re.compile(r"(?:https://|ssh://|file://|git@[\w.-]+:|/|\.{1,2}/)[^\s\x00]+")
 
@@ -35,12 +37,20 @@ class Remote:
         volume, git = self._volume, self._volume.git
         self._check()
         with volume.turn():
-            git.run("fetch", "-q", "origin", "+refs/heads/*:refs/remotes/origin/*")
+            # No tags: one called main is what git takes for the branch of that name.
+            git.run(
+                *("fetch", "-q", "--prune", "--no-tags", "--no-recurse-submodules", "origin"),
+                "+refs/heads/*:refs/remotes/origin/*",
+                environment=REACHING_OUT,
+            )
             theirs = f"refs/remotes/origin/{MAIN}"
             if git.result("rev-parse", "-q", "--verify", theirs, accept=(0, 1))[0]:
                 return {"status": "unchanged"}
-            volume.adopt_all(actor)
-            before = git.text("rev-parse", MAIN)
+            broken = githistory.misplaced(git, theirs, AREAS)
+            if broken:
+                raise refused_pull(str(volume.ref), broken)
+            volume.make_way(theirs, actor)
+            before = git.text("rev-parse", HEADS_MAIN)
             message = Message(f"Merge {volume.ref} from its remote").text
             strategy = ["-X", prefer] if prefer else []
             identity = volume.identity(actor)
@@ -54,7 +64,7 @@ class Remote:
                 diff = git.text("diff", "--no-ext-diff")
                 git.run("merge", "--abort")
                 return {"status": "conflict", "files": files, "diff": diff}
-            return {"status": "unchanged" if git.text("rev-parse", MAIN) == before else "pulled"}
+            return {"status": "unchanged" if git.text("rev-parse", HEADS_MAIN) == before else "pulled"}
 
     def push(self, actor: Actor) -> dict[str, str]:
         """Push main and the proposals. Raises Invalid while the remote has changes that are not here."""
@@ -71,7 +81,7 @@ class Remote:
         """Push some branches. Raises Invalid with what the remote says; everything is kept here in any case."""
         ref = self._volume.ref
         try:
-            self._volume.git.run("push", "-q", "origin", *refs)
+            self._volume.git.run("push", "-q", "origin", *refs, environment=REACHING_OUT)
         except GitFailed as error:
             if "non-fast-forward" in str(error) or "fetch first" in str(error):
                 raise Invalid(
