@@ -36,9 +36,9 @@ from druse.front.agents import Agents
 from druse.front.agenttasks import AgentTasks
 from druse.front.base import Base, new_id, open_base
 from druse.front.chat import ChatTools
-from druse.front.deferred import Deferred, after_decision
+from druse.front.deferred import Deferred
 from druse.front.documents import Documents
-from druse.front.elicitation import Question
+from druse.front.elicitation import Question, after_decision
 from druse.front.profiles import Profile
 from druse.front.results import result_of
 from druse.front.skilltools import SkillTools

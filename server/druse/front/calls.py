@@ -17,9 +17,9 @@ import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
 from druse.front.counterparts import parts_of
+from druse.front.extensions import takes_tasks
 from druse.model import Caller, Json, JsonObject, able, digest
 
-TASKS = "io.modelcontextprotocol/tasks"
 MAX_PARKED = 1000  # calls that wait for their client at a time; the oldest gives way
 _KEEP_SECONDS = 300.0  # that the end of a call is kept for a client which comes back late
 
@@ -231,12 +231,6 @@ class Calls:
             if call.caller.connection == connection:
                 del self._parked[state]
                 await call.cancel()
-
-
-def takes_tasks(capabilities: JsonObject) -> bool:
-    """Whether these capabilities declare the tasks extension."""
-    extensions = capabilities.get("extensions")
-    return isinstance(extensions, dict) and TASKS in extensions
 
 
 async def log_to(context: Any, level: str, data: Json) -> None:

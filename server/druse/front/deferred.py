@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import mcp_types as types
 from mcp.shared.exceptions import MCPError
 
-from druse.front.calls import TASKS, Call
-from druse.model import Caller, CallerKind, Json, JsonObject, Outcome
+from druse.front.calls import Call
+from druse.model import Caller, CallerKind, Json, JsonObject
 from druse.store import DeferredCall, Store
 
-MISSING_CAPABILITY = -32021
-HEADER_MISMATCH = -32020
 MAX_LIVE = 200  # tasks at work at a time
 _DAY = 86400.0
 _POLL_MILLISECONDS = 1000
@@ -44,14 +42,6 @@ _SECRET = (
 Mask: TypeAlias = "Callable[[Json], Json]"
 GoOn: TypeAlias = "Callable[[DeferredCall, Caller], Coroutine[Any, Any, Any]]"
 Spawn: TypeAlias = "Callable[[Coroutine[Any, Any, Any]], asyncio.Task[Any]]"
-
-
-class Decisions(Protocol):
-    """Where a call that waits for a person learns what became of it (see `druse.front.application`)."""
-
-    async def decided(self, approval_id: str) -> str:
-        """Wait until it is decided or has expired; its status then."""
-        ...
 
 
 class Deferred:
@@ -199,22 +189,6 @@ class Deferred:
         await self._store.change(
             task_id, now=ended.updated_at, status=status, message=message, outcome=_without(outcome, self._mask)
         )
-
-
-async def after_decision(decisions: Decisions, first: Outcome, again: Callable[[], Awaitable[Outcome]]) -> Outcome:
-    """The end of a call that waits for a person: made when they said yes."""
-    status = await decisions.decided(first.approval_id)
-    if status == "expired":
-        return replace(first, message=f"Nobody decided in time, and nothing has happened. {first.message}")
-    return await again()
-
-
-def require_tasks(capabilities: JsonObject) -> None:
-    """Raises MCPError -32021 where a client did not declare the extension with its request."""
-    extensions = capabilities.get("extensions")
-    if not (isinstance(extensions, dict) and TASKS in extensions):
-        data: JsonObject = {"requiredCapabilities": {"extensions": {TASKS: {}}}}
-        raise MCPError(MISSING_CAPABILITY, f"Missing required client capability: the extension {TASKS}", data)
 
 
 def _end_of(call: Call) -> tuple[str, str, JsonObject | None]:

@@ -29,7 +29,6 @@ from druse.model import DruseError, Invalid, NotFound, run_to_neutral
 from druse.skills import Skill, SkillDesk, VolumeRef, as_of, digest_of, fields_of
 from druse.store import Pinned, Store
 
-EXTENSION = "io.modelcontextprotocol/skills"
 PAGE = 100
 _NOT_FOUND = -32602
 _FRESH: dict[str, Any] = {"ttlMs": 0, "cacheScope": "private", "resultType": "complete"}

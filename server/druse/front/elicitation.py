@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
-from druse.governance import ELICITATION_SCHEMA
 from druse.model import (
     Caller,
     Counterpart,
@@ -50,6 +49,14 @@ class Decider(Protocol):
 
     async def answer(self, approval_id: str, caller: Caller, *, approve: bool) -> None:
         """Take the answer for a decision. Raises NotAllowed, NotFound, Invalid."""
+        ...
+
+
+class Decisions(Protocol):
+    """Where a call that waits for a person learns what became of it (see `druse.front.application`)."""
+
+    async def decided(self, approval_id: str) -> str:
+        """Wait until it is decided or has expired; its status then."""
         ...
 
 
@@ -108,6 +115,14 @@ class Elicitation:
         return replace(first, message=what + advice, details={**first.details, "elicitation": said})
 
 
+async def after_decision(decisions: Decisions, first: Outcome, again: Again) -> Outcome:
+    """The end of a call that waits for a person: made when they said yes."""
+    status = await decisions.decided(first.approval_id)
+    if status == "expired":
+        return replace(first, message=f"Nobody decided in time, and nothing has happened. {first.message}")
+    return await again()
+
+
 def decision_of(answer: JsonObject | None) -> bool | None:
     """Yes, no, or None where the answer is neither: cancelled, malformed, none at all."""
     if answer is None:
@@ -125,6 +140,8 @@ def asking(side: Counterpart | None) -> Ask | None:
         return None
 
     async def ask(question: Question) -> JsonObject | None:
+        from druse.governance import ELICITATION_SCHEMA
+
         form: JsonObject = {"mode": "form", "message": question.message, "requestedSchema": ELICITATION_SCHEMA}
         request: JsonObject = {"method": "elicitation/create", "params": form}
         return (await side.ask({"approval": request}, seconds=question.seconds))["approval"]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import mcp_types as types
 from mcp.server.subscriptions import SUBSCRIPTION_ID_META_KEY, ListenHandler
 
-from druse.front.deferred import Deferred, require_tasks
+from druse.front.extensions import require_tasks
 from druse.front.interaction import capabilities_of
 from druse.model import JsonObject
+
+if TYPE_CHECKING:
+    from druse.front.deferred import Deferred
 
 _MOST = 100  # tasks watched by one stream
 

@@ -11,7 +11,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import mcp_types as types
 from mcp.server.lowlevel import NotificationOptions, Server
@@ -25,10 +25,9 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPError
 
 from druse import __version__
-from druse.front.calls import TASKS, Call, Calls
-from druse.front.deferred import HEADER_MISMATCH, Deferred, after_decision, require_tasks
-from druse.front.documents import EXTENSION, Documents
-from druse.front.elicitation import Decider, Elicitation, asking, called_tool
+from druse.front.calls import Call, Calls
+from druse.front.elicitation import Decider, Elicitation, after_decision, asking, called_tool
+from druse.front.extensions import SKILLS, TASKS, check_task_header, require_tasks
 from druse.front.interaction import MODERN, capabilities_of, carried
 from druse.front.links import Link, current_link
 from druse.front.listening import listen_with_tasks, task_ids
@@ -37,6 +36,10 @@ from druse.front.results import result_of, wire_of
 from druse.front.surface import INSTRUCTIONS
 from druse.model import Caller, DruseError, Json, JsonObject, Outcome, OutcomeStatus, Progress, ToolSpec, digest_text
 from druse.upstream.lines import LineProtocol, LineReader, LineWriter, not_a_message
+
+if TYPE_CHECKING:
+    from druse.front.deferred import Deferred
+    from druse.front.documents import Documents
 
 log = logging.getLogger("druse.front")
 
@@ -143,7 +146,7 @@ class Front:
         if profile is not None:
             profile.announce = self._announce
             self._serve_profile()
-        self.server.extensions = {EXTENSION: {"directoryRead": True}, TASKS: {}}
+        self.server.extensions = {SKILLS: {"directoryRead": True}, TASKS: {}}
         self.server.add_request_handler("tasks/get", _Task, self._task_get)
         self.server.add_request_handler("tasks/update", _Answers, self._task_update)
         self.server.add_request_handler("tasks/cancel", _Task, self._task_cancel)
@@ -294,8 +297,7 @@ class Front:
             raise MCPError(types.METHOD_NOT_FOUND, "Method not found")
         require_tasks(capabilities_of(ctx))
         named = ctx.request.headers.get("mcp-name") if ctx.request is not None else None
-        if named is not None and named != params.task_id:
-            raise MCPError(HEADER_MISMATCH, "The Mcp-Name header does not match the request's taskId.")
+        check_task_header(named, params.task_id)
         return (await self._ready()).deferred
 
     def _serve_profile(self) -> None:

@@ -20,7 +20,7 @@ from druse import __version__
 from druse.front.links import Link
 from druse.front.server import Front
 from druse.model import DruseError, JsonObject
-from druse.settings import Workspace, likeness, load_config, needed_environment
+from druse.settings import Workspace, likeness, needed_environment
 from druse.upstream.lines import CHUNK, LineProtocol
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ log = logging.getLogger("druse.front")
 _HELLO_SECONDS = 10.0
 _HELLO_BYTES = 16 * 1024 * 1024
 _FIRST_SECONDS = 30.0  # that a daemon waits for its first client
+_MISTAKEN_SECONDS = 10.0  # that it waits for a client where its configuration has a mistake
 _LOOK_SECONDS = 5.0  # between two looks at whether the socket is still there
 
 
@@ -135,7 +136,6 @@ class Daemon:
     listener: socket.socket
     lock: int
     place: os.stat_result
-    idle_seconds: float
     started: float = field(default_factory=time.time)
     clients: int = 0
     served: dict[tuple[tuple[str, str], ...], Served] = field(default_factory=dict[tuple[tuple[str, str], ...], Served])
@@ -188,15 +188,26 @@ class Daemon:
         while not self.stopped and not self.retiring:
             if self.clients:
                 quiet = time.monotonic()
-            elif time.monotonic() - quiet >= (self.idle_seconds if self.served else _FIRST_SECONDS):
+            elif time.monotonic() - quiet >= self._patience():
                 return
             if not self._reachable():
                 return
             self.stirred.clear()
-            wait = _LOOK_SECONDS if self.clients else min(_LOOK_SECONDS, self.idle_seconds)
+            wait = _LOOK_SECONDS if self.clients else min(_LOOK_SECONDS, self._patience())
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(wait, 0.05)):
                     await self.stirred.wait()
+
+    def _patience(self) -> float:
+        """Seconds that it waits for a client while there is none."""
+        if not self.served:
+            return _FIRST_SECONDS
+        from druse.settings import load_config
+
+        try:
+            return load_config(Workspace.find(self.root)).knobs.daemon_idle_seconds
+        except DruseError:
+            return _MISTAKEN_SECONDS  # each client is told what is wrong with the file
 
     def _reachable(self) -> bool:
         try:
@@ -292,11 +303,7 @@ def serve_workspace(root: str, listener: socket.socket, lock: int, place: os.sta
     """Run the daemon until it ends."""
     form = "%(asctime)s %(name)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=form)
-    try:
-        idle = load_config(Workspace.find(Path(root))).knobs.daemon_idle_seconds
-    except DruseError:
-        idle = 10  # each client is told what is wrong with the file
-    asyncio.run(Daemon(Path(root), listener, lock, place, idle).run())
+    asyncio.run(Daemon(Path(root), listener, lock, place).run())
 
 
 async def _hello(reader: asyncio.StreamReader) -> Hello | None:

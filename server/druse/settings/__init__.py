@@ -1,10 +1,33 @@
 """Configuration files, workspace and paths."""
 
-from druse.settings.config import Config, Knobs, SelfProgramming, load_config
+from typing import TYPE_CHECKING
+
+from druse.later import parts_of
 from druse.settings.environment import child_environment, likeness, named_variables, needed_environment
-from druse.settings.modelprovider import ModelProvider
-from druse.settings.people import AgentRules, People, agent_of, narrower, widened
 from druse.settings.workspace import Workspace
+
+if TYPE_CHECKING:
+    from druse.settings.config import Config, Knobs, SelfProgramming, load_config
+    from druse.settings.modelprovider import ModelProvider
+    from druse.settings.people import AgentRules, People, agent_of, narrower, widened
+else:
+    __getattr__ = parts_of(
+        __name__,
+        config=(
+            "Config",
+            "Knobs",
+            "SelfProgramming",
+            "load_config",
+        ),
+        modelprovider=("ModelProvider",),
+        people=(
+            "AgentRules",
+            "People",
+            "agent_of",
+            "narrower",
+            "widened",
+        ),
+    )
 
 __all__ = [
     "AgentRules",
