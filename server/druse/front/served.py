@@ -1,0 +1,102 @@
+"""One application and the clients that share it: opened behind the first answer, closed at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from druse.front.links import Link
+from druse.front.server import Front
+from druse.model import DruseError
+from druse.settings import Workspace
+
+if TYPE_CHECKING:
+    from druse.front.application import Application
+
+log = logging.getLogger("druse.front")
+
+
+class Served:
+    """One application and the clients that share it; opened when first needed, in a task of its own."""
+
+    def __init__(self, workspace: Workspace, environment: Mapping[str, str]) -> None:
+        self.links: set[Link] = set()
+        self.front = Front(self)
+        self._workspace = workspace
+        self._environment = environment
+        self._application: Application | None = None
+        self._problem: DruseError | None = None
+        self._wanted = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep the application open until `end`; one that cannot be opened is tried again when it is next wanted."""
+        while not self._over.is_set():
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._keep_open()
+            except* DruseError as group:
+                self._problem = _first(group)
+            except* Exception:  # top handler of this background job: the clients hear of it, the log has the traceback
+                log.exception("the application could not go on")
+                self._problem = DruseError(
+                    "Cannot serve: the application failed. See .druse/logs/daemon.log; the next request tries again."
+                )
+            self._application = None
+            self._settled.set()
+
+    async def _keep_open(self) -> None:
+        from druse.front.application import open_application
+
+        if self._over.is_set():
+            return
+        async with open_application(
+            self._workspace, background=True, environment=self._environment
+        ) as self._application:
+            self.front.listen_to(self._application)
+            self._settled.set()
+            await self._over.wait()
+
+    def prepare(self) -> None:
+        """Begin to open, as a client has come that will want it."""
+        if self._application is None:
+            self._problem = None
+            self._settled.clear()
+            self._wanted.set()
+
+    def end(self) -> None:
+        """Close the application."""
+        self._over.set()
+        self._wanted.set()
+
+    async def ready(self) -> Application:
+        """The open application. Raises the DruseError that stands in its way."""
+        if self._application is not None:
+            return self._application
+        if self._problem is not None:
+            self.prepare()
+        await self._settled.wait()
+        if self._application is None:
+            raise self._problem or DruseError("Cannot serve: the daemon is ending. Make the request again.")
+        return self._application
+
+    async def left(self, link: Link) -> None:
+        """A client is gone; what it left open is closed, unless another goes on with it."""
+        self.links.discard(link)
+        if self._application is None:
+            return
+        others = {session for other in self.links for session in other.sessions}
+        for session in link.sessions - others:
+            await self._application.base.recorder.close_session(session)
+
+
+def _first(group: BaseExceptionGroup[DruseError]) -> DruseError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    assert isinstance(error, DruseError)
+    return error
