@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -54,16 +55,20 @@ def serve(address: str | None, workspace: str | None, no_daemon: bool, verbose: 
 
 
 async def _serve_stdio(name: str | None) -> None:
-    from druse.front.application import open_application
     from druse.front.profiles import load_profile
-    from druse.front.server import Front
+    from druse.front.served import Served
     from druse.front.stdio import serve_stdio
+    from druse.settings import load_config
 
-    profile = load_profile(name) if name else None
-    async with open_application(workspace_here(), background=True, profile=profile) as application:
-        front = Front(application, profile)
-        front.listen_to(application)
-        await serve_stdio(front)
+    workspace = workspace_here()
+    load_config(workspace)  # a mistake in it ends the command before anything is answered
+    served = Served(workspace, profile=load_profile(name) if name else None)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(served.run_once())
+        try:
+            await serve_stdio(served)
+        finally:
+            served.end()
 
 
 async def _serve_http(address: str, name: str | None) -> None:

@@ -1,16 +1,19 @@
-"""One application and the clients that share it: opened behind the first answer, closed at the end."""
+"""One application and the clients that share it: opened when first needed, in a task of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from druse.front.links import Link
+from druse.front.profiles import Profile
 from druse.front.server import Front
 from druse.model import DruseError
 from druse.settings import Workspace
+from druse.upstream.lines import LineProtocol
 
 if TYPE_CHECKING:
     from druse.front.application import Application
@@ -19,15 +22,19 @@ log = logging.getLogger("druse.front")
 
 
 class Served:
-    """One application and the clients that share it; opened when first needed, in a task of its own."""
+    """One application and the clients that share it; opened behind the first answer, in a task of its own."""
 
-    def __init__(self, workspace: Workspace, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, workspace: Workspace, environment: Mapping[str, str] = os.environ, profile: Profile | None = None
+    ) -> None:
         self.links: set[Link] = set()
-        self.front = Front(self)
+        self.front = Front(self, profile)
         self._workspace = workspace
         self._environment = environment
+        self._profile = profile
         self._application: Application | None = None
         self._problem: DruseError | None = None
+        self._opening = False  # begun, and not failed
         self._wanted = asyncio.Event()
         self._settled = asyncio.Event()
         self._over = asyncio.Event()
@@ -35,10 +42,8 @@ class Served:
     async def run(self) -> None:
         """Keep the application open until `end`; one that cannot be opened is tried again when it is next wanted."""
         while not self._over.is_set():
-            await self._wanted.wait()
-            self._wanted.clear()
             try:
-                await self._keep_open()
+                await self.run_once()
             except* DruseError as group:
                 self._problem = _first(group)
             except* Exception:  # top handler of this background job: the clients hear of it, the log has the traceback
@@ -46,27 +51,37 @@ class Served:
                 self._problem = DruseError(
                     "Cannot serve: the application failed. See .druse/logs/daemon.log; the next request tries again."
                 )
-            self._application = None
+            self._application, self._opening = None, False
             self._settled.set()
 
-    async def _keep_open(self) -> None:
-        from druse.front.application import open_application
-
+    async def run_once(self) -> None:
+        """Open the application when it is wanted and keep it open until `end`. Raises what stands in its way."""
+        await self._wanted.wait()
+        self._wanted.clear()
         if self._over.is_set():
             return
+        from druse.front.application import open_application
+
         async with open_application(
-            self._workspace, background=True, environment=self._environment
+            self._workspace, background=True, environment=self._environment, profile=self._profile
         ) as self._application:
+            self._problem = None
             self.front.listen_to(self._application)
             self._settled.set()
             await self._over.wait()
 
     def prepare(self) -> None:
-        """Begin to open, as a client has come that will want it."""
-        if self._application is None:
-            self._problem = None
+        """Begin to open: a client is there that will want it."""
+        if not self._opening:
+            self._opening = True
             self._settled.clear()
             self._wanted.set()
+
+    async def serve(
+        self, protocol: LineProtocol, reads: asyncio.ReadTransport, writer: asyncio.StreamWriter, link: Link
+    ) -> None:
+        """Serve one client until it leaves. What takes long to open is begun when it has its first answer."""
+        await self.front.serve(protocol, reads, writer, link, answered=self.prepare)
 
     def end(self) -> None:
         """Close the application."""
@@ -77,8 +92,7 @@ class Served:
         """The open application. Raises the DruseError that stands in its way."""
         if self._application is not None:
             return self._application
-        if self._problem is not None:
-            self.prepare()
+        self.prepare()
         await self._settled.wait()
         if self._application is None:
             raise self._problem or DruseError("Cannot serve: the daemon is ending. Make the request again.")

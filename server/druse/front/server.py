@@ -169,9 +169,18 @@ class Front:
         )
 
     async def serve(
-        self, protocol: LineProtocol, reads: asyncio.ReadTransport, writer: asyncio.StreamWriter, link: Link
+        self,
+        protocol: LineProtocol,
+        reads: asyncio.ReadTransport,
+        writer: asyncio.StreamWriter,
+        link: Link,
+        *,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
-        """Serve one client on a pipe or socket until it leaves; `protocol` is that of the transport `reads`."""
+        """Serve one client on a pipe or socket until it leaves; `protocol` is that of the transport `reads`.
+
+        `answered` is called when the client has its first answer.
+        """
 
         def bad(line: bytes | None, problem: ValueError | None) -> None:
             writer.write(not_a_message(line, problem))
@@ -181,7 +190,7 @@ class Front:
             lines = LineReader(on_bad=bad, take=link.take, context=link.context)
             await protocol.divert(lines, reads)
             try:
-                await self.server.run(lines, LineWriter(writer), self.options())
+                await self.server.run(lines, LineWriter(writer, answered), self.options())
             finally:
                 link.end()
                 await self._calls.leave(link.name)

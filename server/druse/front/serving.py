@@ -185,10 +185,9 @@ class Daemon:
         served.links.add(link)
         self.clients += 1
         self.stirred.set()
-        served.prepare()
         try:
             # A socket's transport is for both directions.
-            await served.front.serve(protocol, cast("asyncio.ReadTransport", writer.transport), writer, link)
+            await served.serve(protocol, cast("asyncio.ReadTransport", writer.transport), writer, link)
         finally:
             self.clients -= 1
             await asyncio.shield(served.left(link))

@@ -14,23 +14,24 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 from druse.front.links import Link
-from druse.front.server import Front
+from druse.front.served import Served
 from druse.upstream.lines import CHUNK, LineProtocol
 
 
-async def serve_stdio(front: Front) -> None:
+async def serve_stdio(served: Served) -> None:
     """Serve this process's standard input and output until the client leaves.
 
     Meanwhile descriptor 1 points at stderr: a stray print cannot corrupt the protocol.
     """
     if _pipes_usable():
         async with _pipes() as (protocol, reads, writer):
-            await front.serve(protocol, reads, writer, Link())
+            await served.serve(protocol, reads, writer, Link())
         return
     from mcp.server.stdio import stdio_server
 
     async with stdio_server() as (reads, writes):
-        await front.server.run(reads, writes, front.options())
+        await served.ready()
+        await served.front.server.run(reads, writes, served.front.options())
 
 
 def _pipes_usable() -> bool:

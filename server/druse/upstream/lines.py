@@ -217,10 +217,14 @@ class LineProtocol(asyncio.StreamReaderProtocol):
 
 
 class LineWriter:
-    """Messages into a stream of bytes; each is handed over whole, however many tasks send."""
+    """Messages into a stream of bytes; each is handed over whole, however many tasks send.
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
+    `on_first` hears once that a message is on its way.
+    """
+
+    def __init__(self, writer: asyncio.StreamWriter, on_first: Callable[[], None] | None = None) -> None:
         self._writer = writer
+        self._on_first = on_first
         self._closed = False
 
     async def send(self, item: SessionMessage, /) -> None:
@@ -233,6 +237,9 @@ class LineWriter:
             await self._writer.drain()
         except ConnectionError:
             raise anyio.BrokenResourceError from None
+        if self._on_first is not None:
+            on_first, self._on_first = self._on_first, None
+            on_first()
 
     async def aclose(self) -> None:
         """Write no more. The bytes are the owner's to flush and close."""
