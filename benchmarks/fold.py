@@ -19,12 +19,14 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks._execution import Tool
+from benchmarks._execution import Played, Tool
 from benchmarks._traces import read_runs
 from druse.induction import Induction, Part, mine
 from druse.induction.elements import symbol_of
+from druse.induction.matching import bind_steps
 from druse.induction.mining import Occurrence, inputs
 from druse.induction.shapes import Stretch, stretches, tokens
+from druse.induction.values import MISSING
 from druse.model import Json, Run, RunStatus, Step
 
 SPLITS = 5
@@ -40,6 +42,7 @@ class Walked:
     wrong: int = 0  # attempts that made a call which was not recorded, with all inputs bound
     diverged: int = 0  # attempts that a guard stopped
     unbound: int = 0  # places with a part's shape where an input is not visible or the part makes other steps
+    left_out: int = 0  # of these: an optional input is not visible, and without it the part makes another call
     used: dict[str, int] = field(default_factory=dict[str, int])
     examples: list[str] = field(default_factory=list[str])
 
@@ -87,17 +90,37 @@ def attempt(part: Part, tool: Tool, stretch: Stretch, place: int, found: Walked)
     arguments = inputs(part.induction, occurrence)
     if arguments is None:
         found.unbound += 1
+        found.left_out += _wrong_if_left_out(part, tool, occurrence, stretch.steps[place:])
         return 0
     played = tool.played(arguments, stretch.steps[place:])
     if played.status == "refused":
         found.diverged += bool(played.made)
         return 0
-    if played.status == "wrong" or sorted(played.made) != list(range(len(played.made))):
+    if _deviates(played):
         if played.made[:1] == (0,):
             found.wrong += 1
             found.examples.append(f"{stretch.task}: {part.induction.name}: {played.detail}")
         return 0
     return len(played.made)
+
+
+def _deviates(played: Played) -> bool:
+    return played.status == "wrong" or sorted(played.made) != list(range(len(played.made)))
+
+
+def _wrong_if_left_out(part: Part, tool: Tool, occurrence: Occurrence, steps: Sequence[Step]) -> bool:
+    """Whether only optional inputs cannot be seen, and the part makes another call than recorded without them."""
+    assert part.induction.procedure is not None
+    bound = bind_steps(part.induction.procedure, list(occurrence.steps))
+    if bound is None:
+        return False
+    declared = part.induction.procedure.parameters
+    given = {name: v for name, v in bound[0].items() if occurrence.stretch.knowledge.visible(v, occurrence.results)}
+    hidden = [declared[name] for name in bound[0] if name not in given]
+    if any(parameter.default is MISSING and not parameter.derived for parameter in hidden):
+        return False
+    played = tool.played(given, steps)
+    return _deviates(played) and played.made[:1] == (0,)
 
 
 def _task(run: Run) -> tuple[str, str]:
@@ -136,6 +159,7 @@ class Split:
             "wrong": every.wrong,
             "diverged": every.diverged,
             "unbound": every.unbound,
+            "wrong_if_left_out": every.left_out,
             "examples": every.examples,
             "used": every.used,
         }
@@ -170,6 +194,7 @@ def fold(runs: Sequence[Run], *, min_tasks: int = 2) -> dict[str, Any]:
         "wrong_emissions": sum(row["wrong"] for row in rows),
         "diverged": sum(row["diverged"] for row in rows),
         "unbound": sum(row["unbound"] for row in rows),
+        "wrong_if_left_out": sum(row["wrong_if_left_out"] for row in rows),
         "induction_seconds": mean(row["induction_seconds"] for row in rows),
         "splits": rows,
     }
@@ -240,7 +265,8 @@ def text(data: dict[str, Any]) -> str:
         f"{data['file']}, {data['src']}: {data['calls']} calls, {data['runs']} successful runs, {data['tasks']} tasks",
         f"  saved {data['saved_all']:.3f} with all {data['tools']:.0f} parts, {data['saved_20']:.3f} with 20, "
         f"{data['saved_5']:.3f} with 5; shape bound {data['shape_bound']:.3f} ({share:.0%} of it)",
-        f"  wrong emissions {data['wrong_emissions']}, stopped by a guard {data['diverged']}, "
+        f"  wrong emissions {data['wrong_emissions']}, wrong if an unseen optional input were left out "
+        f"{data['wrong_if_left_out']}, stopped by a guard {data['diverged']}, "
         f"mined in {data['induction_seconds']:.2f} s",
     ]
     for number, row in enumerate(data.get("splits", [])):

@@ -109,9 +109,9 @@ def test_two_reads_of_one_tool_are_told_apart_by_their_use_not_by_their_order() 
         for number, (a, b) in enumerate(zip(cities, cities[1:] + cities[:1], strict=True))
     ]
 
-    assert (
-        'a=code["code"], b=code_result["code"]' in sources(mine(runs, prove=proof))["get_code", "get_code", "measure"]
-    )
+    source = sources(mine(runs, prove=proof))["get_code", "get_code", "measure"]
+
+    assert 'a=code["code"] if a is None else a, b=code_result["code"] if b is None else b' in source
 
 
 def test_what_nothing_inside_explains_is_an_input_and_repeated_steps_are_a_loop_over_a_given_list() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from benchmarks.fold import proof
+from benchmarks._execution import Tool
+from benchmarks.fold import Walked, proof, walk
 
 from druse.induction import Part, mine
 from druse.model import Run, RunStatus, Step
@@ -118,6 +119,61 @@ def test_changes_are_made_for_all_of_a_list_unless_the_caller_names_some() -> No
     source = part_of(runs, "get_user", "cancel_order").induction.source
 
     assert "if order_ids is None:" in source
+
+
+def team(number: int, word: str, assignee: str) -> Run:
+    """A ticket for a team, given to its lead in all runs that are learned from."""
+    rows: list[Row] = [
+        ("get_team", {"name": word}, {"team_id": f"T-{word}"}),
+        ("get_lead", {"team_id": f"T-{word}"}, {"lead": f"lead-{word}"}),
+        ("create_ticket", {"title": f"fix {word}", "assignee": assignee}, {"ticket_id": f"K-{number}"}),
+    ]
+    return run(number, f'"fix {word}" for team {word}, or ask user-{word}', rows)
+
+
+@pytest.mark.requirement("H-11")
+def test_what_a_change_takes_from_inside_can_be_named_by_the_caller_however_many_runs_agree() -> None:
+    words = [f"{first}-{second}" for first in WORDS for second in WORDS[:3]]
+
+    part = part_of([team(n, w, f"lead-{w}") for n, w in enumerate(words)], "get_team", "get_lead", "create_ticket")
+
+    assert "assignee: str | None = None" in part.induction.source
+    assert 'assignee=lead["lead"] if assignee is None else assignee' in part.induction.source
+    assert part.induction.input_schema["required"] == ["name"]
+    assert "from lead in the answer of get_lead" in str(part.induction.input_schema["properties"])
+
+
+def test_a_run_that_went_another_way_than_those_before_is_no_wrong_attempt() -> None:
+    words = [f"{first}-{second}" for first in WORDS for second in WORDS[:3]]
+    learned = [team(n, w, f"lead-{w}") for n, w in enumerate(words)]
+    part = part_of(learned, "get_team", "get_lead", "create_ticket")
+    tool = Tool(part.induction.source)
+    said, unsaid, found = team(90, "onyx", "user-onyx"), team(91, "opal", "nobody-said"), Walked()
+
+    walk([(part, tool)], [said, unsaid], found)
+
+    assert (found.saved, found.wrong, found.unbound, found.left_out) == (2, 0, 1, 1)
+
+
+def test_a_read_is_closed_to_the_caller_where_key_and_argument_have_one_name_and_no_run_contradicts() -> None:
+    part = part_of([team(n, w, f"lead-{w}") for n, w in enumerate(WORDS)], "get_team", "get_lead", "create_ticket")
+
+    assert 'call("get_lead", team_id=team["team_id"])' in part.induction.source
+
+
+def test_a_text_that_a_change_is_told_in_words_of_its_inputs_can_be_given_as_a_whole() -> None:
+    rows = [
+        [
+            ("revoke", {"role": f"R-{word}", "user": f"U-{n}"}, {"done": n}),
+            ("log", {"details": f"Role R-{word} taken from U-{n}."}, {"entry": n}),
+        ]
+        for n, word in enumerate(WORDS)
+    ]
+    runs = [run(n, f"take R-{word} from U-{n}", rows[n]) for n, word in enumerate(WORDS)]
+
+    source = part_of(runs, "revoke", "log").induction.source
+
+    assert 'details=f"Role {role} taken from {user}." if details is None else details' in source
 
 
 def _put(item: str, value: int) -> Row:

@@ -18,7 +18,7 @@ class Evidence:
         self._unsaid: dict[tuple[str, Path, str], set[str]] = {}
         self._edges: set[tuple[str, Path, str, str]] = set()
         self._users: dict[tuple[str, str], list[Stretch]] = {}  # by tool and key in its arguments, once each
-        self._against: dict[tuple[str, Path, str, str], bool] = {}
+        self._tallies: dict[tuple[str, Path, str, str], tuple[int, int]] = {}
         for stretch in parts:
             for user in {(step.tool, key) for step in stretch.steps for key, _ in _keyed(dict(step.arguments))}:
                 self._users.setdefault(user, []).append(stretch)
@@ -45,15 +45,19 @@ class Evidence:
 
         The occurrences of one shape may agree by accident; the same two calls stand in other shapes too.
         """
+        agree, against = self.tally(source, path, tool, argument)
+        return against > max(1, (1 - _TRUSTED) * (agree + against))
+
+    def tally(self, source: str, path: Path, tool: str, argument: str) -> tuple[int, int]:
+        """In how many tasks with both calls the argument came from there, and in how many it was something else."""
         key = (source, path, tool, argument)
-        if key not in self._against:
+        if key not in self._tallies:
             tasks: dict[bool, set[str]] = {True: set(), False: set()}
             for stretch in self._users.get((tool, argument), ()):
                 for fits in _connected(stretch.steps, source, path, tool, argument):
                     tasks[fits].add(stretch.task)
-            allowed = (1 - _TRUSTED) * (len(tasks[False]) + len(tasks[True]))
-            self._against[key] = len(tasks[False]) > max(1, allowed)
-        return self._against[key]
+            self._tallies[key] = len(tasks[True]), len(tasks[False])
+        return self._tallies[key]
 
 
 def _connected(steps: Sequence[Step], source: str, path: Path, tool: str, argument: str) -> Iterator[bool]:

@@ -214,6 +214,9 @@ def _schema(declared: Declared, specs: Mapping[str, ToolSpec]) -> JsonObject:
         schema["default"] = declared.default
     if declared.command:
         schema["description"] = f"{_KINDS.get(declared.kind, 'Text')}, one word of `{declared.command}`."
+    if declared.usual:
+        known = str(schema.get("description", "")).rstrip(".")
+        schema["description"] = ". ".join(filter(None, (known, f"Where it is not given: from {declared.usual}.")))
     if declared.hole and "description" not in schema:
         schema["description"] = f"To be chosen: {declared.hole}."
     return schema

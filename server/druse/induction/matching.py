@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from druse.induction.conditions import evaluate
 from druse.induction.elements import column, symbol_of
+from druse.induction.overrides import worked_out
 from druse.induction.procedure import (
     Block,
     Call,
@@ -42,6 +43,7 @@ class _Match:
         self._steps = list(steps)
         self.parameters: dict[str, Json] = {}
         self.made = 0
+        self._left_out: set[str] = set()  # inputs that were worked out
         self._item: list[tuple[Path, Json]] = []  # what the steps show of the element of a given list
 
     def block(self, block: Block, env: Env) -> bool:
@@ -138,15 +140,30 @@ class _Match:
                 self.parameters.setdefault(binding.name, value)
             elif isinstance(binding, Template) and not self._solved(binding, _leaf(step, path)):
                 return False
-            elif isinstance(binding, Given):
-                # A value that the program works out by itself is left out.
-                value = _leaf(step, path)
-                if not same(look(env, binding.otherwise.place), value):
-                    self.parameters[binding.name] = value
             elif isinstance(binding, FromPlace) and binding.place.root.kind == "element":
                 self._item.append((binding.place.path, _leaf(step, path)))
+        for path, binding in call.bindings.items():  # after the inputs of this very call that they may be made of
+            if isinstance(binding, Given) and not self._open(binding, _leaf(step, path), env):
+                return False
         env[Root("result", call.id)] = step.result
         self.made += 1
+        return True
+
+    def _open(self, given: Given, value: Json, env: Env) -> bool:
+        """An input that may be left out: it is, where the program works the value out by itself."""
+        if value is MISSING:
+            return False
+        if given.name in self.parameters:
+            return same(value, self.parameters[given.name])
+        usual = given.otherwise
+        if isinstance(usual, Template) and self._solved(usual, value):
+            pass  # inputs that are first seen in it are known now
+        if same(worked_out(usual, self._known(env)), value):
+            self._left_out.add(given.name)
+            return True
+        if given.name in self._left_out:
+            return False
+        self.parameters[given.name] = value
         return True
 
     def _solved(self, template: Template, value: Json) -> bool:

@@ -19,8 +19,10 @@ from druse.induction.guards import places, places_in
 from druse.induction.induce import Induction, induce
 from druse.induction.knowledge import Knowledge
 from druse.induction.naming import Names, identifier, plural
+from druse.induction.overrides import alike, named, opened
 from druse.induction.procedure import (
     Binding,
+    Block,
     Call,
     Computed,
     Constant,
@@ -32,17 +34,19 @@ from druse.induction.procedure import (
     Loop,
     Node,
     Parameter,
+    Repeat,
     Template,
     calls_of,
 )
 from druse.induction.shapes import Shape, repeats
-from druse.induction.structure import Builder, State, Track, Unexplained
+from druse.induction.structure import Builder, State, Track, Unexplained, part_of
 from druse.induction.templates import written
-from druse.induction.values import MISSING, Env, Path, Place, Root, is_weak, leaves, look, places_of, same
+from druse.induction.values import MISSING, ONLY, Env, Path, Place, Root, is_weak, leaves, look, places_of, same
 from druse.model import Json, Run, Step, ToolSpec, canonical
 
 MIN_TASKS = 3  # distinct tasks that must agree before a value is taken from inside, or a default is set
 _DEFAULT_SHARE = 0.8  # of the tasks where nobody had said the value
+_SURE_TASKS = 10  # that must show where a read takes a value from, and none another source, to close it to the caller
 _MIN_SAME_ORDER = 5  # tasks with different lists of which two loops went over in the same order
 
 
@@ -89,6 +93,32 @@ class _PartBuilder(Builder):
         self._seen = known
         self._tasks = tasks
         self._item: tuple[Root, dict[str, dict[int, Json]]] | None = None
+        self._recorded: dict[tuple[str, Path], dict[int, Json]] = {}  # by call and argument leaf: the value by run
+
+    def build(self) -> tuple[Block, int]:
+        """The program, in which what comes from inside is open to the caller where the runs cannot rule others out."""
+        block, left_out = super().build()
+        again = {node.first for node in block if isinstance(node, Repeat)}
+        opened(
+            [node for node in block if isinstance(node, Call) and node.id not in again],
+            self._state.parameters,
+            self._recorded,
+            self._sure,
+        )
+        return block, left_out
+
+    def _sure(self, call: Call, path: Path, binding: Binding) -> bool:
+        """Whether a read takes this from inside and from nowhere else, by what many tasks show."""
+        if call.writes:
+            return False
+        if not isinstance(binding, FromPlace) or binding.place.root.kind != "result":
+            return len({self._tasks[run] for run in self._recorded[call.id, path]}) >= _SURE_TASKS
+        source = self._tools.get(binding.place.root.name, "")
+        agree, against = self._evidence.tally(source, binding.place.path, call.tool, named(path))
+        key = next(
+            (key for key in reversed(binding.place.path) if key != ONLY), named(path)
+        )  # the answer itself: no key
+        return not against and (agree >= _SURE_TASKS or alike(key, named(path)))
 
     def _nodes(self, tracks: list[Track], *, depth: int) -> Iterator[Node]:
         if depth:
@@ -248,9 +278,13 @@ class _PartBuilder(Builder):
         return Loop(loop_id, Place(Root("parameter", name)), body, True, otherwise)
 
     def _call(self, tracks: Sequence[Track]) -> Call:
-        self._target = tracks[0].steps[0].tool
+        steps = [track.steps[0] for track in tracks]
+        self._target = steps[0].tool
         call = super()._call(tracks)
         self._tools[call.id] = call.tool
+        for path in call.bindings:
+            values = [_leaf_of(step, path) for step in steps]
+            self._recorded[call.id, path] = {t.run: value for t, value in zip(tracks, values, strict=True)}
         return call
 
     def _explain(self, name: str, values: Sequence[Json], tracks: Sequence[Track]) -> Binding | None:
@@ -426,6 +460,10 @@ class _PartBuilder(Builder):
 
     def _enough(self, runs: Iterable[int]) -> bool:
         return len({self._tasks[run] for run in runs}) >= MIN_TASKS
+
+
+def _leaf_of(step: Step, path: Path) -> Json:
+    return part_of(dict(step.arguments), path)
 
 
 def _is_choice(found: Binding) -> bool:

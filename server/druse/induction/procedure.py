@@ -101,10 +101,10 @@ class Extracted:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the caller gives, and where it gives nothing, what stands at a place."""
+    """What the caller gives, and where it gives nothing, what is worked out from earlier values."""
 
     name: str
-    otherwise: FromPlace
+    otherwise: FromPlace | Template | Lookup | Each | Computed | Extracted
 
 
 Binding: TypeAlias = "Constant | Parameter | FromPlace | Template | Lookup | Each | Computed | Extracted | Given"
@@ -206,6 +206,7 @@ class Declared:
     kind: str = ""  # what it is as a word of a command, see druse_sandbox.commands
     command: str = ""  # the command in which it was first used
     derived: bool = False  # where the caller says nothing, it is worked out; the default is None
+    usual: str = ""  # what it is worked out from, in words
 
     @property
     def values(self) -> list[Json]:

@@ -267,34 +267,43 @@ class _Writer:
     def _agreements(self, call: Call) -> Iterator[str]:
         """Comparisons of sources that no run could tell apart: where they differ, nobody knows which one is meant."""
         for path, binding in call.bindings.items():
-            name = ".".join(path)
-            if isinstance(binding, Constant) and binding.agrees is not None and binding.measure == "in":
-                known = f"{_literal(binding.value)} in {self.place(binding.agrees)}"
-                reason = f"{name} was always {binding.value!r}, which {self._shown(binding.agrees)} always had in it"
-                yield f"require({known}, {_text(reason)})"
-            elif isinstance(binding, Constant) and binding.agrees is not None and binding.measure == "len":
-                reason = f"{name} was always {binding.value!r}, as many as {self._shown(binding.agrees)} always had"
-                yield f"require(len({self.place(binding.agrees)}) == {binding.value}, {_text(reason)})"
-            elif isinstance(binding, Constant) and binding.agrees is not None:
-                known = self._test(binding.agrees, binding.agreed)
-                reason = f"{name} was always {binding.value!r}, and {self._shown(binding.agrees)} {binding.agreed!r}"
-                yield f"require({known}, {_text(reason)})"
-            elif isinstance(binding, Template):
-                for place, value in binding.agrees:
-                    reason = f"{name} was always made with {self._shown(place)} {value!r}"
-                    yield f"require({self._test(place, value)}, {_text(reason)})"
-            elif isinstance(binding, FromPlace):
-                for other in binding.others:
-                    if other.root in self.variables:
-                        known = f"{self.place(binding.place)} == {self.place(other)}"
-                        yield f"require({known}, {_text(f'which of the two {name} comes from was never told apart')})"
-            elif isinstance(binding, Each) and binding.condition is not None:
-                for test, reason in self._doubts(binding.condition, binding.rivals):
-                    yield f"require(all({test} for item in {self.place(binding.source)}), {_text(reason)})"
-            elif isinstance(binding, Extracted):
-                words = [text for text in (binding.left, binding.right) if text]
-                known = " and ".join(f"{_text(text)} in {self.place(binding.source)}" for text in words)
-                yield f"require({known or 'True'}, {_text(f'{name} is not where it was in all runs')})"
+            if isinstance(binding, Given):
+                compared = list(self._compared(".".join(path), binding.otherwise))
+                if compared:
+                    yield f"if {self.variables[Root('parameter', binding.name)]} is None:"
+                    yield from (f"    {line}" for line in compared)
+            else:
+                yield from self._compared(".".join(path), binding)
+
+    def _compared(self, name: str, binding: Binding) -> Iterator[str]:
+        """What must hold for one source to be trusted."""
+        if isinstance(binding, Constant) and binding.agrees is not None and binding.measure == "in":
+            known = f"{_literal(binding.value)} in {self.place(binding.agrees)}"
+            reason = f"{name} was always {binding.value!r}, which {self._shown(binding.agrees)} always had in it"
+            yield f"require({known}, {_text(reason)})"
+        elif isinstance(binding, Constant) and binding.agrees is not None and binding.measure == "len":
+            reason = f"{name} was always {binding.value!r}, as many as {self._shown(binding.agrees)} always had"
+            yield f"require(len({self.place(binding.agrees)}) == {binding.value}, {_text(reason)})"
+        elif isinstance(binding, Constant) and binding.agrees is not None:
+            known = self._test(binding.agrees, binding.agreed)
+            reason = f"{name} was always {binding.value!r}, and {self._shown(binding.agrees)} {binding.agreed!r}"
+            yield f"require({known}, {_text(reason)})"
+        elif isinstance(binding, Template):
+            for place, value in binding.agrees:
+                reason = f"{name} was always made with {self._shown(place)} {value!r}"
+                yield f"require({self._test(place, value)}, {_text(reason)})"
+        elif isinstance(binding, FromPlace):
+            for other in binding.others:
+                if other.root in self.variables:
+                    known = f"{self.place(binding.place)} == {self.place(other)}"
+                    yield f"require({known}, {_text(f'which of the two {name} comes from was never told apart')})"
+        elif isinstance(binding, Each) and binding.condition is not None:
+            for test, reason in self._doubts(binding.condition, binding.rivals):
+                yield f"require(all({test} for item in {self.place(binding.source)}), {_text(reason)})"
+        elif isinstance(binding, Extracted):
+            words = [text for text in (binding.left, binding.right) if text]
+            known = " and ".join(f"{_text(text)} in {self.place(binding.source)}" for text in words)
+            yield f"require({known or 'True'}, {_text(f'{name} is not where it was in all runs')})"
 
     def _arguments(self, call: Call) -> Iterator[tuple[str, str]]:
         for argument in call.symbol[1]:
@@ -344,7 +353,7 @@ class _Writer:
             return self.place(binding.place)
         if isinstance(binding, Given):
             name = self.variables[Root("parameter", binding.name)]
-            return f"{self.place(binding.otherwise.place)} if {name} is None else {name}"
+            return f"{self.binding(binding.otherwise)} if {name} is None else {name}"
         if isinstance(binding, Template):
             return self._template(binding)
         if isinstance(binding, Each):

@@ -166,7 +166,7 @@ class Builder:
         shapes = [tuple(path for path, _ in leaves(value)) for value in values]
         if isinstance(values[0], dict | list) and all(shape == shapes[0] for shape in shapes):
             for path in shapes[0]:
-                parts = [_part(value, path) for value in values]
+                parts = [part_of(value, path) for value in values]
                 named = next((key for key in reversed(path) if not key.isdigit()), argument)
                 binding = self._explain(named, parts, tracks)
                 yield (argument, *path), binding or self._declare(call, named, parts, tracks, (argument, *path))
@@ -180,7 +180,7 @@ class Builder:
         first = values[0]
         assert isinstance(first, list)
         for path, _ in leaves(first):
-            parts = [_part(value, path) for value in values]
+            parts = [part_of(value, path) for value in values]
             if distinct(parts) == 1:
                 yield (argument, *path), Constant(parts[0])
                 continue
@@ -548,7 +548,8 @@ def _before_last(turns: Sequence[Turn]) -> list[Turn]:
     return taken[:-1]
 
 
-def _part(value: Json, path: Path) -> Json:
+def part_of(value: Json, path: Path) -> Json:
+    """The part of an argument at a path; list elements by their index as text."""
     for key in path:
         if isinstance(value, list):
             value = value[int(key)]
