@@ -15,28 +15,44 @@ from druse import shim
 
 FASTMCP = "fastmcp>=4.1,<5"
 
-# A server without any library: the floor of what calling a tool over stdio costs.
-PLAIN = """
+_LOOP = """
 import json, sys
-TOOL = {"name": "echo", "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}}}
-if "reads" in sys.argv:
-    TOOL["annotations"] = {"readOnlyHint": True}
+{head}
 for line in sys.stdin:
     m = json.loads(line)
     if "id" not in m:
         continue
     if m["method"] == "initialize":
-        r = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
-        r["serverInfo"] = {"name": "e", "version": "1"}
+        r = {{"protocolVersion": "2025-06-18", "capabilities": {{"tools": {{}}}}}}
+        r["serverInfo"] = {{"name": "e", "version": "1"}}
     elif m["method"] == "tools/list":
-        r = {"tools": [TOOL]}
+        r = {{"tools": TOOLS}}
     elif m["method"] == "tools/call":
-        r = {"content": [{"type": "text", "text": json.dumps(m["params"]["arguments"])}]}
+        r = answer(m["params"]["name"], m["params"]["arguments"])
     else:
-        print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -32601, "message": "no"}}), flush=True)
+        print(json.dumps({{"jsonrpc": "2.0", "id": m["id"], "error": {{"code": -32601, "message": "no"}}}}), flush=True)
         continue
-    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
+    print(json.dumps({{"jsonrpc": "2.0", "id": m["id"], "result": r}}), flush=True)
 """
+
+
+def plain_server(head: str) -> str:
+    """The source of a server without any library: the floor of what calling a tool over stdio costs.
+
+    `head` defines `TOOLS` and, where they are called, `answer(name, arguments)`, which gives the result of a call.
+    """
+    return _LOOP.format(head=head)
+
+
+PLAIN = plain_server("""
+TOOL = {"name": "echo", "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}}}
+if "reads" in sys.argv:
+    TOOL["annotations"] = {"readOnlyHint": True}
+TOOLS = [TOOL]
+
+def answer(name, arguments):
+    return {"content": [{"type": "text", "text": json.dumps(arguments)}]}
+""")
 
 # The smallest server one can write with the SDK that Druse is built on.
 SDK = """

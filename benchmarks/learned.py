@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._commands import command
-from benchmarks._peers import SHIM, stop_daemon
+from benchmarks._peers import SHIM, plain_server, stop_daemon
 from benchmarks.latency import connected, summary
 
 STEPS = ("find_account", "get_ledger", "get_last_entry", "find_receipt", "read_total")
 WARM = 30
 
-SERVER = """
-import hashlib, json, sys
+SERVER = plain_server("""
+import hashlib
 STEPS, TAKES, GIVES = json.loads(sys.argv[1])
 READS = {"readOnlyHint": True} if "reads" in sys.argv else {}
 
@@ -32,25 +32,14 @@ def tool(at):
     schema = {"type": "object", "properties": {TAKES[at]: {"type": "string"}}, "required": [TAKES[at]]}
     return {"name": STEPS[at], "inputSchema": schema, "annotations": READS}
 
-for line in sys.stdin:
-    m = json.loads(line)
-    if "id" not in m:
-        continue
-    if m["method"] == "initialize":
-        r = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
-        r["serverInfo"] = {"name": "e", "version": "1"}
-    elif m["method"] == "tools/list":
-        r = {"tools": [tool(at) for at in range(5)]}
-    elif m["method"] == "tools/call":
-        at = STEPS.index(m["params"]["name"])
-        told = str(m["params"]["arguments"][TAKES[at]])
-        made = {GIVES[at]: GIVES[at][:2] + "-" + hashlib.sha256(f"{at}{told}".encode()).hexdigest()[:12]}
-        r = {"content": [{"type": "text", "text": json.dumps(made)}], "structuredContent": made}
-    else:
-        print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -32601, "message": "no"}}), flush=True)
-        continue
-    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
-"""
+TOOLS = [tool(at) for at in range(5)]
+
+def answer(name, arguments):
+    at = STEPS.index(name)
+    told = str(arguments[TAKES[at]])
+    made = {GIVES[at]: GIVES[at][:2] + "-" + hashlib.sha256(f"{at}{told}".encode()).hexdigest()[:12]}
+    return {"content": [{"type": "text", "text": json.dumps(made)}], "structuredContent": made}
+""")
 TAKES = ("customer", "account", "ledger", "entry", "receipt")
 GIVES = ("account", "ledger", "entry", "receipt", "total")
 

@@ -23,6 +23,7 @@ from typing import Any
 from mcp import Client, StdioServerParameters
 
 from benchmarks._commands import command
+from benchmarks._peers import plain_server
 
 SIZES = (10, 45, 200, 500)
 CASES = [
@@ -33,8 +34,7 @@ CASES = [
     ("Emma", "Ito", "19022"),
     ("Isabella", "Johansson", "32286"),
 ]
-MORE = """
-import json, sys
+MORE = plain_server("""
 count = int(sys.argv[1])
 words = "invoice ticket contact report branch device sensor booking payment message folder user".split()
 def tool(n):
@@ -46,20 +46,8 @@ def tool(n):
     schema["required"] = [f"{noun}_id"]
     about = f"{verb.title()} a {noun} of area {n // 60} by its id, with its history, its owner and chosen fields."
     return {"name": f"{verb}_{noun}_{n}", "description": about, "inputSchema": schema}
-for line in sys.stdin:
-    m = json.loads(line)
-    if "id" not in m:
-        continue
-    if m["method"] == "initialize":
-        r = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
-        r["serverInfo"] = {"name": "m", "version": "1"}
-    elif m["method"] == "tools/list":
-        r = {"tools": [tool(n) for n in range(count)]}
-    else:
-        print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -32601, "message": "no"}}), flush=True)
-        continue
-    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
-"""
+TOOLS = [tool(n) for n in range(count)]
+""")
 
 
 def main() -> None:

@@ -17,25 +17,12 @@ from typing import Any
 
 from mcp import Client, StdioServerParameters
 
+from benchmarks._peers import plain_server
+
 SIZES = (10, 45, 200, 500)
 _NOUNS = "order invoice customer product ticket branch issue page file event flight booking payment user team".split()
 _VERBS = "get list create update delete search export archive approve assign".split()
-_SERVER = """
-import json, sys
-TOOLS = json.load(open(sys.argv[1]))
-for line in sys.stdin:
-    m = json.loads(line)
-    if "id" not in m:
-        continue
-    r = {"tools": TOOLS}
-    if m["method"] == "initialize":
-        r = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}}
-        r["serverInfo"] = {"name": "m", "version": "1"}
-    elif m["method"] != "tools/list":
-        print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "error": {"code": -32601, "message": "no"}}), flush=True)
-        continue
-    print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
-"""
+_SERVER = plain_server("TOOLS = json.load(open(sys.argv[1]))")
 
 
 def main() -> None:
