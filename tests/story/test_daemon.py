@@ -19,7 +19,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.shared.exceptions import MCPError
 
-from druse import shim
+from druse import shim, spool
 from druse.settings import Workspace
 
 from .conftest import Project  # type: ignore[import-not-found]
@@ -256,9 +256,9 @@ def test_the_shim_imports_next_to_nothing() -> None:
 
 
 @pytest.mark.parametrize("made", [(), (".git",), (".druse",), (".druse", "a/.git"), ("a/.druse",), ("a/.git",)])
-def test_the_shim_finds_the_workspace_that_druse_finds(tmp_path: Path, made: tuple[str, ...]) -> None:
+def test_the_shim_and_a_hook_find_the_workspace_that_druse_finds(tmp_path: Path, made: tuple[str, ...]) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     for folder in made:
         (tmp_path / folder).mkdir()
     for start in (tmp_path, tmp_path / "a", tmp_path / "a" / "b"):
-        assert shim.workspace_root(str(start)) == str(Workspace.find(start).root)
+        assert shim.workspace_root(str(start)) == spool.workspace_root(str(start)) == str(Workspace.find(start).root)
