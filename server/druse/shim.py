@@ -373,8 +373,9 @@ class Relay:
         self._look()
         self._for_daemon.clear()
         self._from_daemon.clear()
+        what = "The client closed its input" if self._client_left else "Druse's daemon ended"
         text = (
-            "Druse's daemon ended while this was under way. What had been done by then is in the audit chain "
+            f"{what} while this was under way. What had been done by then is in the audit chain "
             '("druse audit show"); look there before repeating a call that writes. The next request starts it again.'
         )
         for number in self._waiting:

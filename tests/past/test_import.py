@@ -173,6 +173,33 @@ def test_only_the_wanted_project_and_time_are_imported_and_the_rest_is_counted(p
     assert load(project, "codex", "--since", "2026-11-20", env=env)["calls"] == 3
 
 
+@pytest.mark.parametrize("client", ["claude-code", "codex", "gemini", "opencode", "copilot", "cline"])
+def test_links_that_lead_nowhere_and_folders_named_like_transcripts_do_not_stop_an_import(
+    client: str, project: Path
+) -> None:
+    env = home_of(client, project)
+    (kept,) = [path for path in (project.parent / "home").rglob("*") if path.is_file() and _is_transcript(path)]
+    for number, make in enumerate((Path.mkdir, lambda path: path.symlink_to("/nowhere/at/all"))):
+        name = kept.name.replace("x", f"x{number}", 1) if "x" in kept.name.partition(".")[0] else f"{number}{kept.name}"
+        folder = kept.parent if client not in ("copilot", "cline") else kept.parent.with_name(f"x{number}")
+        folder.mkdir(exist_ok=True)
+        make(folder / (name if folder == kept.parent else kept.name.replace("x.", f"x{number}.", 1)))
+    assert load(project, client, env=env)["calls"] > 0
+    assert load(project, client, env=env)["calls"] == 0
+
+
+def _is_transcript(path: Path) -> bool:
+    return path.name.endswith((".jsonl", ".db", ".messages.json"))
+
+
+def test_the_work_of_a_project_that_was_moved_is_imported_by_the_folder_it_was_in(project: Path) -> None:
+    env = home_of("codex", project)
+    moved = project.parent / "moved"
+    project.rename(moved)
+    assert load(moved, "codex", env=env)["calls"] == 0
+    assert load(moved, "codex", "--project", str(project), env=env)["calls"] == 3
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
 def test_other_encodings_are_read(encoding: str, project: Path) -> None:
     path = project.parent / "session.jsonl"

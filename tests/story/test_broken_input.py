@@ -31,9 +31,9 @@ class Raw:
         self.process = process
 
     @classmethod
-    async def start(cls, root: Path) -> Raw:
+    async def start(cls, root: Path, *options: str) -> Raw:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "druse", "serve", "--no-daemon"),
+            *(sys.executable, "-m", "druse", "serve", *(options or ("--no-daemon",))),
             cwd=root,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -79,6 +79,52 @@ async def test_lines_that_are_no_messages_get_an_error_and_the_next_one_an_answe
     listed = await raw.ask({"jsonrpc": "2.0", "id": 3, "method": "tools/list", "params": {}})
     assert len(listed["result"]["tools"]) == 7
     await raw.stop()
+
+
+_FIND = {"method": "tools/call", "params": {"name": "find_tools", "arguments": {"query": "an order"}}}
+
+
+async def test_no_request_is_left_without_an_answer_whatever_its_id_and_its_texts(project: Project) -> None:
+    """An unanswered request is waited for until the client's own limit of time."""
+    raw = await Raw.start(project.root)
+    assert "result" in await raw.ask(HELLO)
+    await raw.send(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+    for number in (b"null", b"true", b"1.5", b"[1]", b'{"a": 1}', b"1e3"):
+        for method in (b'"ping"', b'"tools/call", "params": {"name": "find_tools", "arguments": {"query": "x"}}'):
+            await raw.send(b'{"jsonrpc": "2.0", "id": %s, "method": %s}' % (number, method))
+            refused = await raw.receive()
+            assert (refused["id"], refused["error"]["code"]) == (None, -32600), (number, refused)
+    for wrong in (b'"id": 7, "method": "ping"', b'"jsonrpc": "1.0", "id": 7, "method": "ping"'):
+        await raw.send(b"{%s}" % wrong)
+        assert (await raw.receive())["id"] == 7
+    await raw.send(b'{"jsonrpc": "2.0", "id": 8, "method": "ping", "params": [1]}')
+    assert (await raw.receive())["id"] == 8
+    await raw.send(b'[{"jsonrpc": "2.0", "id": 9, "method": "ping"}]')
+    assert "send each by itself" in (await raw.receive())["error"]["message"]
+    # as JSON.stringify writes a text that was cut within an emoji; a byte order mark; no white space to speak of
+    await raw.send(b'{"jsonrpc":"2.0","id":10,"method":"tools/call","params":{"name":"nope \\ud83d","arguments":{}}}')
+    answer = await raw.receive()
+    assert answer["id"] == 10 and "nope \ufffd" in answer["result"]["content"][0]["text"]
+    await raw.send(b'\xef\xbb\xbf\t{"jsonrpc":"2.0","id":11,"method":"ping"}\r')
+    assert await raw.receive() == {"jsonrpc": "2.0", "id": 11, "result": {}}
+    await raw.stop()
+
+
+@pytest.mark.parametrize("options", [("--no-daemon",), ("--workspace", ".")])
+async def test_who_writes_requests_and_closes_the_pipe_gets_all_answers(
+    options: tuple[str, ...], project: Project
+) -> None:
+    """`printf ... | druse serve` is how people look at a server."""
+    raw = await Raw.start(project.root, *options)
+    lines = [HELLO, {"jsonrpc": "2.0", "method": "notifications/initialized"}]
+    lines += [{"jsonrpc": "2.0", "id": 2, "method": "tools/list"}, {"jsonrpc": "2.0", "id": 3, **_FIND}]
+    assert raw.process.stdin is not None
+    raw.process.stdin.write(b"\n".join(json.dumps(line).encode() for line in lines))  # nor does the last line end
+    raw.process.stdin.close()
+    async with asyncio.timeout(60):
+        said, _ = await raw.process.communicate()
+    answers = {answer["id"]: answer for answer in map(json.loads, said.splitlines())}
+    assert all("result" in answers[number] for number in (1, 2, 3)), answers
 
 
 @pytest.mark.requirement("H-34")

@@ -25,8 +25,8 @@ _CLIENTS = ("claude-code", "codex", "gemini", "opencode", "copilot", "cline", "j
 @click.option("--since", metavar="WHEN", default="", help="Only what was done since: 30d, 12h, 2026-11-01.")
 @click.option(
     "--project",
-    type=click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path),
-    help="Work in this folder and below; the workspace's if not given.",
+    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
+    help="Work in this folder and below, which may have moved since; the workspace's if not given.",
 )
 @click.option("--dry-run", is_flag=True, help="Read and report; write nothing.")
 @click.option("--ended-well", is_flag=True, help="Your word: turns that the agent ended after a good call succeeded.")
@@ -93,7 +93,9 @@ async def _import(
 
 async def _each(paths: tuple[Path, ...], read: Callable[[Path, Callable[[int], None]], Any]) -> None:
     """Read files one after another, with a bar of their bytes where a person watches."""
-    total = sum(path.stat().st_size for path in paths)
+    from druse.past.importing import size_of
+
+    total = sum(size_of(path) for path in paths)
     with click.progressbar(
         length=total, label=f"{len(paths)} files", file=sys.stderr, hidden=not sys.stderr.isatty()
     ) as bar:

@@ -7,8 +7,10 @@ the SDK's session. The way through the session costs more than the rest of a cal
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import json
+import select
 import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
@@ -22,6 +24,8 @@ from druse.model import Caller, CallerKind, Json, JsonObject, Outcome, Progress
 
 _SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
 _CALL_KEY = "claudecode/toolUseId"
+_LINGER_SECONDS = 10.0
+_LINGER_LOOK = 0.1  # seconds between two looks at whether the client still reads
 _MODERN = "io.modelcontextprotocol/protocolVersion"  # in the `_meta` of every request since 2026-07-28
 
 _current: contextvars.ContextVar[Link | None] = contextvars.ContextVar("link", default=None)
@@ -54,6 +58,8 @@ class Link:
         self.side = Direct({}, self.request)  # to ask a handshake-era client something
         self._open = False  # the handshake is complete
         self._calls: dict[str, asyncio.Task[None]] = {}  # by the id of the request, as JSON
+        self._asked: set[str | int] = set()  # ids of requests that the session has not answered
+        self._drained: asyncio.Event | None = None  # while the end is waited for
         self._questions: dict[str, asyncio.Future[JsonObject | None]] = {}  # by the id of our request
         self._writer: asyncio.StreamWriter | None = None
         self._spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]] | None = None
@@ -102,10 +108,17 @@ class Link:
         received = cast("JsonObject", message)
         method, params = received.get("method"), received.get("params")
         given: JsonObject = params if isinstance(params, dict) else {}
-        if method == "tools/call":
-            return self._open and self._take_call(received.get("id"), given)
+        if method == "tools/call" and self._open and self._take_call(received.get("id"), given):
+            return True
+        if isinstance(number := received.get("id"), str | int) and method != "subscriptions/listen":
+            well_formed = received.get("jsonrpc") == "2.0" and isinstance(params, dict | None)
+            if isinstance(method, str) and well_formed:
+                self._asked.add(number)
         if method == "notifications/cancelled":
-            call = self._calls.get(json.dumps(given.get("requestId")))
+            number = given.get("requestId")
+            if isinstance(number, str | int):
+                self._asked.discard(number)
+            call = self._calls.get(json.dumps(number))
             return call is not None and call.cancel()
         if method is None:
             return self._take_answer(received)
@@ -140,6 +153,41 @@ class Link:
             result = received.get("result")
             waiting.set_result(result if isinstance(result, dict) else None)
         return True  # too late for the others
+
+    def answered(self, number: str | int) -> None:
+        """The session answered a request."""
+        self._asked.discard(number)
+        self._look()
+
+    async def linger(self) -> None:
+        """The client asks nothing more: wait for what it asked, as long as it listens, `_LINGER_SECONDS` at most.
+
+        Whoever writes requests into a pipe and closes it wants the answers. Not waited for is what waits for the
+        client itself.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + _LINGER_SECONDS
+        self._drained = drained = asyncio.Event()
+        self._look()
+        while not drained.is_set() and not self._questions and loop.time() < until and not self._gone():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LINGER_LOOK):
+                    await drained.wait()
+
+    def _look(self) -> None:
+        """Tell who lingers that all is answered."""
+        if self._drained is not None and not self._calls and not self._asked:
+            self._drained.set()
+
+    def _gone(self) -> bool:
+        """Whether nobody reads any more."""
+        writer = self._writer
+        way = writer and (writer.get_extra_info("socket") or writer.get_extra_info("pipe"))
+        if writer is None or writer.is_closing() or not way or not hasattr(select, "poll"):
+            return True
+        poll = select.poll()
+        poll.register(way.fileno(), 0)
+        return bool(poll.poll(0))
 
     def end(self) -> None:
         """The client left: nobody waits for its calls."""
@@ -176,6 +224,7 @@ class Link:
         finally:
             del self._calls[json.dumps(number)]
         await self._send(answer)
+        self._look()
 
     def _progress(self, token: str | int) -> Progress:
         async def report(done: float, total: float | None, message: str | None) -> None:

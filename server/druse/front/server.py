@@ -187,10 +187,10 @@ class Front:
 
         async with asyncio.TaskGroup() as group:
             link.attach(writer, spawn=group.create_task, carry=self._carry_out, wire=wire_of)
-            lines = LineReader(on_bad=bad, take=link.take, context=link.context)
+            lines = LineReader(on_bad=bad, linger=link.linger, take=link.take, context=link.context)
             await protocol.divert(lines, reads)
             try:
-                await self.server.run(lines, LineWriter(writer, answered), self.options())
+                await self.server.run(lines, LineWriter(writer, answered, link.answered), self.options())
             finally:
                 link.end()
                 await self._calls.leave(link.name)

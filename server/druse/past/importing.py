@@ -74,7 +74,7 @@ class Importer:
             self.done.tally.skipped[f"a file that cannot be read: {error.strerror or type(error).__name__}"] += 1
         await self._write(batch, dry=dry)
         if report is not None:
-            report(_size(path))
+            report(size_of(path))
 
     def _wanted(self, path: Path) -> Iterator[Event]:
         told = FORMATS[self._client].events(path, self._project, self.done.tally)
@@ -135,7 +135,8 @@ class Importer:
             return new
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
+    """The bytes of a file; 0 where there is none, as behind a link that leads nowhere."""
     try:
         return path.stat().st_size
     except OSError:

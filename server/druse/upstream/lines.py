@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import anyio
 import mcp_types as types
@@ -38,7 +38,8 @@ class LineReader:
 
     What `take` takes is dealt with at once, in the event loop's own callback, and never reaches the session: nobody
     has to be woken for it. `on_bad` hears of a line that is no message (None: one over `MAX_LINE_BYTES`, dropped while
-    it came in) and may raise EndOfStream; `on_end` hears once that the other side closed.
+    it came in) and may raise EndOfStream; `on_end` hears once that the other side closed, after `linger` returned,
+    which may wait for the answers to what came in before.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class LineReader:
         *,
         on_bad: Callable[[bytes | None, ValueError | None], None],
         on_end: Callable[[], None] = lambda: None,
+        linger: Callable[[], Awaitable[None]] | None = None,
         take: Callable[[Any], bool] | None = None,
         context: Context | None = None,
     ) -> None:
@@ -53,6 +55,7 @@ class LineReader:
         self._take = take
         self._on_bad = on_bad
         self._on_end = on_end
+        self._linger = linger
         self._messages: deque[tuple[SessionMessage | _Bad, int]] = deque()  # for the session, with their lengths
         self._held = 0  # bytes of these
         self._transport: asyncio.ReadTransport | None = None
@@ -85,6 +88,8 @@ class LineReader:
 
     def end(self) -> None:
         """The other side closed; the session hears of it behind what came before."""
+        if self._size and self._linger is not None:
+            self.feed(b"\n")  # who waits for answers may leave out the end of the last line
         self._closed = True
         self._stir()
 
@@ -101,6 +106,8 @@ class LineReader:
                     return message
                 self._on_bad(message.line, message.problem)
             if self._closed and not self._ended:
+                if self._linger is not None:
+                    await self._linger()
                 self._ended = True
                 self._on_end()
             if self._ended:
@@ -132,7 +139,7 @@ class LineReader:
     def _message(self, line: bytes) -> SessionMessage | None:
         if self._take is None:
             return SessionMessage(types.jsonrpc_message_adapter.validate_json(line, by_name=False))
-        read = from_json(line)
+        read = _read(line)
         if self._take(read):
             return None
         return SessionMessage(types.jsonrpc_message_adapter.validate_python(read, by_name=False))
@@ -219,19 +226,28 @@ class LineProtocol(asyncio.StreamReaderProtocol):
 class LineWriter:
     """Messages into a stream of bytes; each is handed over whole, however many tasks send.
 
-    `on_first` hears once that a message is on its way.
+    `on_first` hears once that a message is on its way, `on_answer` of the id of every request that is answered.
     """
 
-    def __init__(self, writer: asyncio.StreamWriter, on_first: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        writer: asyncio.StreamWriter,
+        on_first: Callable[[], None] | None = None,
+        on_answer: Callable[[types.RequestId], None] | None = None,
+    ) -> None:
         self._writer = writer
         self._on_first = on_first
+        self._on_answer = on_answer
         self._closed = False
 
     async def send(self, item: SessionMessage, /) -> None:
         """Write one message. Raises BrokenResourceError where the other side is gone."""
         if self._closed:
             raise anyio.ClosedResourceError
-        text = item.message.model_dump_json(by_alias=True, exclude_unset=True)
+        message = item.message
+        if self._on_answer is not None and isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
+            self._on_answer(cast("types.RequestId", message.id))
+        text = message.model_dump_json(by_alias=True, exclude_unset=True)
         self._writer.write(text.encode("utf-8", "replace") + b"\n")
         try:
             await self._writer.drain()
@@ -257,11 +273,49 @@ class LineWriter:
 def not_a_message(line: bytes | None, problem: ValueError | None) -> bytes:
     """The answer to a line that `LineReader` found bad."""
     code, said = types.INVALID_REQUEST, f"The message is longer than {MAX_LINE_BYTES:,} bytes."
+    number: Any = None
     if line is not None:
         try:
-            json.loads(line)
+            read = json.loads(line)
             first = (str(problem).splitlines() or [""])[0]
+            if isinstance(read, list):
+                first = "several in one line are not taken (MCP has no batches since 2025-06-18); send each by itself"
+            elif isinstance(read, dict) and _identifies(told := cast("dict[str, Any]", read).get("id")):
+                number = told  # who asked is not left waiting
             said = f"The line is JSON but no JSON-RPC 2.0 message: {first}"
         except (ValueError, RecursionError) as error:
             code, said = types.PARSE_ERROR, f"The line is not JSON: {error}"
-    return json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": said}}).encode() + b"\n"
+    return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": said}}).encode() + b"\n"
+
+
+def _read(line: bytes) -> Any:
+    """The JSON of a line. Raises ValueError, also where it asks under an id that no answer can name."""
+    try:
+        read = from_json(line)
+    except ValueError:
+        try:
+            # Half a surrogate pair, as of a text cut within an emoji, is legal in JSON and in no Unicode text.
+            read = _with_whole_characters(json.loads(line, parse_constant=_refuse))
+        except RecursionError as error:
+            raise ValueError("it is nested too deeply") from error
+    message = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
+    if "id" in message and "method" in message and not _identifies(message["id"]):
+        raise ValueError("the id of a request is a text or a whole number")
+    return cast("Any", read)
+
+
+def _identifies(number: Any) -> bool:
+    return isinstance(number, str | int) and not isinstance(number, bool)
+
+
+def _with_whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if isinstance(value, dict):
+        table = cast("dict[str, Any]", value)
+        return {str(_with_whole_characters(key)): _with_whole_characters(part) for key, part in table.items()}
+    return [_with_whole_characters(part) for part in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
