@@ -249,11 +249,11 @@ _BORDER = re.compile(r"[/_.-]")
 
 def common_ends(values: Sequence[str]) -> tuple[str, str]:
     """What all values begin and end with, cut at the borders of their parts: `tests/test_`, `.py`."""
-    left = _common(values)
+    left = beginning(values)
     cut = max((match.end() for match in _BORDER.finditer(left) if match[0] != "."), default=0)
     left = left[:cut]
     rests = [value[cut:] for value in values]
-    right = _common([rest[::-1] for rest in rests])[::-1]
+    right = beginning([rest[::-1] for rest in rests])[::-1]
     first = _BORDER.search(right)
     right = right[first.start() :] if first else ""
     if not all(len(rest) > len(right) for rest in rests):
@@ -261,7 +261,8 @@ def common_ends(values: Sequence[str]) -> tuple[str, str]:
     return left, right
 
 
-def _common(values: Sequence[str]) -> str:
+def beginning(values: Sequence[str]) -> str:
+    """The letters that all texts begin with."""
     shortest = min(values, key=len)
     length = next((i for i, letter in enumerate(shortest) if any(v[i] != letter for v in values)), len(shortest))
     return shortest[:length]

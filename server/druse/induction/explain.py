@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from druse.induction.cases import cases
 from druse.induction.computed import computed
 from druse.induction.conditions import MAX_RIVALS, condition_for
 from druse.induction.elements import column, fields
@@ -54,6 +55,7 @@ def explain(name: str, instances: Sequence[Instance], order: dict[str, int]) -> 
         or _lookup(instances, order)
         or computed(instances)
         or extracted(instances)
+        or cases(instances)
     )
 
 
@@ -189,7 +191,41 @@ def _each(instances: Sequence[Instance], order: dict[str, int]) -> Each | None:
         for path in fields(look(instances[0].env, place)):
             if all(same(column(look(item.env, place), path), item.value) for item in instances):
                 return Each(place, path)
+        made = _objects(place, instances)
+        if made is not None:
+            return made
     return _each_chosen(instances, order)
+
+
+def _objects(place: Place, instances: Sequence[Instance]) -> Each | None:
+    """The argument is a list of objects, one for each element of an earlier list, made of what the element has."""
+    rows: list[tuple[Json, Json]] = []
+    for instance in instances:
+        elements, values = look(instance.env, place), instance.value
+        if not isinstance(elements, list) or not isinstance(values, list) or len(elements) != len(values):
+            return None
+        rows.extend(zip(elements, values, strict=True))
+    made = [value for _, value in rows if isinstance(value, dict)]
+    if len(made) < max(3, len(rows)) or not made[0] or any(value.keys() != made[0].keys() for value in made):
+        return None
+    keys: list[tuple[str, Constant | FromPlace]] = []
+    for key in made[0]:
+        column_of = [value[key] for value in made]
+        paths = [
+            path
+            for path in fields([element for element, _ in rows])
+            if all(same(_down(element, path), value) for (element, _), value in zip(rows, column_of, strict=True))
+        ]
+        if paths and (distinct(column_of) > 1 or (key,) in paths):
+            paths.sort(key=lambda path: (path[-1] != key, len(path), path))
+            if len(paths) > 1 and paths[0][-1] != key:
+                return None  # which of two fields is meant was never told apart
+            keys.append((key, FromPlace(Place(ITEM, paths[0]))))
+        elif distinct(column_of) == 1 and not isinstance(column_of[0], dict | list):
+            keys.append((key, Constant(column_of[0])))
+        else:
+            return None
+    return Each(place, (), keys=tuple(keys)) if any(isinstance(part, FromPlace) for _, part in keys) else None
 
 
 def _each_chosen(instances: Sequence[Instance], order: dict[str, int]) -> Each | None:

@@ -10,6 +10,7 @@ from druse.induction.procedure import (
     Binding,
     Block,
     Call,
+    Cases,
     Choice,
     Computed,
     Condition,
@@ -222,6 +223,8 @@ def places_in(binding: Binding) -> Iterator[Place]:
         yield binding.source
         for condition in (*([binding.condition] if binding.condition else []), *binding.rivals):
             yield from (place for place in _condition_places(condition) if place.root != ITEM)
+    elif isinstance(binding, Cases):
+        yield binding.place
     elif isinstance(binding, Extracted):
         yield binding.source
     elif isinstance(binding, Lookup):

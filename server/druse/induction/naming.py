@@ -17,6 +17,7 @@ _TAKEN = frozenset(
     (
         *("call", "call_all", "expect", "require", "one", "progress", "print", "run", "item", "list", "dict", "str"),
         *("int", "float", "bool", "len", "sum", "object", "round", "command", "word", "error", "ToolError"),
+        *("date", "datetime", "timedelta"),
     )
 )
 

@@ -71,13 +71,23 @@ class Lookup:
 class Each:
     """A list made of a list: `field` of every element, or of those that the condition holds for (a comprehension).
 
-    Places of the conditions begin at ITEM, the element.
+    With `keys` each is an object: a constant, or what stands at a place, for every key. Places of the conditions and
+    the keys begin at ITEM, the element.
     """
 
     source: Place
     field: Path
     condition: Condition | None = None
     rivals: tuple[Condition, ...] = ()
+    keys: tuple[tuple[str, Constant | FromPlace], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cases:
+    """One value for each state that was seen at a place; any other state stops the run."""
+
+    place: Place
+    table: tuple[tuple[Json, Json], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +117,9 @@ class Given:
     otherwise: FromPlace | Template | Lookup | Each | Computed | Extracted
 
 
-Binding: TypeAlias = "Constant | Parameter | FromPlace | Template | Lookup | Each | Computed | Extracted | Given"
+Binding: TypeAlias = (
+    "Constant | Parameter | FromPlace | Template | Lookup | Each | Cases | Computed | Extracted | Given"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from druse.induction.procedure import (
     Binding,
     Block,
     Call,
+    Cases,
     Choice,
     Computed,
     Condition,
@@ -76,7 +77,13 @@ class _Writer:
         returned, annotation = self._returned()
         runs = len(self.procedure.runs)
         head = f'"""{_sentence(description)} Made from {runs} runs; see the manifest."""'
-        return "\n".join([head, "", "", self._signature(annotation), *lines, f"    return {returned}", ""])
+        taken = [
+            name
+            for name in ("date", "datetime", "timedelta")
+            if any(f"{name}." in line or f"{name}(" in line for line in lines)
+        ]
+        imports = ["", f"from datetime import {', '.join(taken)}"] if "timedelta" in taken else []
+        return "\n".join([head, *imports, "", "", self._signature(annotation), *lines, f"    return {returned}", ""])
 
     def _signature(self, annotation: str) -> str:
         parameters = [_parameter(declared) for declared in self.procedure.parameters.values()]
@@ -300,6 +307,10 @@ class _Writer:
         elif isinstance(binding, Each) and binding.condition is not None:
             for test, reason in self._doubts(binding.condition, binding.rivals):
                 yield f"require(all({test} for item in {self.place(binding.source)}), {_text(reason)})"
+        elif isinstance(binding, Cases) and not _is_flag(binding):
+            known = ", ".join(_literal(state) for state, _ in binding.table)
+            reason = _text(f"{self._shown(binding.place)} is new")
+            yield f"require({self.place(binding.place)} in [{known}], {reason})"
         elif isinstance(binding, Extracted):
             words = [text for text in (binding.left, binding.right) if text]
             known = " and ".join(f"{_text(text)} in {self.place(binding.source)}" for text in words)
@@ -358,9 +369,12 @@ class _Writer:
             return self._template(binding)
         if isinstance(binding, Each):
             accessors = "".join(f"[{_text(key)}]" for key in binding.field)
-            if not accessors and binding.condition is None:
+            if not accessors and binding.condition is None and not binding.keys:
                 return self.place(binding.source)
             chosen = f" if {self.condition(binding.condition)}" if binding.condition else ""
+            if binding.keys:
+                made = ", ".join(f"{_text(key)}: {self.binding(part)}" for key, part in binding.keys)
+                return f"[{{{made}}} for item in {self.place(binding.source)}]"
             return f"[item{accessors} for item in {self.place(binding.source)}{chosen}]"
         if isinstance(binding, Lookup):
             accessors = "".join(f"[{_text(key)}]" for key in binding.field)
@@ -370,7 +384,16 @@ class _Writer:
             return f"one({self.place(binding.source)}, {_text(binding.key)}, {known}){accessors}"
         if isinstance(binding, Extracted):
             return self._extracted(binding)
+        if isinstance(binding, Cases):
+            return self._cases(binding)
         return self._computed(binding)
+
+    def _cases(self, binding: Cases) -> str:
+        values = dict(binding.table)
+        if _is_flag(binding):
+            return f"{_literal(values[True])} if {self.place(binding.place)} else {_literal(values[False])}"
+        table = ", ".join(f"{_literal(state)}: {_literal(value)}" for state, value in binding.table)
+        return f"{{{table}}}[{self.place(binding.place)}]"
 
     def _extracted(self, binding: Extracted) -> str:
         text = self.place(binding.source)
@@ -396,8 +419,25 @@ class _Writer:
         operation = binding.operation
         if operation in ("lower", "upper", "title", "strip"):
             return f"{places[0]}.{operation}()"
-        if operation == "date":
-            return f"{places[0]}[:10]"
+        if operation in _TEXTS:
+            return _TEXTS[operation].format(places[0])
+        if operation in ("days", "minutes"):
+            made = (
+                f"date.fromisoformat({places[0]}[:10])"
+                if operation == "days"
+                else f"datetime.fromisoformat({places[0]})"
+            )
+            sign, length = "-" if str(binding.constant).startswith("-") else "+", str(binding.constant).lstrip("-")
+            return f"({made} {sign} timedelta({operation}={length})).isoformat()"
+        if operation == "join":
+            key, _, between = str(binding.constant).partition("\n")
+            made = f"item[{_text(key)}] for item in {places[0]}" if key else places[0]
+            return f"{_text(between)}.join({made})"
+        if operation == "counted":
+            step, start = binding.constant if isinstance(binding.constant, list) else (1, 0)
+            return f"len({places[0]})" + (f" * {step}" if step != 1 else "") + (f" + {start}" if start else "")
+        if operation == "divide":
+            return f"{places[0]} / {binding.constant}"
         if operation == "text":
             return f"str({places[0]})"
         if operation in ("len", "int"):
@@ -531,6 +571,22 @@ def _otherwise(block: Block, position: int) -> Choice | None:
         return following
     flags = isinstance(one.value, bool) and isinstance(other.value, bool) and one.value is not other.value
     return following if one.test == other.test == "equals" and flags else None
+
+
+_TEXTS = {
+    "date": "{}[:10]",
+    "compact": '{}.replace(" ", "")',
+    "slug": '{}.lower().replace(" ", "-")',
+    "underscored": '{}.lower().replace(" ", "_")',
+    "before_at": '{}.split("@", 1)[0]',
+    "after_at": '{}.split("@", 1)[1]',
+    "first_word": '{}.split(" ", 1)[0]',
+    "after_slash": '{}.rsplit("/", 1)[1]',
+}
+
+
+def _is_flag(binding: Cases) -> bool:
+    return all(isinstance(state, bool) for state, _ in binding.table)
 
 
 def _text(text: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from druse.induction.conditions import MAX_RIVALS, condition_for
 from druse.induction.elements import is_read, symbol_of
-from druse.induction.procedure import Binding, Call, Condition, FromPlace, Repeat, Symbol
+from druse.induction.procedure import Binding, Call, Computed, Condition, FromPlace, Repeat, Symbol
 from druse.induction.values import MISSING, Env, Path, Place, Root, at, same, walk
 from druse.model import Json, Step
 
@@ -41,7 +41,10 @@ def repeat_of(
     found = _condition(first, bindings, answers)
     if found is None or len(found[1]) > MAX_RIVALS:
         return None
-    paging = any(isinstance(b, FromPlace) and b.place.root == Root("result", first.id) for b in bindings.values())
+    paging = any(
+        isinstance(b, Computed) or (isinstance(b, FromPlace) and b.place.root == Root("result", first.id))
+        for b in bindings.values()
+    )
     if not paging and not all(is_read(step) for step in follow):
         return None  # the same change made twice is no waiting
     again = Call(id, symbol, bindings, [step.result for step in follow], writes=first.writes)
@@ -69,9 +72,33 @@ def _bindings(
             continue
         path = _path([(value, answer) for value, _, answer in pairs])
         if path is None:
-            return None
+            counted = _counted(
+                first,
+                [given.get(name) for given in arguments],
+                [[s.arguments[name] for s in part] for part in stretches],
+            )
+            if counted is None:
+                return None
+            bindings[name,] = counted
+            continue
         bindings[name,] = FromPlace(Place(Root("result", first.id), path))
     return bindings
+
+
+def _counted(first: Call, begun: Sequence[Json], later: Sequence[Sequence[Json]]) -> Computed | None:
+    """A number that goes up by the same with every call: of a page, or of what was read before."""
+    start = begun[0]
+    if isinstance(start, bool) or not isinstance(start, int) or not all(same(start, other) for other in begun):
+        return None
+    steps = {value - start for part in later for value in part[:1] if isinstance(value, int)}
+    if len(steps) != 1:
+        return None
+    (step,) = steps
+    if step < 1 or not any(len(part) > 1 for part in later):
+        return None
+    if any(not same(value, start + step * number) for part in later for number, value in enumerate(part, 1)):
+        return None
+    return Computed("counted", (Place(Root("collected", first.id)),), [step, start])
 
 
 def _path(pairs: Sequence[tuple[Json, Json]]) -> Path | None:

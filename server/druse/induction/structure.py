@@ -13,7 +13,17 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from druse.induction.commands import common_ends, is_command, kind_of, may_vary, named_kind, noun_of, reason_of, shown
+from druse.induction.commands import (
+    beginning,
+    common_ends,
+    is_command,
+    kind_of,
+    may_vary,
+    named_kind,
+    noun_of,
+    reason_of,
+    shown,
+)
 from druse.induction.conditions import MAX_RIVALS, condition_for, needed
 from druse.induction.elements import Driver, Source, Turn, drivers, elements_of, inner_lists, is_read, symbol_of, turns
 from druse.induction.explain import explain
@@ -144,7 +154,7 @@ class Builder:
             raise Unexplained(reason_of(symbol[0]))
         steps = [track.steps.pop(0) for track in tracks]
         call = Call(self._fresh("step"), symbol, {}, writes=not all(map(is_read, steps)))
-        for argument in symbol[1]:
+        for argument in sorted(symbol[1], key=lambda name: self._is_made(name, steps, tracks)):
             values = [step.arguments[argument] for step in steps]
             words = argument == "command" and is_command(symbol[0])
             for path, binding in (self._bind_words if words else self._bind)(call, argument, values, tracks):
@@ -155,6 +165,11 @@ class Builder:
             track.env[root], track.last = step.result, step
         call.examples = [step.result for step in steps]
         return call
+
+    def _is_made(self, argument: str, steps: Sequence[Step], tracks: Sequence[Track]) -> bool:
+        """Whether a text was not said in some run: it may be made of another argument, which comes first."""
+        values = [(step.arguments[argument], self._texts[track.run]) for step, track in zip(steps, tracks, strict=True)]
+        return any(isinstance(value, str) and bool(text) and not _said(value, text) for value, text in values)
 
     def _bind(
         self, call: Call, argument: str, values: Sequence[Json], tracks: Sequence[Track]
@@ -169,9 +184,34 @@ class Builder:
                 parts = [part_of(value, path) for value in values]
                 named = next((key for key in reversed(path) if not key.isdigit()), argument)
                 binding = self._explain(named, parts, tracks)
-                yield (argument, *path), binding or self._declare(call, named, parts, tracks, (argument, *path))
+                own = (argument, *path)
+                binding = binding or self._around(call, named, parts, tracks, own)
+                yield own, binding or self._declare(call, named, parts, tracks, own)
             return
-        yield (argument,), self._declare(call, argument, values, tracks, (argument,))
+        inside = self._around(call, argument, values, tracks, (argument,))
+        yield (argument,), inside or self._declare(call, argument, values, tracks, (argument,))
+
+    def _around(
+        self, call: Call, name: str, values: Sequence[Json], tracks: Sequence[Track], leaf: Path
+    ) -> Template | None:
+        """A text in which only what the users said differs: `release/1.4.0` where they spoke of 1.4.0."""
+        texts = [value for value in values if isinstance(value, str)]
+        runs = [track.run for track in tracks]
+        if len(texts) < len(values) or len(set(texts)) < 2 or len(set(runs)) < len(runs):
+            return None
+        if all(self._names(run, text) for run, text in zip(runs, texts, strict=True)):
+            return None
+        for left, right in _ends(texts):
+            inner: list[Json] = [text[len(left) : len(text) - len(right)] for text in texts]
+            words = list(zip(runs, inner, strict=True))
+            if all(self._names(run, part) and not self._names(run, part, inside=True) for run, part in words):
+                break
+        else:
+            return None
+        made = self._declare(call, name, inner, tracks, leaf)
+        if not isinstance(made, Parameter):
+            return None
+        return Template((*([left] if left else []), Place(Root("parameter", made.name)), *([right] if right else [])))
 
     def _bind_words(
         self, call: Call, argument: str, values: Sequence[Json], tracks: Sequence[Track]
@@ -261,16 +301,15 @@ class Builder:
         declared = self._declare(call, name, [binding.value] * len(tracks), tracks, (name,))
         if not isinstance(declared, Parameter):
             return None
-        part = re.compile(
-            rf"\w[-/@:._]{re.escape(str(binding.value))}(?!\w)|(?<!\w){re.escape(str(binding.value))}[-/@:._]\w"
-        )
-        if not any(part.search(self._texts[run]) for run in runs):
+        if not any(self._names(run, binding.value, inside=True) for run in runs):
             self._state.parameters[declared.name].default = binding.value  # else it is a part of what differs
         return declared
 
-    def _names(self, run: int, value: Json) -> bool:
-        """Whether the user of a run said this very value as words of their own."""
-        return re.search(rf"(?<!\w){re.escape(str(value))}(?!\w)", self._texts[run]) is not None
+    def _names(self, run: int, value: Json, *, inside: bool = False) -> bool:
+        """Whether the user of a run said this very value as words of their own, or as a part of a longer word."""
+        text = re.escape(str(value))
+        pattern = rf"\w[-/@:._]{text}(?!\w)|(?<!\w){text}[-/@:._]\w" if inside else rf"(?<!\w){text}(?!\w)"
+        return re.search(pattern, self._texts[run]) is not None
 
     def _hole(self, by_run: dict[int, Json], tracks: Sequence[Track]) -> str:
         """Why a value is a choice that the runs do not explain; empty for what the caller said or may have said."""
@@ -329,6 +368,10 @@ class Builder:
             values = [value for part in given for value in part]
             if len(lengths) < 2 or len(values) < 3 or any(distinct(part) < len(part) for part in given):
                 continue
+            if isinstance(given[0][0], int) and all(
+                same(value, given[0][0] + number) for part in given for number, value in enumerate(part)
+            ):
+                continue  # counted, as pages are
             if sum(len(part) > 1 for part in given) < _MIN_RUNS or any(map(_follows, (t.steps for t in tracks))):
                 continue  # one run that makes a call twice shows no list, and an answer may name the next one
             if not all(isinstance(value, str | int) and not isinstance(value, bool) for value in values):
@@ -526,6 +569,16 @@ class Builder:
         name = f"{kind}{self._state.next_id}"
         self._state.order[name] = self._state.next_id
         return name
+
+
+def _ends(texts: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """What all texts begin and end with, cut where a word ends; the longest first, and never nothing at all."""
+    left, right = beginning(texts), beginning([text[::-1] for text in texts])[::-1]
+    lefts = [left[:cut] for cut in range(len(left), 0, -1) if not left[cut - 1].isalnum()]
+    rights = [right[cut:] for cut in range(len(right)) if not right[cut].isalnum()]
+    for one, other in itertools.product([*lefts, ""], [*rights, ""]):
+        if (one or other) and all(len(text) > len(one) + len(other) + 1 for text in texts):
+            yield one, other
 
 
 def _follows(steps: Sequence[Step]) -> bool:
