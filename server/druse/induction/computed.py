@@ -79,6 +79,9 @@ def apply(operation: str, operands: Sequence[Json], constant: Json = None) -> Js
         return _joined(first, str(constant))
     if operation in DATED and isinstance(first, str) and isinstance(constant, int):
         return DATED[operation](first, constant)
+    if operation == "counted" and isinstance(first, list) and isinstance(constant, list):
+        step, start = (part if isinstance(part, int) else 0 for part in constant)
+        return len(first) * step + start
     if operation == "divide" and _is_number(first) and isinstance(constant, int):
         assert isinstance(first, int | float)
         return first / constant

@@ -22,6 +22,7 @@ from druse.induction.procedure import (
     Binding,
     Block,
     Call,
+    Cases,
     Computed,
     Constant,
     Declared,
@@ -114,6 +115,9 @@ def worked_out(binding: Binding, env: Env) -> Json:
     if isinstance(binding, Extracted):
         found = cut(binding, look(env, binding.source))
         return MISSING if found is None else found
+    if isinstance(binding, Cases):
+        state = look(env, binding.place)
+        return next((value for known, value in binding.table if same(state, known)), MISSING)
     return _computed(binding, env)
 
 
@@ -126,6 +130,9 @@ def _each(binding: Each, env: Env) -> Json:
     if binding.condition is not None and isinstance(elements, list):
         condition = binding.condition
         elements = [element for element in elements if evaluate(condition, {**env, ITEM: element})]
+    if binding.keys and isinstance(elements, list):
+        made = [{key: worked_out(part, {**env, ITEM: element}) for key, part in binding.keys} for element in elements]
+        return MISSING if any(value is MISSING for one in made for value in one.values()) else list[Json](made)
     return column(elements, binding.field)
 
 

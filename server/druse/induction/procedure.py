@@ -114,7 +114,7 @@ class Given:
     """What the caller gives, and where it gives nothing, what is worked out from earlier values."""
 
     name: str
-    otherwise: FromPlace | Template | Lookup | Each | Computed | Extracted
+    otherwise: FromPlace | Template | Lookup | Each | Cases | Computed | Extracted
 
 
 Binding: TypeAlias = (

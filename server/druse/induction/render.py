@@ -391,7 +391,7 @@ class _Writer:
     def _cases(self, binding: Cases) -> str:
         values = dict(binding.table)
         if _is_flag(binding):
-            return f"{_literal(values[True])} if {self.place(binding.place)} else {_literal(values[False])}"
+            return f"({_literal(values[True])} if {self.place(binding.place)} else {_literal(values[False])})"
         table = ", ".join(f"{_literal(state)}: {_literal(value)}" for state, value in binding.table)
         return f"{{{table}}}[{self.place(binding.place)}]"
 
