@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from druse.governance import AuditChain, SigningKey, check_proof, prove_entry
-from druse.model import Caller, CallerKind
-from druse.store import Store
+from druse.model import Caller, CallerKind, JsonObject, Run, Step, digest
+from druse.store import RunRecord, Store
 
 CALLER = Caller(CallerKind.AGENT, session="5f1c9a70-bench", connection="c1", client="claude-code 2.1.329")
 PAYLOAD = {
@@ -27,10 +27,13 @@ PAYLOAD = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench audit", description=__doc__)
     parser.add_argument("--entries", type=int, nargs="+", default=[1_000, 10_000, 100_000])
+    parser.add_argument(
+        "--calls", action="store_true", help="entries of recorded calls, each held against its step in a run"
+    )
     parser.add_argument("--json", action="store_true", dest="as_json")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(measure(Path(folder), sorted(chosen.entries)))
+        found = asyncio.run(measure(Path(folder), sorted(chosen.entries), calls=chosen.calls))
     if chosen.as_json:
         print(json.dumps(found, indent=2))
         return
@@ -44,12 +47,12 @@ def main() -> None:
         )
 
 
-async def measure(folder: Path, sizes: list[int]) -> dict[str, Any]:
+async def measure(folder: Path, sizes: list[int], *, calls: bool = False) -> dict[str, Any]:
     async with Store.open(folder / "druse.db") as store:
         chain = AuditChain(store, clock=time.time, key=SigningKey.from_file(folder / "audit.key"))
         found: dict[str, Any] = {"append": await appending(store, chain), "growth": []}
         for size in sizes:
-            await fill(store, chain, size)
+            await (fill_calls if calls else fill)(store, chain, size)
             found["growth"].append(await at_size(store, chain, folder))
     return found
 
@@ -80,6 +83,24 @@ async def fill(store: Store, chain: AuditChain, size: int) -> None:
         held = (await store.audit.head(transaction)).seq
         for number in range(held, size):
             await chain.append(transaction, "call.begin", f"shop__tool_{number % 40}", CALLER, dict(PAYLOAD))
+
+
+async def fill_calls(store: Store, chain: AuditChain, size: int) -> None:
+    """Runs of ten recorded calls, two entries each, as the router writes them."""
+    async with store.database.transaction() as transaction:
+        held = (await store.audit.head(transaction)).seq
+        for first in range(held, size, 20):
+            run = Run(f"r{first:08d}", f"Look after order {first}", source="druse")
+            await store.runs.open(transaction, RunRecord(run), owner="bench")
+            for turn in range(10):
+                given: JsonObject = {"order": first, "turn": turn, "text": "where is it " * 4}
+                result: JsonObject = {"order": first, "lines": [{"item": n, "state": "sent"} for n in range(8)]}
+                step = Step(f"shop__tool_{turn}", given, result, turn=turn)
+                begun: JsonObject = {**PAYLOAD, "arguments": digest(given), "run": run.id}
+                cause = await chain.append(transaction, "call.begin", step.tool, CALLER, begun)
+                ended: JsonObject = {"status": "ok", "result": digest(result), "run": run.id, "ms": 1.25}
+                await chain.append(transaction, "call.end", step.tool, CALLER, ended, cause=cause)
+                await store.runs.add_step(transaction, run.id, step, now=float(first))
 
 
 async def at_size(store: Store, chain: AuditChain, folder: Path) -> dict[str, float]:

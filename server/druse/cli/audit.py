@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -45,11 +46,24 @@ def _with_chain(work: Callable[[Any, Any], Awaitable[Any]], *, as_json: bool) ->
 def verify(export: IO[str] | None, public: str, as_json: bool) -> None:
     """Check every entry, its place and every signed root; names the first bad entry.
 
+    The rows that entries speak of (approvals, rules, tools, recorded calls, memories) are held against them too; on a
+    terminal it shows how far it is.
+
     Checks the chain of this workspace, or an EXPORT made by "druse audit export" ("-" reads it from standard input).
     """
 
     async def work(_: Any, chain: Any) -> dict[str, Any]:
-        return dict((await chain.verify()).as_dict())
+        shown = not as_json and sys.stderr.isatty()
+
+        def progress(what: str, done: int) -> None:
+            if shown:
+                click.echo(f"\r\x1b[Kchecking {what}: {done:,}", nl=False, err=True)
+
+        try:
+            return dict((await chain.verify(progress)).as_dict())
+        finally:
+            if shown:
+                click.echo("\r\x1b[K", nl=False, err=True)
 
     if export is None:
         data = _with_chain(work, as_json=as_json)

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from druse.cli.acts import act
 from druse.cli.output import emit, finish, json_option, table, workspace_here
 from druse.model import JsonObject
 
@@ -77,7 +78,10 @@ def run_job(name: str, as_json: bool) -> None:
 
         if name in ("crystallization", "learning"):
             async with open_application(workspace_here()) as application:
-                return asdict(await application.scheduler.run_now(name))
+                async with act(application.base, "jobs run", job=name) as told:
+                    done = await application.scheduler.run_now(name)
+                    told["result"] = done.status
+                return asdict(done)
         async with open_base(workspace_here()) as base:
             scheduler = Scheduler(
                 base.store,
@@ -86,7 +90,10 @@ def run_job(name: str, as_json: bool) -> None:
                 owner=f"cli pid {os.getpid()}",
                 new_id=lambda: secrets.token_hex(6),
             )
-            return asdict(await scheduler.run_now(name))
+            async with act(base, "jobs run", job=name) as told:
+                done = await scheduler.run_now(name)
+                told["result"] = done.status
+            return asdict(done)
 
     data = finish(work(), as_json=as_json)
     emit(data, as_json=as_json, render=lambda: f"{data['status']}: {_text(data['report'])}")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import click
 
+from druse.cli.acts import act
 from druse.cli.output import emit, finish, json_option, workspace_here
 from druse.model import Invalid, NotFound, UpstreamFailure, visible
 
@@ -32,7 +33,15 @@ def login(server: str, no_browser: bool, forget: bool, as_json: bool) -> None:
     The browser comes back to an address of this machine. The tokens are kept in .druse/keys/oauth, readable by you
     only; calls use and renew them from then on. A server with an Authorization header in mcp.json needs no login.
     """
-    done = finish(_login(server, browser=not no_browser, forget=forget), as_json=as_json)
+
+    async def work() -> dict[str, Any]:
+        from druse.front.base import open_base
+
+        command = "login --forget" if forget else "login"
+        async with open_base(workspace_here()) as base, act(base, command, server=server):
+            return await _login(server, browser=not no_browser, forget=forget)
+
+    done = finish(work(), as_json=as_json)
     emit(done, as_json=as_json, render=lambda: done["message"])
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from druse.cli.acts import act
 from druse.cli.output import emit, finish, json_option, table, workspace_here
+from druse.model import digest_text
 
 _TYPES = ("decision", "pattern", "correction", "architecture")
 
@@ -81,12 +83,16 @@ def add(memory_type: str, content: str, source: str, days: float | None, superse
     """Remember something."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.base import open_base
+        from druse.front.base import open_base, person
 
         async with open_base(workspace_here()) as base:
             expires = time.time() + days * 86400 if days else None
             made = await base.notebook.add(
-                memory_type, content, source=source, expires_at=expires, supersedes=supersedes
+                *(memory_type, content),
+                source=source,
+                expires_at=expires,
+                supersedes=supersedes,
+                caller=person(),
             )
             return asdict(made)
 
@@ -101,10 +107,10 @@ def forget(memory_id: int, as_json: bool) -> None:
     """Let a memory expire now."""
 
     async def work() -> None:
-        from druse.front.base import open_base
+        from druse.front.base import open_base, person
 
         async with open_base(workspace_here()) as base:
-            await base.notebook.forget(memory_id)
+            await base.notebook.forget(memory_id, person())
 
     finish(work(), as_json=as_json)
     emit({"expired": memory_id}, as_json=as_json, render=lambda: f"memory {memory_id} has expired")
@@ -123,8 +129,10 @@ def view(write: bool, as_json: bool) -> None:
 
         async with open_base(workspace_here()) as base:
             text = rendered(await base.notebook.list(limit=1000), base.notebook.project)
-            path = await memory_view(base.skills, text, base.notebook.project) if write else ""
-            return {"text": text, "path": path}
+            if not write:
+                return {"text": text, "path": ""}
+            async with act(base, "memory view", text=digest_text(text)):
+                return {"text": text, "path": await memory_view(base.skills, text, base.notebook.project)}
 
     data = finish(work(), as_json=as_json)
     emit(data, as_json=as_json, render=lambda: str(data["text"]))
@@ -136,10 +144,10 @@ def promote(as_json: bool) -> None:
     """Let the historian read the runs that ended since it last did."""
 
     async def work() -> dict[str, Any]:
-        from druse.front.base import open_base
+        from druse.front.base import open_base, person
 
         async with open_base(workspace_here()) as base:
-            return asdict(await base.notebook.remember())
+            return asdict(await base.notebook.remember(person()))
 
     data = finish(work(), as_json=as_json)
     emit(data, as_json=as_json, render=lambda: f"{data['memories']} memories of {data['runs']} runs")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from druse.cli.acts import act
 from druse.cli.output import emit, finish, json_option, table, workspace_here
 from druse.model import NotFound
 
@@ -58,7 +59,8 @@ def release(session: str | None, every: bool, as_json: bool) -> None:
         from druse.front.base import open_base
 
         async with open_base(workspace_here()) as base:
-            count = await base.pins.release(session)
+            async with act(base, "pins release", session=session or "all"):
+                count = await base.pins.release(session)
             if session is not None and not count:
                 raise NotFound(f"Cannot release {session!r}: no session has that name. See druse pins list.")
             base.shelf.files.touch()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from druse.cli.acts import act
 from druse.cli.output import emit, finish, json_option, table, workspace_here
-from druse.model import Invalid, JsonObject, NotFound
+from druse.model import Invalid, JsonObject, NotFound, digest_text
 
 if TYPE_CHECKING:
     from druse.skills.exchange import Incoming
@@ -169,12 +170,16 @@ def new(
                 text = render(document)
                 if path.exists():
                     raise Invalid(f"Cannot write {path}: it is there already. Edit it.", where=str(path))
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text, encoding="utf-8")
+                async with act(base, "skills new", skill=name, text=digest_text(text)):
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_text(text, encoding="utf-8")
                 return {"status": "created", "path": str(path), "skill": name}
             desk = base.skills
             ref = VolumeRef.parse(volume) if volume else desk.volumes.layers()[0]
-            written = await desk.write(document, desk.volumes.me(), ref=ref)
+            text = digest_text(render(document))
+            async with act(base, "skills new", volume=str(ref), skill=name, text=text) as told:
+                written = await desk.write(document, desk.volumes.me(), ref=ref)
+                told["commit"] = written.commit
             return {**written.as_dict(), "path": str(desk.volumes.open(ref).root / "skills" / name / "SKILL.md")}
 
     data = finish(work(), as_json=as_json)
@@ -255,7 +260,10 @@ def retire(name: str, volume: str | None, reason: str, as_json: bool) -> None:
         async with open_base(workspace_here()) as base:
             desk = base.skills
             ref = VolumeRef.parse(volume) if volume else desk.volumes.layers()[0]
-            return dict((await desk.retire(name, ref, desk.volumes.me(), reason)).as_dict())
+            async with act(base, "skills retire", volume=str(ref), skill=name, reason=reason[:300]) as told:
+                done = await desk.retire(name, ref, desk.volumes.me(), reason)
+                told["commit"] = done.commit
+            return dict(done.as_dict())
 
     data = finish(work(), as_json=as_json)
     emit(data, as_json=as_json, render=lambda: f"{data['skill']} is {data['status']}")
@@ -277,9 +285,14 @@ def export_skills(names: tuple[str, ...], target: str, replace: bool, as_json: b
             library = base.skills.library
             root = base.workspace.root / TARGETS[target] if target in TARGETS else Path(target)
             chosen = [library.load(name) for name in names] or [skill for skill in library.all() if skill.usable]
-            changed = [
-                path for skill in chosen for path in export(library.files_of(skill), root / skill.name, replace=replace)
-            ]
+            named = ", ".join(skill.name for skill in chosen)[:1000]
+            async with act(base, "skills export", skills=named, to=str(root)) as told:
+                changed = [
+                    path
+                    for skill in chosen
+                    for path in export(library.files_of(skill), root / skill.name, replace=replace)
+                ]
+                told["files"] = len(changed)
             return {"skills": [skill.name for skill in chosen], "changed": changed, "folder": str(root)}
 
     data = finish(work(), as_json=as_json)
@@ -317,8 +330,10 @@ def import_skills(
             assert folder is not None
             rows, found = [], await asyncio.to_thread(incoming, folder)
         if found:
-            async with open_base(workspace_here()) as base:
+            source = ", ".join(item.source for item in found)[:1000]
+            async with open_base(workspace_here()) as base, act(base, "skills import", source=source) as told:
                 rows += [dict(row) for row in await base.skills.take_in(found, base.skills.volumes.me(), person())]
+                told["files"] = len(rows)
         return rows
 
     data = finish(work(), as_json=as_json)

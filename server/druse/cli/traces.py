@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
+from druse.cli.acts import act
 from druse.cli.output import emit, finish, json_option, table, workspace_here
-from druse.model import NotFound, RunStatus, run_to_neutral
+from druse.model import NotFound, RunStatus, digest, run_to_neutral
 
 
 @click.group()
@@ -143,7 +144,9 @@ def archive(days: float | None, shrink: bool, as_json: bool) -> None:
             await base.notebook.remember()
             await base.store.events.index()
             age = base.config.knobs.archive_days if days is None else days
-            done = await compact(base.store, before=time.time() - age * 86400, now=time.time, rest=1.0)
+            async with act(base, "traces archive", days=f"{age:g}") as told:
+                done = await compact(base.store, before=time.time() - age * 86400, now=time.time, rest=1.0)
+                told["runs"] = done.runs
             size = base.workspace.database.stat().st_size
             if shrink:
                 await base.store.archive.shrink()
@@ -194,7 +197,10 @@ def consent(run_ids: tuple[str, ...], given: bool, everything: bool, as_json: bo
         async with open_base(workspace_here()) as base:
             named = list(await base.store.runs.statuses()) if everything else list(run_ids)
             by = person().client
-            done = await base.store.consents.say(named, given=given, by=by, now=time.time())
+            about = digest([*named]) if everything else ", ".join(named)
+            async with act(base, "traces consent", runs=about, given=str(given).lower()) as told:
+                done = await base.store.consents.say(named, given=given, by=by, now=time.time())
+                told["runs"] = done
             if not everything and done < len(named):
                 raise NotFound(f"Cannot note consent for {len(named) - done} of {len(named)} runs: no such runs.")
             return done
@@ -268,7 +274,9 @@ async def _import(file: Path) -> dict[str, Any]:
 
     async with open_base(workspace_here()) as base:
         runs = NeutralImporter(base.store, base.recorder.handles, workflow_key=workflow_key)
-        await runs.read(file)
+        async with act(base, "traces import", file=str(file)) as told:
+            await runs.read(file)
+            told["imported"] = runs.imported
     return {"imported": runs.imported, "known": runs.known, "skipped": runs.wrong}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from druse.cli.acts import act
 from druse.cli.output import emit, finish, json_option, table, workspace_here
 
 
@@ -56,7 +57,7 @@ def use(volume: str, as_json: bool) -> None:
         from druse.front.base import open_base
         from druse.skills import VolumeRef
 
-        async with open_base(workspace_here()) as base:
+        async with open_base(workspace_here()) as base, act(base, "volumes use", volume=volume):
             return asdict(base.skills.volumes.join(VolumeRef.parse(volume)))
 
     data = finish(work(), as_json=as_json)
@@ -173,7 +174,11 @@ async def _remote(volume: str, action: str, **given: str) -> dict[str, Any]:
     async with open_base(workspace_here()) as base:
         ref, held = VolumeRef.parse(volume), base.skills.volumes
         actor = held.maintainer(ref, held.me().name)
-        done = await asyncio.to_thread(getattr(Remote(held.open(ref)), action), actor, **given)
+        command = f"volumes {action.removeprefix('set_')}"
+        async with act(base, command, volume=str(ref), **given) as told:
+            done = await asyncio.to_thread(getattr(Remote(held.open(ref)), action), actor, **given)
+            told["result"] = str(done.get("status") or "done")
+            told["commit"] = await asyncio.to_thread(held.open(ref).head)
         return {"volume": str(ref), **done}
 
 

@@ -150,7 +150,8 @@ async def open_base(workspace: Workspace, *, clock: Callable[[], float] = time.t
         declarations = Declarations(store, audit, clock=clock)
         await declarations.load()
         shelf.serving = config.knobs.crystallization
-        notebook = Notebook(store, project_hash(workspace.root), clock=steady, shown=config.knobs.memory)
+        project, shown = project_hash(workspace.root), config.knobs.memory
+        notebook = Notebook(store, project, clock=steady, shown=shown, audit=audit)
         pins = Pins(store, clock=clock)
         shelf.reloaded += [pins.refresh, declarations.refresh]
         succession = Succession(workspace, store, shelf, approvals, audit, rules, clock=clock)

@@ -122,10 +122,11 @@ class AuditChain:
             await self.seal()
             self._appended = False
 
-    async def verify(self) -> Verified:
+    async def verify(self, progress: Callable[[str, int], None] = lambda _what, _done: None) -> Verified:
         """Check every entry, its place, every signed root, and the rows in other tables that entries speak of.
 
-        Raises StoreDamaged naming the first bad entry, or the row that no entry speaks of.
+        `progress` is told now and then what is being checked (entries, steps) and how many were. Raises StoreDamaged
+        naming the first bad entry, or the row that no entry speaks of.
         """
         async with self._store.database.snapshot():
             check = ChainCheck([*await self._store.audit.roots(), *self._copied()], self.key.public)
@@ -135,8 +136,9 @@ class AuditChain:
                 for row in rows:
                     references.feed(row.seq, check.feed(row))
                 after = rows[-1].seq
+                progress("entries", after)
             verified = check.finish(await self._store.audit.issued())
-            await references.check(self._store, check.tile_roots)
+            await references.check(self._store, check.tile_roots, lambda done: progress("steps", done))
         return verified
 
     async def newest(self, limit: int = 50, matching: Mapping[str, str | float] | None = None) -> list[JsonObject]:

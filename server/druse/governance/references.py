@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -59,6 +59,7 @@ class References:
     serving: dict[str, tuple[int, int]] = field(default_factory=dict[str, tuple[int, int]])  # 0: none is in service
     calls: defaultdict[str, list[_Call]] = field(default_factory=lambda: defaultdict(list))
     words: dict[str, tuple[int, bool]] = field(default_factory=dict[str, tuple[int, bool]])
+    memories: dict[int, tuple[int, str]] = field(default_factory=dict[int, tuple[int, str]])
     deleted: set[str] = field(default_factory=set[str])
     restored: int = 0  # the newest entry of going back to a checkpoint: what was learned before it may be gone
     _begun: dict[str, str] = field(default_factory=dict[str, str])
@@ -95,18 +96,26 @@ class References:
             self.words[subject] = seq, bool(told.get("success"))
         elif action in ("run.feedback", "run.marked"):
             self.words[subject] = seq, told.get("outcome") == "success"
+        elif action in ("memory.kept", "memory.forgotten"):
+            self.memories[int(subject)] = seq, str(told.get("hash"))
         elif action == "run.deleted":
             self.deleted.add(subject)
         elif action == "checkpoint.restored":
             self.restored = seq
 
-    async def check(self, store: Store, tile_roots: Mapping[int, bytes]) -> None:
-        """Hold the tables against the entries. `tile_roots`: the root over the entries at each multiple of TILE."""
+    async def check(
+        self, store: Store, tile_roots: Mapping[int, bytes], steps: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Hold the tables against the entries. `tile_roots`: the root over the entries at each multiple of TILE.
+
+        `steps` is told now and then how many steps of runs were compared.
+        """
         await self._check_tiles(store, tile_roots)
         await self._check_approvals(store)
         await self._check_rules(store)
         await self._check_tools(store)
-        await self._check_runs(store)
+        await self._check_runs(store, steps)
+        await self._check_memories(store)
         await self._check_contents(store)
         if self._found:
             seq, name, what = min(self._found)
@@ -185,7 +194,7 @@ class References:
             if row.status in ("active", "superseded"):
                 self._unknown(f"{name} v{number}", f"{name} v{number} is {row.status} and no entry put it in service")
 
-    async def _check_runs(self, store: Store) -> None:
+    async def _check_runs(self, store: Store, steps: Callable[[int], None]) -> None:
         known = await store.runs.statuses()
         for run_id, (seq, success) in self.words.items():
             if run_id in known and seq > self.restored and (known[run_id] is RunStatus.SUCCESS) is not success:
@@ -196,7 +205,11 @@ class References:
                 pending[run_id] = list(calls)
             elif run_id not in self.deleted and calls[-1].seq > self.restored:
                 self._contradicts(calls[0].seq, f"belongs to run {run_id}, which was deleted by hand")
+        compared = 0
         async for run_id, tool, arguments, result, failed in store.runs.every_step(_PAGE):
+            compared += 1
+            if compared % _PAGE == 0:
+                steps(compared)
             if run_id not in pending:
                 continue
             calls, given, got = pending[run_id], digest(arguments), digest(result)
@@ -219,6 +232,20 @@ class References:
             for call in calls:
                 if call.seq > self.restored:
                     self._contradicts(call.seq, f"is a call of {call.tool} that was taken out of run {run_id}")
+
+    async def _check_memories(self, store: Store) -> None:
+        pending = {number: word for number, word in self.memories.items() if word[0] > self.restored}
+        first = min(self.memories, default=0)  # what is older was kept before memories had entries
+        async for memory in store.memories.every(_PAGE):
+            seq, told = pending.pop(memory.id, (0, ""))
+            if seq and memory.hash != told:
+                self._contradicts(seq, f"is the last word on memory {memory.id}; the table says something else")
+            elif memory.id not in self.memories and 0 < first < memory.id and not self.restored:
+                self._unknown(
+                    f"memory {memory.id}", f"memory {memory.id} stands in the table and no entry speaks of it"
+                )
+        for number, (seq, _) in pending.items():
+            self._contradicts(seq, f"keeps memory {number}, which was deleted")
 
     async def _check_contents(self, store: Store) -> None:
         for plan in await store.plans.all():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from druse.memory.signals import Signal, signals_of, supersedes
 from druse.model import Run
 from druse.store import Store
-from druse.store.memories import Memory, Source
+from druse.store.memories import Memory, Note, Source
 
 MAX_PER_RUN = 5
 LEAST_SCORE = 0.6
@@ -32,7 +32,8 @@ class Promoted:
 class Historian:
     """Works on one project's memory."""
 
-    def __init__(self, store: Store, project: str, *, clock: Callable[[], float]) -> None:
+    def __init__(self, store: Store, project: str, *, clock: Callable[[], float], note: Note | None = None) -> None:
+        self._note = note
         self._store = store
         self._project = project
         self._clock = clock
@@ -68,7 +69,7 @@ class Historian:
         expired = 0
         for memory in known:
             if signal.memory_type == "decision" and supersedes(signal.content, memory.content):
-                expired += await self._store.memories.expire(memory.id, at=now)
+                expired += await self._store.memories.expire(memory.id, at=now, note=self._note)
         learned = signal.memory_type == "correction" and " works; " in signal.content
         made = Memory(
             id=0,
@@ -80,7 +81,7 @@ class Historian:
             relevance_score=signal.score,
             expires_at=now + LESSON_DAYS * 86400 if learned else None,
         )
-        await self._store.memories.add(made, [Source(run_id, signal.quote)])
+        await self._store.memories.add(made, [Source(run_id, signal.quote)], note=self._note)
         return expired
 
 

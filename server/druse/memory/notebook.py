@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from druse.governance import AuditChain
 from druse.memory.historian import Historian, Promoted
 from druse.memory.markers import markers
-from druse.model import Invalid, NotFound
-from druse.store import Store
+from druse.model import Caller, CallerKind, Invalid, JsonObject, NotFound
+from druse.store import Store, Transaction
 from druse.store.events import Event
-from druse.store.memories import Memory, Source
+from druse.store.memories import Memory, Note, Source
+
+HISTORIAN = Caller(CallerKind.JOB, session="jobs", connection="jobs", client="historian")
 
 
 class Notebook:
     """The memory of one project. `project` is its hash."""
 
-    def __init__(self, store: Store, project: str, *, clock: Callable[[], float], shown: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        project: str,
+        *,
+        clock: Callable[[], float],
+        shown: bool = True,
+        audit: AuditChain | None = None,
+    ) -> None:
+        """With `audit` every change is an entry, in the transaction of the change."""
+        self._audit = audit
         self._store = store
         self.project = project
         self._clock = clock
@@ -30,6 +43,7 @@ class Notebook:
         score: float = 1.0,
         expires_at: float | None = None,
         supersedes: int | None = None,
+        caller: Caller = HISTORIAN,
     ) -> Memory:
         """Keep a memory by hand. Raises Invalid, and NotFound for a superseded one that is not there."""
         plain = " ".join(content.split())
@@ -37,16 +51,16 @@ class Notebook:
             raise Invalid("Cannot keep this memory: its text is 3 to 2000 characters.", where="content")
         now = self._clock()
         if supersedes is not None:
-            await self.forget(supersedes)
+            await self.forget(supersedes, caller)
         made = Memory(0, self.project, memory_type, plain, source, now, score, expires_at)
-        number = await self._store.memories.add(made, [Source(source, plain)])
+        number = await self._store.memories.add(made, [Source(source, plain)], note=self._note(caller))
         kept = await self._store.memories.get(number)
         assert kept is not None
         return kept
 
-    async def forget(self, memory_id: int) -> None:
+    async def forget(self, memory_id: int, caller: Caller = HISTORIAN) -> None:
         """Let a memory expire now. Raises NotFound."""
-        if not await self._store.memories.expire(memory_id, at=self._clock()):
+        if not await self._store.memories.expire(memory_id, at=self._clock(), note=self._note(caller)):
             raise NotFound(f"Cannot forget memory {memory_id}: there is none of that id. See druse memory list.")
 
     async def list(self, *, memory_type: str = "", limit: int = 50, expired: bool = False) -> list[Memory]:
@@ -74,8 +88,22 @@ class Notebook:
 
     async def remember_commit(self, commit: str, message: str) -> int:
         """Let the historian read a commit's message; how many memories it kept."""
-        return await Historian(self._store, self.project, clock=self._clock).commit(commit, message)
+        return await self._historian(HISTORIAN).commit(commit, message)
 
-    async def remember(self) -> Promoted:
+    async def remember(self, caller: Caller = HISTORIAN) -> Promoted:
         """Let the historian read what ended."""
-        return await Historian(self._store, self.project, clock=self._clock).work()
+        return await self._historian(caller).work()
+
+    def _historian(self, caller: Caller) -> Historian:
+        return Historian(self._store, self.project, clock=self._clock, note=self._note(caller))
+
+    def _note(self, caller: Caller) -> Note | None:
+        audit = self._audit
+        if audit is None:
+            return None
+
+        async def entry(transaction: Transaction, action: str, memory: Memory) -> None:
+            payload: JsonObject = {"type": memory.memory_type, "source": memory.source_session_id, "hash": memory.hash}
+            await audit.append(transaction, action, str(memory.id), caller, payload, cause=caller.cause)
+
+        return entry

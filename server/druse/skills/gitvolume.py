@@ -233,6 +233,10 @@ class GitVolume:
         require(self._ref, actor, write=False)
         return githistory.log(self.git, limit, path)
 
+    def head(self) -> str:
+        """The newest commit, which names the whole history."""
+        return self.git.text("rev-parse", HEADS_MAIN)
+
     def stamp(self) -> tuple[object, ...]:
         """Changes whenever the history or a file under skills/ does."""
         git = self.root / ".git"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import astuple, dataclass
+from typing import TypeAlias
 
-from druse.model import Invalid
+from druse.model import Invalid, digest
 from druse.store.database import Database, Row, Transaction
 from druse.store.ranked import RankedText
 
@@ -29,6 +30,15 @@ class Memory:
     relevance_score: float
     expires_at: float | None = None
 
+    @property
+    def hash(self) -> str:
+        """The digest of everything it says."""
+        return digest([*astuple(self)])
+
+
+# Told within the transaction of a change: what was done (memory.kept, memory.forgotten) and the memory as it is now.
+Note: TypeAlias = Callable[[Transaction, str, Memory], Awaitable[object]]
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -51,7 +61,7 @@ class MemoryRepository:
             keep="project_hash = ? AND (expires_at IS NULL OR expires_at > ?)",
         )
 
-    async def add(self, memory: Memory, sources: Sequence[Source]) -> int:
+    async def add(self, memory: Memory, sources: Sequence[Source], *, note: Note | None = None) -> int:
         """Keep a memory with its sources; its id. The same words of one type are kept once: sources are added then.
 
         Raises Invalid for an unknown type or a score outside of 0 to 1.
@@ -81,6 +91,7 @@ class MemoryRepository:
                 "INSERT OR IGNORE INTO memory_source (memory_id, run_id, quote) VALUES (?,?,?)",
                 [(number, source.run_id, source.quote) for source in sources],
             )
+            await self._noted(transaction, "memory.kept", number, note)
         return number
 
     async def insert(self, transaction: Transaction, memory: Memory) -> int:
@@ -130,13 +141,30 @@ class MemoryRepository:
         scored = [(score, found[number]) for number, score in best if number in found]
         return [m for _, m in sorted(scored, key=lambda r: (-round(r[0], 6), -r[1].relevance_score, -r[1].promoted_at))]
 
-    async def expire(self, memory_id: int, *, at: float) -> bool:
+    async def expire(self, memory_id: int, *, at: float, note: Note | None = None) -> bool:
         """From then on it is not returned; False for an unknown id."""
         async with self._database.transaction() as transaction:
             changed = await transaction.execute(
                 "UPDATE project_memory SET expires_at = ? WHERE id = ?", (at, memory_id)
             )
+            if changed:
+                await self._noted(transaction, "memory.forgotten", memory_id, note)
         return changed == 1
+
+    async def every(self, page: int) -> AsyncGenerator[Memory]:
+        """Every memory of every project, `page` at a time."""
+        last = 0
+        while rows := await self._database.all(
+            f"SELECT {_COLUMNS} FROM project_memory m WHERE m.id > ? ORDER BY m.id LIMIT ?", (last, page)
+        ):
+            for row in rows:
+                yield Memory(*row)
+            last = int(rows[-1][0])
+
+    async def _noted(self, transaction: Transaction, action: str, memory_id: int, note: Note | None) -> None:
+        row = await transaction.one(f"SELECT {_COLUMNS} FROM project_memory m WHERE m.id = ?", (memory_id,))
+        if note is not None and row is not None:
+            await note(transaction, action, Memory(*row))
 
     async def unscanned(self, *, limit: int = 200) -> list[str]:
         """Closed runs that the historian has not looked at, oldest first."""
