@@ -31,46 +31,55 @@ _NOT_SECRET_KEY = (
     r"(?:max|input|output|total|page|next|prev\w*|continuation|cursor|progress)[_\-]?tokens?|tokens$|"
     r"auth[_\-]?(?:type|method|mode)|author(?!iz))"
 )
-# Secrets in texts: the words one of which such a secret, or what tells it, begins with; the pattern from that word on.
-# `secret` is what is masked, else all of the match. Small letters: of a pattern that takes both.
-_SHAPES: tuple[tuple[tuple[str, ...], str], ...] = (
+# Secrets in texts: the words one of which such a secret, or what tells it, begins with; characters one of which is in
+# every such text (empty: there is none that must be); the pattern from that word on. `secret` is what is masked, else
+# all of the match. Small letters: of a pattern that takes both.
+_SHAPES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("-----BEGIN ",),
+        "-",
         r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
     ),
-    (("eyJ",), r"\beyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]*+"),
+    (("eyJ",), ".", r"\beyJ[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]{8,}+\.[A-Za-z0-9_-]*+"),
     (
         ("sk-", "sk_", "rk-", "rk_", "pk-", "pk_"),
+        "-_",
         r"\b(?:sk|rk|pk)[-_](?:live|test|proj|ant|or|svcacct)?[-_]?[A-Za-z0-9_-]{20,}",
     ),
-    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"\bgh[pousr]_[A-Za-z0-9]{20,}"),
-    (("github_pat_",), r"\bgithub_pat_[A-Za-z0-9_]{20,}"),
-    (("glpat-",), r"\bglpat-[A-Za-z0-9_-]{16,}"),
-    (("xox",), r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
-    (("AKIA", "ASIA"), r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
-    (("AIza",), r"\bAIza[A-Za-z0-9_-]{30,}"),
-    (("npm_",), r"\bnpm_[A-Za-z0-9]{30,}"),
-    (("pypi-",), r"\bpypi-[A-Za-z0-9_-]{30,}"),
-    (("hf_",), r"\bhf_[A-Za-z0-9]{30,}"),
-    (("ya29.",), r"\bya29\.[A-Za-z0-9_-]{20,}"),
-    (("SG.",), r"\bSG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}"),
-    (("dop_v1_",), r"\bdop_v1_[a-f0-9]{40,}"),
-    (("://",), r"(?<=[A-Za-z0-9+.-])(?P<head>://[^\s/:@]*:)(?P<secret>[^\s/@]+)(?=@)"),
+    (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), "_", r"\bgh[pousr]_[A-Za-z0-9]{20,}"),
+    (("github_pat_",), "_", r"\bgithub_pat_[A-Za-z0-9_]{20,}"),
+    (("glpat-",), "-", r"\bglpat-[A-Za-z0-9_-]{16,}"),
+    (("xox",), "-", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
+    (("AKIA", "ASIA"), "", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"),
+    (("AIza",), "", r"\bAIza[A-Za-z0-9_-]{30,}"),
+    (("npm_",), "_", r"\bnpm_[A-Za-z0-9]{30,}"),
+    (("pypi-",), "-", r"\bpypi-[A-Za-z0-9_-]{30,}"),
+    (("hf_",), "_", r"\bhf_[A-Za-z0-9]{30,}"),
+    (("ya29.",), ".", r"\bya29\.[A-Za-z0-9_-]{20,}"),
+    (("SG.",), ".", r"\bSG\.[A-Za-z0-9_-]{16,}+\.[A-Za-z0-9_-]{16,}"),
+    (("dop_v1_",), "_", r"\bdop_v1_[a-f0-9]{40,}"),
+    (("://",), "@", r"(?<=[A-Za-z0-9+.-])(?P<head>://[^\s/:@]*:)(?P<secret>[^\s/@]+)(?=@)"),
 )
-_SAID: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("bearer", "basic"), r"(?i)(?P<head>\b(?:bearer|basic)\s+)(?P<secret>[A-Za-z0-9._~+/-]{8,}=*)"),
+_SAID: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("bearer", "basic"), "", r"(?i)(?P<head>\b(?:bearer|basic)\s+)(?P<secret>[A-Za-z0-9._~+/-]{8,}=*)"),
     (
         ("pass", "pwd", "secret", "api", "access", "private", "token"),
+        "=:",
         r"(?i)(?P<head>(?:password|passwd|pwd|secret(?!://[0-9a-f]{24})|api[_-]?key|access[_-]?key|private[_-]?key|"
         r"token|passphrase|(?<=[_-])pass)\\{0,9}[\"']?\s*[=:]\s*\\{0,9}[\"']?)(?P<secret>[^\s\"'&;,]{4,})",
     ),
     (
         ("-pass", "-token", "-secret", "-api"),
+        "-",
         r"(?i)(?P<head>-(?:password|passwd|token|secret|api-?key|pass)(?:=|\s+)[\"']?)(?P<secret>[^\s\"';|&]{3,})",
     ),
 )
+_MARKS = "-_.@=:"  # all those characters
+_due: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}  # by those in a text: words to look for, also in small
 _HANDLE = "secret://"
 _compiled: dict[str, re.Pattern[str]] = {}
+_names: dict[str, bool] = {}  # of fields, and whether what is called so is a secret
+_NAME, _NAMES = 64, 4096
 
 
 def handle_of(key: bytes, secret: str) -> str:
@@ -103,11 +112,37 @@ def mask_object(key: bytes, value: Mapping[str, Json], declared: Collection[str]
 
 def mask_text(key: bytes, text: str) -> str:
     """`text` with every secret found in it replaced by its handle."""
-    for words, pattern in _SHAPES:
+    if not _suspect(text):
+        return text
+    for words, _, pattern in _SHAPES:
         text = _masked(key, text, text, words, pattern)
-    for words, pattern in _SAID:
+    for words, _, pattern in _SAID:
         text = _masked(key, text, _small(text), words, pattern)
     return text
+
+
+def _suspect(text: str) -> bool:
+    """Whether there may be a secret in a text. Most have none, and every text that is written down is asked about."""
+    marks = "".join([mark for mark in _MARKS if mark in text])
+    words, said = _due.get(marks) or _looked_for(marks)
+    for word in words:
+        if word in text:
+            return True
+    small = _small(text)
+    for word in said:  # noqa: SIM110 - a generator takes as long as all of this
+        if word in small:
+            return True
+    return False
+
+
+def _looked_for(marks: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The words with which a secret may begin in a text that holds these of the characters and no other."""
+    shapes, said = (
+        tuple(word for words, needed, _ in table if not needed or set(needed) & set(marks) for word in words)
+        for table in (_SHAPES, _SAID)
+    )
+    _due[marks] = shapes, said
+    return shapes, said
 
 
 def _masked(key: bytes, text: str, searched: str, words: tuple[str, ...], pattern: str) -> str:
@@ -145,6 +180,15 @@ def _masked(key: bytes, text: str, searched: str, words: tuple[str, ...], patter
 
 def is_secret_key(name: str) -> bool:
     """Whether values under this name are secrets."""
+    known = _names.get(name)
+    if known is None:
+        known = _is_secret_key(name)
+        if len(name) <= _NAME and len(_names) < _NAMES:  # the same few come again and again
+            _names[name] = known
+    return known
+
+
+def _is_secret_key(name: str) -> bool:
     small = name.lower() if name.isascii() else name.casefold()
     if not any(stem in small for stem in _STEMS):
         return False

@@ -13,14 +13,13 @@ import json
 import select
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from mcp.shared.exceptions import MCPError
 
 from druse.front.counterparts import Direct
 from druse.front.elicitation import within
-from druse.model import Caller, CallerKind, Json, JsonObject, Outcome, Progress
+from druse.model import Caller, CallerKind, Counterpart, Json, JsonObject, Outcome, Progress
 
 _SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
 _CALL_KEY = "claudecode/toolUseId"
@@ -77,21 +76,23 @@ class Link:
         """Take calls from now on: `carry` carries them out in tasks that `spawn` starts; `wire` renders outcomes."""
         self._writer, self._spawn, self._carry, self._wire = writer, spawn, carry, wire
 
-    def caller(self, meta: JsonObject, client: str = "") -> Caller:
-        """Who calls: from the connection and the client's own metadata, never from arguments."""
+    def caller(self, meta: JsonObject, client: str = "", side: Counterpart | None = None) -> Caller:
+        """Who calls: from the connection and the client's own metadata, never from arguments. `side`: to ask it."""
         named = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), "")
         self.latest = named or self.latest
         session = named or self.name
         self.sessions.add(session)
         told = str(meta.get(_CALL_KEY) or "")[:200]
-        return self._caller(session, client, shared=self.shared and not named, call_id=told)
+        return self._caller(session, client, shared=self.shared and not named, call_id=told, side=side)
 
     def reader(self, meta: JsonObject, client: str = "") -> Caller:
         """Who asks for a list or a document: clients name the conversation in calls only, so it is the last one."""
         named = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), self.latest)
         return self._caller(named or self.name, client, shared=self.shared and not named)
 
-    def _caller(self, session: str, client: str, *, shared: bool, call_id: str = "") -> Caller:
+    def _caller(
+        self, session: str, client: str, *, shared: bool, call_id: str = "", side: Counterpart | None = None
+    ) -> Caller:
         return Caller(
             CallerKind.AGENT,
             session=session,
@@ -99,6 +100,7 @@ class Link:
             client=client or self.client,
             shared=shared,
             call_id=call_id,
+            client_side=side,
         )
 
     def take(self, message: Any) -> bool:
@@ -217,7 +219,7 @@ class Link:
         progress = self._progress(token) if isinstance(token, str | int) else None
         answer: JsonObject = {"jsonrpc": "2.0", "id": number}
         try:
-            caller = replace(self.caller(meta), client_side=self.side)
+            caller = self.caller(meta, side=self.side)
             answer["result"] = self._wire(await self._carry(name, arguments, caller, progress))
         except MCPError as error:
             answer["error"] = error.error.model_dump(mode="json", exclude_none=True)

@@ -47,18 +47,21 @@ class CallJournal:
         """The entry after the effect and the step of the run, together."""
         recorded = call.caller.kind in _RECORDED and call.spec.source is not Source.CAPABILITY
         run_id = await self._recorder.run_of(call.caller) if recorded else ""
+        masked = self._recorder.masked(step, call.spec) if run_id else None
+        same = masked is not None and step.result is outcome.data
+        result = masked.result if masked is not None and same else self._recorder.handles.mask(outcome.data)
         payload: JsonObject = {
             "status": str(outcome.status),
-            "result": digest(self._recorder.handles.mask(outcome.data)),
+            "result": digest(result),
             "run": run_id,
             "ms": round(step.duration_ms or 0.0, 3),
         }
 
         async def entry_and_step(transaction: Transaction) -> None:
-            if run_id:
+            if masked is not None:
                 # A call that is made in the name of a run is part of a goal or a plan, not a request of its own.
                 asked = call.caller.kind is CallerKind.AGENT and not call.caller.run_id
-                await self._recorder.add(transaction, run_id, step, call.spec, asked=asked)
+                await self._recorder.add_masked(transaction, run_id, masked, asked=asked)
                 if call.caller.call_id:
                     await self._store.clients.key_call(transaction, call.caller.call_id, run_id)
             await self._audit.append(transaction, "call.end", call.spec.name, call.caller, payload, cause=cause)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Self
 
 from druse.model import Counterpart, Effect, Json, JsonObject, Source, ToolSpec
@@ -18,47 +19,45 @@ class Lanes:
         self._writes: dict[str, asyncio.Lock] = {}
         self._waiting: dict[str, int] = {}
 
-    @asynccontextmanager
-    async def turn(self, spec: ToolSpec) -> AsyncGenerator[Turn]:
-        """Wait for this call's turn and hold it."""
+    def turn(self, spec: ToolSpec) -> Turn:
+        """This call's turn: waited for and held by the block that the turn is used for, which there must be."""
         if spec.source in (Source.CRYSTAL, Source.CAPABILITY):
-            yield Turn(None)
-        elif is_read(spec):
-            async with Turn(self._reads) as turn:
-                yield turn
-        else:
-            async with self._write_turn(target_of(spec)) as turn:
-                yield turn
-
-    @asynccontextmanager
-    async def _write_turn(self, target: str) -> AsyncGenerator[Turn]:
-        lock = self._writes.setdefault(target, asyncio.Lock())
+            return Turn(None)
+        if is_read(spec):
+            return Turn(self._reads)
+        target = target_of(spec)
+        # Counted before it waits: the lock stays the same as long as anybody has or wants it.
         self._waiting[target] = self._waiting.get(target, 0) + 1
-        try:
-            async with Turn(lock) as turn:
-                yield turn
-        finally:
-            self._waiting[target] -= 1
-            if not self._waiting[target]:  # keep the table as small as the targets in use
-                del self._waiting[target], self._writes[target]
+        return Turn(self._writes.setdefault(target, asyncio.Lock()), partial(self._left, target))
+
+    def _left(self, target: str) -> None:
+        self._waiting[target] -= 1
+        if not self._waiting[target]:  # keep the table as small as the targets in use
+            del self._waiting[target], self._writes[target]
 
 
 class Turn:
     """A turn, held from the beginning of the block to its end, but for the times it stands aside."""
 
-    def __init__(self, lock: asyncio.Lock | asyncio.Semaphore | None) -> None:
+    def __init__(self, lock: asyncio.Lock | asyncio.Semaphore | None, left: Callable[[], None] = lambda: None) -> None:
         self._lock = lock
+        self._left = left
         self._held = False
 
     async def __aenter__(self) -> Self:
         if self._lock is not None:
-            await self._lock.acquire()
+            try:
+                await self._lock.acquire()
+            except BaseException:  # stopped while it waited: there will be no end of the block
+                self._left()
+                raise
             self._held = True
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._lock is not None and self._held:
             self._lock.release()
+        self._left()
 
     @asynccontextmanager
     async def aside(self) -> AsyncGenerator[None]:

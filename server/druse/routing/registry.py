@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from druse.model import Caller, NotFound, Provider, ToolSpec
 
@@ -60,7 +60,8 @@ class Registry:
         entries = self.entries()
         entry = entries.get(name)
         if entry is not None:
-            return replace(entry, spec=self._seen_by(entry.spec, caller)) if caller is not None else entry
+            seen = self._seen_by(entry.spec, caller) if caller is not None else entry.spec
+            return entry if seen is entry.spec else Entry(seen, entry.provider)
         for candidate in entries.values():
             if candidate.spec.alias and candidate.spec.alias == name:
                 return candidate

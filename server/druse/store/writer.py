@@ -47,6 +47,8 @@ class Transaction:
 
     async def execute(self, sql: str, values: Values = ()) -> int:
         """Run one statement; the number of rows it changed."""
+        if self._session is None:
+            return self._connection.execute(sql, values).rowcount
         return await self._there(lambda: self._connection.execute(sql, values).rowcount)
 
     async def insert(self, sql: str, values: Values = ()) -> int:
@@ -59,6 +61,8 @@ class Transaction:
 
     async def all(self, sql: str, values: Values = ()) -> list[Row]:
         """All rows, as the transaction sees them."""
+        if self._session is None:
+            return self._connection.execute(sql, values).fetchall()
         return await self._there(lambda: self._connection.execute(sql, values).fetchall())
 
     async def one(self, sql: str, values: Values = ()) -> Row | None:

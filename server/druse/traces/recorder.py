@@ -97,12 +97,19 @@ class Recorder:
         self, transaction: Transaction, run_id: str, step: Step, spec: ToolSpec, *, asked: bool = False
     ) -> None:
         """Append a step, masked, inside the caller's transaction; `asked` by an agent, one request for this step."""
-        masked = replace(
+        await self.add_masked(transaction, run_id, self.masked(step, spec), asked=asked)
+
+    def masked(self, step: Step, spec: ToolSpec) -> Step:
+        """The step as it may be stored."""
+        return replace(
             step,
             arguments=self.handles.mask_object(step.arguments, spec.input_schema),
             result=self.handles.mask(step.result),
         )
-        await self._store.runs.add_step(transaction, run_id, masked, now=self._clock(), asked=asked)
+
+    async def add_masked(self, transaction: Transaction, run_id: str, step: Step, *, asked: bool = False) -> None:
+        """Append a step that was masked."""
+        await self._store.runs.add_step(transaction, run_id, step, now=self._clock(), asked=asked)
 
     async def close(
         self,
