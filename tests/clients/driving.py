@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -73,19 +73,29 @@ class Client:
     search: Callable[[list[str]], tuple[str, dict[str, Any]]] | None = None  # how it loads tools it keeps back
     lists_new_tools: bool = True  # in the session in which they came
     extra: Mapping[str, str] = field(default_factory=dict[str, str])
+    finish: Sequence[str] = ()  # ends what it leaves running
 
     def run(self, desk: Desk, model: Model, prompt: str) -> subprocess.CompletedProcess[str]:
         """One session without a person; ended after two minutes."""
-        return subprocess.run(
-            self.command(prompt),
-            cwd=desk.project,
-            env={**desk.environment, **self.extra, **self.variables(model)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=150,
-            check=False,
-        )
+        environment = {**desk.environment, **self.extra, **self.variables(model)}
+
+        def started(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                command,
+                cwd=desk.project,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=150,
+                check=False,
+            )
+
+        try:
+            return started(self.command(prompt))
+        finally:
+            if self.finish:
+                started(self.finish)
 
 
 def _codex(desk: Desk, model: Model) -> None:
@@ -118,6 +128,28 @@ def _opencode(desk: Desk, model: Model) -> None:
     path = desk.home / ".config" / "opencode" / "opencode.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(settings, indent=2))
+
+
+def _cline(desk: Desk, model: Model) -> None:
+    subprocess.run(
+        ["cline", "auth", "-p", "openai", "-k", "x", "-m", "scripted", "-b", f"{model.url}/v1"],
+        cwd=desk.project,
+        env=desk.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+
+
+def _continue(desk: Desk, model: Model) -> None:
+    path = desk.home / ".continue" / "config.yaml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        "name: Scripted\nversion: 0.0.1\nschema: v1\nmodels:\n  - name: scripted\n    provider: openai\n"
+        f"    model: scripted\n    apiBase: {model.url}/v1\n    apiKey: x\n    roles: [chat]\n"
+        "    capabilities: [tool_use] # else it offers no tools\n"
+    )
 
 
 CLIENTS = (
@@ -161,5 +193,36 @@ CLIENTS = (
         lambda model: {},
         "druse_",
         prepare=_opencode,
+    ),
+    Client(
+        "copilot",
+        "copilot",
+        lambda line: ("bash", {"command": line, "description": "Look"}),
+        lambda prompt: ["copilot", "-p", prompt, "--allow-all-tools", "--no-auto-update", "--disable-builtin-mcps"],
+        lambda model: {"COPILOT_PROVIDER_BASE_URL": f"{model.url}/v1"},
+        "druse-",
+        extra={"COPILOT_OFFLINE": "true", "COPILOT_MODEL": "scripted", "COPILOT_PROVIDER_API_KEY": "x"},
+    ),
+    Client(
+        "cline",
+        "cline",
+        lambda line: ("run_commands", {"commands": [line]}),
+        lambda prompt: ["cline", prompt],
+        lambda model: {},
+        "druse__",
+        prepare=_cline,
+        lists_new_tools=False,
+        finish=("cline", "hub", "stop"),
+    ),
+    Client(
+        "continue",
+        "cn",
+        lambda line: ("Bash", {"command": line}),
+        lambda prompt: ["cn", "--auto", "-p", prompt],
+        lambda model: {},
+        "",
+        prepare=_continue,
+        lists_new_tools=False,
+        extra={"CONTINUE_TELEMETRY_ENABLED": "0"},
     ),
 )

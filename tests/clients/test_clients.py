@@ -174,9 +174,10 @@ def test_a_real_client_lists_calls_is_denied_waits_for_a_person_and_uses_a_tool_
     assert [name for name in names if name != "Bash" or client.name in HOOKED] == expected
     assert desk.druse("audit", "verify")["ok"] is True
     # the transcript tells nothing that is not known already
-    imported = desk.druse("import", "--from", client.name)
-    assert imported["files"] >= 1
-    assert imported["calls"] == (0 if client.name in HOOKED else imported["calls"]), imported
+    if client.name != "continue":
+        imported = desk.druse("import", "--from", client.name)
+        assert imported["files"] >= 1
+        assert imported["calls"] == (0 if client.name in HOOKED else imported["calls"]), imported
     desk.druse("uninstall", client.name)
 
 

@@ -467,6 +467,16 @@ def test_of_a_name_that_stands_twice_none_is_left_when_it_is_taken() -> None:
     assert jsontext.read(jsontext.drop(text, ("x",))) == {"a": 1}
 
 
+def test_cline_waits_longer_than_its_three_seconds_unless_the_user_said_how_long(tmp_path: Path) -> None:
+    path = _place("cline", tmp_path, None)
+    _put("cline", tmp_path)
+    first = entry_in(CLIENTS["cline"], path)
+    assert first is not None and first["timeout"] == 60
+    path.write_text(json.dumps({"mcpServers": {"druse": {**first, "timeout": 7, "args": ["-m", "druse", "serve"]}}}))
+    _put("cline", tmp_path)
+    assert entry_in(CLIENTS["cline"], path) == {**first, "timeout": 7}
+
+
 _KILLED = """
 import json, os, sys, pathlib
 import druse.editors.jsontext, druse.traces

@@ -17,6 +17,8 @@ NAME = "druse"  # of our entry in every client; short, because clients put it be
 Scope = Literal["user", "project"]
 Form = Literal["json", "toml", "yaml"]
 
+_CLINE_SECONDS = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -107,6 +109,12 @@ def _goose(command: Sequence[str], variables: Sequence[str]) -> JsonObject:
 def _continue(command: Sequence[str], variables: Sequence[str]) -> JsonObject:
     made: JsonObject = {"name": NAME, **_plain(command, variables)}
     return made
+
+
+def _cline(command: Sequence[str], variables: Sequence[str]) -> JsonObject:
+    # Without a limit of its own a server has 3 s to answer the handshake, less than a first start takes on a busy
+    # machine; then the session goes on without its tools.
+    return {**_plain(command, variables), "timeout": _CLINE_SECONDS}
 
 
 def _claude_folder(machine: Machine) -> Path:
@@ -285,7 +293,7 @@ CLIENTS: dict[str, Client] = {
             _cline_user,
             None,
             ("mcpServers",),
-            _plain,
+            _cline,
             programs=("cline",),
             signs=lambda machine: [path.parent.parent for path in _cline_user(machine)],
             in_project=False,

@@ -207,7 +207,8 @@ def _changes(client: Client, path: Path, entry: JsonObject) -> tuple[Change, ...
     if there is not None and starts_druse(there):
         # What the user added to our entry stays: a limit of time, tools that run without a question.
         named: Json = {**_object(there.get("env")), **_object(entry.get("env"))}
-        entry = {**there, **entry, **({"env": named} if named else {})}
+        limit = {"timeout": there["timeout"]} if "timeout" in there and "timeout" in entry else {}
+        entry = {**there, **entry, **limit, **({"env": named} if named else {})}
     if not client.listed:
         return (*changes, Change("put", (*client.at, NAME), entry))
     raw = bytes_of(path) or b""
