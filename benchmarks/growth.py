@@ -109,7 +109,7 @@ async def _measured(application: Application, workspace: Workspace) -> dict[str,
             raise SystemExit(outcome.message)
 
     async def find(number: int) -> None:
-        await application.find(f"export a booking {number}")
+        await application.finding.find(f"export a booking {number}")
 
     async def dispatch(number: int) -> None:
         await application.dispatcher.dispatch(f"archive the invoice {number} of a team", _CALLER, dry_run=True)

@@ -298,7 +298,7 @@ async def evening(application: Application, told: Month) -> None:
     """What Druse does by itself once a day, and the person who says yes to it."""
     job = Caller(CallerKind.JOB, session="job", client="druse")
     await application.capabilities.teaching.propose(job)
-    await application.tend(job)
+    await application.making.tend(job)
     for approval in await application.base.approvals.list(open_only=True):
         await application.base.decide(approval.id, approve=True, how="evening")
         told.approved.append(approval.title)

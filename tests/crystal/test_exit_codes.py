@@ -45,7 +45,7 @@ async def test_a_tool_goes_on_after_the_exit_code_of_its_runs_and_stops_at_anoth
         for name in NAMES:
             await work(application, name)
         (candidate,) = await application.candidates()
-        made = await application.crystallize(candidate.signature, person())
+        made = await application.making.crystallize(candidate.signature, person())
         assert made.status == "proposed", made.message
         assert made.version is not None and 'require(diff["exit_code"] == 1' in made.version.source
         await application.base.decide(made.approval_id, approve=True, how="test")

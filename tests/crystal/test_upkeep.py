@@ -70,7 +70,7 @@ async def in_service(application: Application, count: int = 5, **told: Any) -> s
     for number in range(count):
         await work(application, f"c{number}{number + 3}x", **told)
     (candidate,) = await application.candidates()
-    report = await application.crystallize(candidate.signature, person())
+    report = await application.making.crystallize(candidate.signature, person())
     assert report.status == "proposed", report.message
     await application.base.decide(report.approval_id, approve=True, how="test")
     assert report.version is not None
@@ -97,7 +97,7 @@ async def test_a_workflow_that_goes_better_by_now_gets_a_new_version_and_the_old
         await transaction.execute("UPDATE tool_version SET made_runs = 8, made_successes = 6 WHERE name = ?", (name,))
     (found,) = await due(store)
     assert (found.name, found.rating, found.rating_now) == (name, 0.75, 1.0)
-    told = await application.tend(person())
+    told = await application.making.tend(person())
     assert [part["tool"] for part in told["improved"]] == [f"{name} v1"]  # type: ignore[index,union-attr,call-overload]
     assert application.base.shelf.active[name].version == 1
 
@@ -112,7 +112,7 @@ async def test_the_old_version_stays_until_the_new_one_reproduces_the_runs_of_bo
     async with store.database.transaction() as transaction:
         await transaction.execute("UPDATE tool_version SET made_runs = 8, made_successes = 6 WHERE name = ?", (name,))
     new_run = await work(application, "n7w8z", goal="By hand, please")  # words that dispatch makes nothing of
-    told = await application.tend(person())
+    told = await application.making.tend(person())
     (proposed,) = told["improved"]  # type: ignore[misc]
     assert proposed["status"] == "proposed", proposed  # type: ignore[index,call-overload]
     (approval,) = [a for a in await application.base.approvals.list(open_only=True) if a.kind == "tool"]
@@ -242,16 +242,16 @@ async def test_a_tool_whose_server_changed_is_suspended_with_the_difference_and_
         refused = await application.call(name, {"customer": "q9", "id": "q9"}, AGENT)
         now[0] += 60
         for number in range(5):
-            waits: Any = (await application.tend(person()))["improved"]
+            waits: Any = (await application.making.tend(person()))["improved"]
             assert [part["status"] for part in waits] == ["waits"]
             await work(application, f"d{number}{number + 4}y")
-        proposed: Any = (await application.tend(person()))["improved"]
+        proposed: Any = (await application.making.tend(person()))["improved"]
         assert [part["status"] for part in proposed] == ["proposed"], proposed
         (approval,) = await application.base.approvals.list(open_only=True)
         assert approval.details["version"] == 2
         await application.base.decide(approval.id, approve=True, how="test")
         await application.base.shelf.reload()
-        assert (await application.tend(person()))["improved"] == []
+        assert (await application.making.tend(person()))["improved"] == []
         notices = [str(notice["text"]) for notice in await application.base.store.notices.list()]
         assert any("is suspended: shop__get has another schema" in text for text in notices)
     assert refused.kind in ("suspended", "invalid")
@@ -274,7 +274,7 @@ async def test_a_tool_that_does_only_the_beginning_of_its_work_never_answers_for
     application.base.shelf.swaps += 1
     planned = await application.serve_call("dispatch_goal", goal, AGENT, None)
     assert isinstance(planned.data, dict) and planned.data["mode"] != "CRYSTALLIZED"
-    improved: Any = (await application.tend(person()))["improved"]
+    improved: Any = (await application.making.tend(person()))["improved"]
     assert [part["status"] for part in improved] == ["proposed"]  # its runs show the whole by now
 
 

@@ -94,7 +94,7 @@ async def test_with_crystallization_work_that_recurs_becomes_a_candidate_and_a_p
         answers = await work(application)
         assert "Candidate for crystallization!" in answers[4]["notice"]
         (candidate,) = await application.candidates()
-        report = await application.crystallize(candidate.signature, AGENT)
+        report = await application.making.crystallize(candidate.signature, AGENT)
         assert report.status == "proposed", report.message
         assert {"historian", "evolution"} <= set(application.scheduler.jobs)
         await application.base.decide(report.approval_id, approve=True, how="test")

@@ -297,12 +297,12 @@ class Planning:
             from druse.crystal import signature_of
 
             signature = signature_of(known.records[-1].workflow)
-        report = await self._bench.desk.crystallize(signature, caller, name=name if isinstance(name, str) else None)
+        report = await self._bench.making.crystallize(signature, caller, name=name if isinstance(name, str) else None)
         return report_outcome(report.status, report.as_dict(), report.message, report.approval_id)
 
     async def _compose(self, arguments: JsonObject, caller: Caller) -> Outcome:
         name, parts = str(arguments["name"]), cast("list[Json]", arguments["parts"])
-        report = await self._bench.desk.compose(name, parts, str(arguments.get("description") or ""), caller)
+        report = await self._bench.making.compose(name, parts, str(arguments.get("description") or ""), caller)
         return report_outcome(report.status, report.as_dict(), report.message, report.approval_id)
 
     async def _register(self, arguments: JsonObject, caller: Caller) -> Outcome:
@@ -311,7 +311,7 @@ class Planning:
             raise Invalid(f"Cannot register {approval.id}: it asks for a {approval.kind}, not for a tool.")
         if approval.status == "approved":
             return Outcome.of({"status": "registered", "tool": str(approval.details.get("name"))})
-        granted = await self._bench.desk.register(approval.id) if approval.status == "pending" else None
+        granted = await self._bench.making.register(approval.id) if approval.status == "pending" else None
         if granted is not None:
             return Outcome.of({"status": "registered", "tool": str(granted.details.get("name"))})
         message = (

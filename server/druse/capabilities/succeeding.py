@@ -25,7 +25,7 @@ class Succeeding:
             float(seconds) if isinstance(seconds, int | float) else plain.seconds,
             runs if isinstance(runs, int) else plain.runs,
         )
-        await self._bench.desk.spend_synthesis(caller)
+        await self._bench.making.spend_synthesis(caller)
         answer = await self._bench.succession.fork(
             patch, str(arguments.get("task") or ""), budget, caller, specs=self._bench.desk.specs_of
         )

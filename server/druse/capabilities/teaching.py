@@ -124,7 +124,7 @@ class Teaching:
         suggested = await self._bench.crystallizer.improve(tool, caller, propose=False)
         if version is not None and suggested.induction and suggested.induction.source == version.source:
             raise Invalid(f"Cannot improve {tool}: its runs teach what it does already. Record runs that go otherwise.")
-        report = await self._bench.desk.improve(tool, caller)
+        report = await self._bench.making.improve(tool, caller)
         return report_outcome(report.status, report.as_dict(), report.message, report.approval_id)
 
     async def _refine(self, arguments: JsonObject, caller: Caller) -> Outcome:
@@ -142,7 +142,7 @@ class Teaching:
         """Propose the best candidates as tools, at most `PROPOSED_AT_ONCE`; what came of each."""
         proposed: list[JsonObject] = []
         for candidate in (await self._bench.desk.candidates())[:PROPOSED_AT_ONCE]:
-            report = await self._bench.desk.crystallize(candidate.signature, caller, whole=True)
+            report = await self._bench.making.crystallize(candidate.signature, caller, whole=True)
             told: JsonObject = {"signature": candidate.signature, "goal": candidate.goal, "status": report.status}
             told["message"] = report.message
             if report.approval_id:

@@ -38,6 +38,18 @@ class Desk(Protocol):
         """How a run went."""
         ...
 
+    async def learn(self, caller: Caller, progress: Progress | None) -> JsonObject:
+        """Keep memories, draft skills, propose tools, now; joins a run that is under way."""
+        ...
+
+    async def candidates(self) -> list[Candidate]:
+        """Workflows ready to become tools."""
+        ...
+
+
+class Making(Protocol):
+    """How tools come to be."""
+
     async def crystallize(
         self, signature: str, caller: Caller, *, name: str | None = None, whole: bool = False
     ) -> Report:
@@ -60,20 +72,13 @@ class Desk(Protocol):
         """Put a proposed tool in service where the trust level lets Druse; None where it does not."""
         ...
 
-    async def learn(self, caller: Caller, progress: Progress | None) -> JsonObject:
-        """Keep memories, draft skills, propose tools, now; joins a run that is under way."""
-        ...
-
-    async def candidates(self) -> list[Candidate]:
-        """Workflows ready to become tools."""
-        ...
-
 
 @dataclass(slots=True)
 class Workbench:
     """Everything the handlers use."""
 
     desk: Desk
+    making: Making
     store: Store
     audit: AuditChain
     approvals: Approvals

@@ -72,9 +72,9 @@ def crystallize(signature: str, name: str | None, toolsmith: bool, as_json: bool
 
         async with open_application(workspace_here()) as application:
             if toolsmith and name:
-                report = await application.have_written(signature, person(), name=name)
+                report = await application.making.have_written(signature, person(), name=name)
             else:
-                report = await application.crystallize(signature, person(), name=name)
+                report = await application.making.crystallize(signature, person(), name=name)
             return report.as_dict()
 
     data = finish(work(), as_json=as_json)
@@ -218,7 +218,7 @@ def improve(name: str, as_json: bool) -> None:
         from druse.front.base import person
 
         async with open_application(workspace_here()) as application:
-            return dict((await application.improve(name, person())).as_dict())
+            return dict((await application.making.improve(name, person())).as_dict())
 
     data = finish(work(), as_json=as_json)
     emit(data, as_json=as_json, render=lambda: str(data["message"]))
@@ -234,7 +234,7 @@ def tend(as_json: bool) -> None:
         from druse.front.base import person
 
         async with open_application(workspace_here()) as application:
-            return dict(await application.tend(person()))
+            return dict(await application.making.tend(person()))
 
     data = finish(work(), as_json=as_json)
 
@@ -345,7 +345,7 @@ def import_tool(file: IO[str], public: str, as_json: bool) -> None:
 
         version, origin = imported(file.read(), public=public)
         async with open_application(workspace_here()) as application:
-            report = await application.take_in(version, origin, person())
+            report = await application.making.take_in(version, origin, person())
             return dict(report.as_dict())
 
     data = finish(work(), as_json=as_json)

@@ -65,7 +65,7 @@ def find(query: str, kind: str | None, limit: int, detail: str, as_json: bool) -
         from druse.front.application import open_application
 
         async with open_application(workspace_here()) as application:
-            return list(await application.find(query, kind=kind, limit=limit, detail=detail))
+            return list(await application.finding.find(query, kind=kind, limit=limit, detail=detail))
 
     data = finish(work(), as_json=as_json)
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -14,19 +13,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import anyio
-from mcp.shared.exceptions import MCPError
-
 from druse.capabilities import Capabilities, Workbench
 from druse.crystal import (
     Crystallizer,
     CrystalProvider,
-    Report,
     candidates,
-    due,
-    is_whole,
-    outgrown,
-    propose_retirements,
     signature_of,
     watch,
 )
@@ -39,16 +30,19 @@ from druse.front.chat import ChatTools
 from druse.front.deferred import Deferred
 from druse.front.documents import Documents
 from druse.front.elicitation import Question, after_decision
+from druse.front.finding import Finding
+from druse.front.learning import Learning
 from druse.front.profiles import Profile
 from druse.front.results import result_of
+from druse.front.scripts import Scripts
 from druse.front.skilltools import SkillTools
 from druse.front.surface import SURFACE
+from druse.front.toolmaking import Toolmaking
 from druse.governance import (
-    Approval,
     InService,
     question,
 )
-from druse.jobs import CommitWatch, Scheduler, Trigger, jobs_of_server
+from druse.jobs import CommitWatch, Trigger
 from druse.localtools import LocalTools
 from druse.model import (
     Caller,
@@ -66,14 +60,12 @@ from druse.model import (
     Provider,
     Source,
     ToolSpec,
-    ToolVersion,
     UpstreamFailure,
     digest_text,
 )
 from druse.past import take_quietly
-from druse.retrieval import Finder, GoalEntry, SkillEntry
 from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
-from druse.runtime import EndRun, SandboxHost, ToolCallFailed
+from druse.runtime import SandboxHost
 from druse.settings import Workspace
 from druse.skills import digest_of, watch_skills
 from druse.store import DeferredCall
@@ -84,7 +76,6 @@ log = logging.getLogger("druse.front")
 
 _IDLE_CHECK_SECONDS = 30.0
 _SPOOL_CHECK_SECONDS = 1.0
-_STAGES = ("historian: reading what ended", "evolution: drafting skills", "proposals: looking for tools")  # of learning
 _DECISION_SECONDS = 1.0
 
 
@@ -108,25 +99,9 @@ class Application:
         self.skills = base.skills.library
         self.documents = Documents(base.skills, base.store, base.notebook, base.shelf, clock=base.clock)
         self.documents.agents = Agents(base.store, base.approvals, base.rules)
-        knobs = base.config.knobs
-        served = jobs_of_server(
-            self._propose_best,
-            self._learn,
-            propose_seconds=knobs.propose_seconds,
-            crystallization=knobs.crystallization,
-        )
-        jobs = [*base.jobs(), *served]
-        owner = f"pid {os.getpid()}"
-        self.scheduler = Scheduler(base.store, jobs, clock=base.clock, owner=owner, new_id=new_id)
-        self._learner = Caller(CallerKind.JOB, session="job", client="druse")
-        self._watching_learning: list[Progress] = []
         self.listeners: list[Callable[[], Awaitable[None]]] = []
         self._surface = {spec.name: spec for spec in SURFACE}
         self._surface_check = ArgumentCheck()
-        self._finder = Finder(minilm=base.config.knobs.minilm)
-        self._finder_stale = True
-        self._environment = environment
-        self._skills_seen: tuple[object, ...] = ()
         self.crystal = CrystalProvider(
             base.shelf,
             host,
@@ -143,7 +118,26 @@ class Application:
             spawn=self.spawn,
             after=base.config.knobs.task_seconds,
         )
+        self.crystallizer = Crystallizer(
+            base.store,
+            host,
+            base.approvals,
+            specs=self.specs_of,
+            clock=base.clock,
+            serving=lambda: list(base.shelf.active.values()),
+        )
+        self.making = Toolmaking(
+            base,
+            self.crystallizer,
+            specs_of=self.specs_of,
+            taken=self._is_taken,
+            changed=self.tools_changed,
+            environment=environment,
+        )
         self.capabilities = Capabilities()
+        self.learning = Learning(base, self.capabilities, self.making)
+        self.scheduler = self.learning.scheduler
+        self.scripts = Scripts(base, host, self.call)
         skills = SkillTools(
             *(base.skills, base.notebook, self.documents_of),
             run_of=self.run_of,
@@ -153,7 +147,7 @@ class Application:
         self.chat = ChatTools(
             self.documents_of, model=lambda: base.rules.fresh().model, run_of=self.run_of, environment=environment
         )
-        self.background = AgentTasks(self, self.scheduler, base.store, base.recorder, new_id=new_id)
+        self.background = AgentTasks(self.scripts, self.scheduler, base.store, base.recorder, new_id=new_id)
         local = LocalTools(base.workspace.root, decide=self._decide, environment=environment)
         # Before learned and upstream tools: none of them can take a capability's name, and with it its class.
         outside: list[Provider] = [profile] if profile else [upstreams]
@@ -170,13 +164,8 @@ class Application:
             max_depth=lambda: base.rules.config.self_programming.max_plan_depth,
         )
         self.crystal.router = self.router
-        self.crystallizer = Crystallizer(
-            base.store,
-            host,
-            base.approvals,
-            specs=self.specs_of,
-            clock=base.clock,
-            serving=lambda: list(base.shelf.active.values()),
+        self.finding = Finding(
+            base, self.registry, self.documents, connect=self.connect_all, seen_by=self.crystal.spec_for
         )
         self.dispatcher = Dispatcher(
             base.store,
@@ -184,14 +173,14 @@ class Application:
             base.recorder,
             self,
             host,
-            find=lambda goal, caller: self.find(goal, limit=6, caller=caller),
+            find=lambda goal, caller: self.finding.find(goal, limit=6, caller=caller),
             version_for=self.crystal.version_for,
             suspended=self.crystal.suspended,
             follow_runs=base.config.knobs.candidate_runs,
         )
         self.capabilities.furnish(
             Workbench(
-                self,
+                *(self, self.making),
                 *(base.store, base.audit, base.approvals, base.recorder, base.shelf, base.rules, host, self.registry),
                 *(self.router, self.dispatcher, self.skills, self.crystallizer),
                 *(base.succession, base.clock, new_id, base.workspace.root),
@@ -340,7 +329,7 @@ class Application:
             )
         if name == "find_tools":
             limit, kind = arguments.get("limit"), arguments.get("kind")
-            found = await self.find(
+            found = await self.finding.find(
                 str(arguments["query"]),
                 kind=kind if isinstance(kind, str) else None,
                 limit=limit if isinstance(limit, int) else 8,
@@ -350,11 +339,11 @@ class Application:
             return Outcome.of({"results": list[Json](found), "call_with": "run_tool"})
         if name == "run_code":
             given = arguments.get("arguments")
-            return await self.run_code(
+            return await self.scripts.run_code(
                 str(arguments["code"]), given if isinstance(given, dict) else {}, caller, progress
             )
         if name == "propose_tool":
-            return await self._propose(arguments, caller)
+            return await self.making.propose(arguments, caller)
         if name == "load_skill":
             skill = await self.documents_of(caller).load(str(arguments["name"]))
             await self.documents.used(skill, self.run_of(caller))
@@ -386,77 +375,6 @@ class Application:
         if any(not part["connected"] for part in self.upstreams.status()):
             await self.upstreams.connect()
 
-    async def find(
-        self,
-        query: str,
-        *,
-        kind: str | None = None,
-        limit: int = 8,
-        detail: str = "schema",
-        caller: Caller | None = None,
-    ) -> list[JsonObject]:
-        """Tools, skills and past runs that fit a query, as the caller knows them. Connects every server once."""
-        await self.connect_all()
-        skills_now = self.skills.stamp()
-        if self._finder_stale or skills_now != self._skills_seen:
-            self._skills_seen = skills_now
-            records = await self.base.store.runs.list(status="success", limit=500)
-            goals = {
-                record.workflow: GoalEntry(record.run.id, record.run.goal) for record in records if record.run.goal
-            }
-            skills = [SkillEntry(s.name, s.description) for s in self.skills.all() if not s.problem]
-            self._finder.fill(self.registry.specs(), skills, list(goals.values()))
-            self._finder_stale = False
-        found = self._finder.find(
-            query, kind=kind, limit=limit, detail=detail, seen=lambda spec: self.crystal.spec_for(spec, caller)
-        )
-        await self.documents.offer([str(row.get("name")) for row in found if row.get("kind") == "skill"])
-        return found
-
-    async def run_code(
-        self,
-        code: str,
-        arguments: JsonObject,
-        caller: Caller,
-        progress: Progress | None,
-        *,
-        before_call: Callable[[str], None] | None = None,
-    ) -> Outcome:
-        """A script in the sandbox; its calls go through the router as the agent's own and are recorded.
-
-        `before_call` is told of each call and may end the script by raising EndRun.
-        """
-        run_id = await self.base.recorder.run_of(caller)
-        await self.base.store.runs.count_request(run_id)
-        cause = await self.base.audit.record("code.run", run_id, caller, {"code": digest_text(code)})
-        scripted = replace(caller, kind=CallerKind.CODE, run_id=run_id, cause=cause)
-
-        async def call(tool: str, given: JsonObject) -> Json:
-            if before_call is not None:
-                before_call(tool)
-            outcome = await self.call(tool, given, scripted)
-            if outcome.ok:
-                return outcome.data
-            if outcome.status in (OutcomeStatus.PENDING, OutcomeStatus.DENIED):
-                raise EndRun(outcome)
-            details: JsonObject = {"result": outcome.data}
-            raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error", details=details)
-
-        result = await self.host.run(code, arguments, call=call, mode="script", progress=progress)
-        told: JsonObject = {"calls": result.calls}
-        if result.prints:
-            told["printed"] = result.prints
-        if result.status == "ok":
-            return Outcome.of({"result": result.value, **told})
-        if result.outcome is not None:
-            return replace(result.outcome, details={**told, **result.outcome.details})
-        problems = [f"line {part.line}: {part.message}" for part in result.problems]
-        error = result.error
-        text = "; ".join(problems) or (_traced(code, error.line, error.kind, error.message) if error else result.status)
-        return Outcome(
-            OutcomeStatus.ERROR, message=f"The code did not finish: {text}", kind=result.status, details=told
-        )
-
     async def report(
         self,
         run_id: str,
@@ -478,7 +396,7 @@ class Application:
         if closed.changed:
             await self.base.audit.record("run.reported", run_id, caller, {"success": success})
             self.scheduler.poke(Trigger.SESSION_END)
-        self._finder_stale = True
+        self.finding.stale = True
         answer: JsonObject = {"run_id": run_id, "status": str(closed.status), "workflow": signature_of(closed.workflow)}
         if not closed.changed:
             answer["note"] = "this run had been reported before; nothing changed"
@@ -489,174 +407,12 @@ class Application:
             answer["notice"] = notice
         return Outcome.of(answer)
 
-    async def crystallize(
-        self, signature: str, caller: Caller, *, name: str | None = None, whole: bool = False
-    ) -> Report:
-        """Make a proposal of a workflow; where the trust level allows it, put the tool in service at once."""
-        await self.spend_synthesis(caller)
-        return await self._registered(await self.crystallizer.crystallize(signature, caller, name=name, whole=whole))
-
-    async def have_written(self, signature: str, caller: Caller, *, name: str) -> Report:
-        """Have the configured model write the tool of a workflow, through the same gate. Raises Invalid without one."""
-        provider = self.base.rules.fresh().model
-        if provider is None:
-            raise Invalid(
-                "Cannot have a tool written: no model is in force. Name one under [model] in your own config.toml, "
-                'then run "druse policy approve".',
-                where="model",
-            )
-        if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
-            raise Invalid(
-                f"Cannot call a tool {name!r}: a name is a-z, 0-9 and _, at most 40 characters.", where="name"
-            )
-        self._check_free(name)
-        await self.spend_synthesis(caller)
-
-        async def ask(system: str, message: str) -> str:
-            from druse import llm
-
-            payload: JsonObject = {"model": str(provider), "asked": digest_text(message)}
-            await self.base.audit.record("model.asked", signature, caller, payload, durable=True)
-            return (await llm.ask(provider, system, message, self._environment)).text
-
-        made_by = f"model {provider.model}"
-        written = await self.crystallizer.have_written(signature, caller, ask, name=name, made_by=made_by)
-        return await self._registered(written)
-
-    async def compose(self, name: str, parts: Sequence[Json], description: str, caller: Caller) -> Report:
-        """Propose a tool made of tools; where the trust level allows it, put it in service at once. Raises Invalid."""
-        self._check_free(name)
-        await self.spend_synthesis(caller)
-        return await self._registered(await self.crystallizer.compose(name, parts, description, caller))
-
-    async def offer(self, name: str, code: str, description: str, run_ids: Sequence[str], caller: Caller) -> Report:
-        """Propose a tool that came from outside of a session; only a person puts it in service. Raises Invalid."""
-        self._check_free(name)
-        records = [await self.base.store.runs.get(run_id) for run_id in run_ids]
-        known = [record for record in records if record is not None]
-        await self.spend_synthesis(caller)
-        return await self.crystallizer.propose_source(name, code, description, known, caller, needs_person=True)
-
-    async def take_in(self, version: ToolVersion, origin: JsonObject, caller: Caller) -> Report:
-        """Propose a tool that another project exported; only a person puts it in service. Raises Invalid."""
-        self._check_free(version.name)
-        await self.spend_synthesis(caller)
-        return await self.crystallizer.propose_import(version, origin, caller)
-
-    async def improve(self, tool: str, caller: Caller, *, since: float = 0.0) -> Report:
-        """Propose the next version of a learned tool; where the trust level allows it, put it in service at once."""
-        await self.spend_synthesis(caller)
-        return await self._registered(await self.crystallizer.improve(tool, caller, since=since))
-
-    async def tend(self, caller: Caller) -> JsonObject:
-        """Propose what the evidence says of the tools in service: new versions, retirements (seed id H-39)."""
-        improved: list[Json] = []
-        serving = list(self.base.shelf.active.values())
-        suspended = await outgrown(self.base.store, serving, self.specs_of, self.base.clock())
-        for part in suspended:
-            told: JsonObject = {"tool": f"{part.name} v{part.version}", "reason": part.text}
-            if part.successes < self.base.config.knobs.candidate_runs:
-                wanted = self.base.config.knobs.candidate_runs
-                told |= {"status": "waits", "message": f"{part.text} {part.successes} of {wanted} runs since then"}
-            else:
-                report = await self.improve(part.name, caller, since=part.since)
-                told |= {"status": report.status, "message": report.message}
-            improved.append(told)
-        for version in serving:
-            if not is_whole(version) and version.name not in {part.name for part in suspended}:
-                # Later runs may show what stood behind the beginning; then the whole replaces it.
-                report = await self.crystallizer.improve(version.name, caller, whole=True)
-                if report.status == "proposed":
-                    report = await self._registered(report)
-                    made: JsonObject = {"tool": f"{version.name} v{version.version}", "status": report.status}
-                    improved.append(made | {"message": report.message})
-        for part in await due(self.base.store):
-            if part.name in {other.name for other in suspended}:
-                continue
-            report = await self.improve(part.name, caller)
-            improved.append({**part.as_dict(), "status": report.status, "message": report.message})
-        asked = await propose_retirements(self.base.store, self.base.approvals, caller, self.base.clock())
-        retiring: list[Json] = [{"approval_id": approval.id, "title": approval.title} for approval in asked]
-        return {"improved": improved, "retiring": retiring}
-
-    async def register(self, approval_id: str) -> Approval | None:
-        """Put a proposed tool in service where the trust level lets Druse; None where a person has to."""
-        granted = await self.base.approvals.grant(approval_id, Caller(CallerKind.JOB, client="druse"))
-        if granted is not None:
-            await self.base.shelf.reload()
-            await self.tools_changed()
-            self.base.shelf.files.touch()
-        return granted
-
-    async def spend_synthesis(self, caller: Caller) -> None:
-        """Count an attempt to make or change a tool. Raises NotAllowed where that is off or the quota used up."""
-        if not self.base.config.knobs.crystallization:
-            raise NotAllowed(
-                'Cannot make a tool: crystallization is switched off. A person can set "crystallization = true" under '
-                "[settings] in .druse/config.toml.",
-                rule="[settings] crystallization",
-            )
-        block = self.base.rules.config.self_programming
-        if not block.enabled:
-            raise NotAllowed(
-                'Cannot make a tool: self-programming is off. A person can switch it on with "enabled = true" under '
-                '[self_programming] in .druse/config.toml and "druse policy approve".',
-                rule="[self_programming] enabled",
-            )
-        limit = block.max_synthesis_per_session
-        await self.base.quotas.spend("synthesis", caller, limit, setting=f"max_synthesis_per_session = {limit + 10}")
-
-    async def _registered(self, report: Report) -> Report:
-        """The report of a proposal, carried on by the trust level where that allows it."""
-        if report.status != "proposed":
-            return report
-        granted = await self.register(report.approval_id)
-        if granted is None:
-            return report
-        level = self.base.rules.trust_level
-        message = f"{granted.details['name']} is in service by trust level {level}; it rolls back if it keeps failing."
-        return replace(report, status="registered", message=message)
-
     async def specs_of(self, names: Sequence[str]) -> Mapping[str, ToolSpec]:
         """The tools of these names as they are now; their servers are connected."""
         for name in names:
             await self._prepare(name)
         entries = self.registry.entries()
         return {name: entries[name].spec for name in names if name in entries}
-
-    def _check_free(self, name: str) -> None:
-        held = self.registry.entries().get(name)
-        if name in self._surface or (held is not None and held.spec.source is not Source.CRYSTAL):
-            raise Invalid(f"Cannot propose {name}: another tool has that name. Choose a name of its own.", where="name")
-
-    async def _propose(self, arguments: JsonObject, caller: Caller) -> Outcome:
-        name = str(arguments["name"])
-        self._check_free(name)
-        listed = arguments.get("run_ids")
-        records = [await self.base.store.runs.get(str(i)) for i in (listed if isinstance(listed, list) else [])]
-        known = list({record.run.id: record for record in records if record is not None}.values())
-        strange = [
-            str(i) for i, record in zip(listed if isinstance(listed, list) else [], records, strict=True) if not record
-        ]
-        if strange:
-            raise NotFound(f"Cannot propose {name}: no recorded run is called {', '.join(strange)}. See find_tools.")
-        description = arguments.get("description")
-        await self.spend_synthesis(caller)
-        report = await self._registered(
-            await self.crystallizer.propose_source(
-                name,
-                str(arguments["code"]),
-                description if isinstance(description, str) else "",
-                known,
-                caller,
-            )
-        )
-        status = OutcomeStatus.PENDING if report.status == "proposed" else OutcomeStatus.INVALID
-        if report.status == "registered":
-            return Outcome.of(report.as_dict())
-        return Outcome(
-            status, message=report.message, kind=report.status, approval_id=report.approval_id, details=report.as_dict()
-        )
 
     async def _surroundings_failed(self, run_id: str) -> bool:
         record = await self.base.store.runs.get(run_id)
@@ -679,62 +435,12 @@ class Application:
         return text if given else ""
 
     async def learn(self, caller: Caller, progress: Progress | None) -> JsonObject:
-        """Learn now, or wait for the run that is under way, also in another process; what it did.
+        """Learn now, or wait for the run that is under way; what it did. Raises Invalid where it failed."""
+        return await self.learning.learn(caller, progress)
 
-        Raises Invalid where it failed.
-        """
-        if progress is not None:
-            self._watching_learning.append(progress)
-        try:
-            mine = f"agent {new_id()}"
-            busy = await self.base.store.jobs.running("learning", now=self.base.clock())
-            if busy is None:
-                self._learner = caller
-            elif progress is not None:
-                await progress(0, len(_STAGES), f"waiting for the run that {busy.owner} began")
-            run = await self.scheduler.run_now("learning", cause=mine)
-        finally:
-            if progress is not None:
-                self._watching_learning.remove(progress)
-        if run.status != "done":
-            raise Invalid(
-                f"Cannot learn now: {run.report.get('problem', run.status)}. See druse jobs history learning."
-            )
-        return {**run.report, "run": run.id, "joined": run.cause != mine}
-
-    async def _learn(self) -> JsonObject:
-        caller, report = self._learner, dict[str, Json]()
-        for number, stage in enumerate(_STAGES):
-            await self._tell_learning(number, stage)
-            try:
-                if stage == _STAGES[-1]:
-                    if not self.base.config.knobs.crystallization:
-                        report["looked_at"] = []
-                        continue
-                    report["looked_at"] = list[Json](await self.capabilities.teaching.propose(caller))
-                else:
-                    name = stage.split(":")[0]
-                    if name in self.scheduler.jobs:  # it is switched on
-                        report[name] = await self.scheduler.jobs[name].work()
-            except DruseError as error:
-                if stage == _STAGES[-1]:
-                    raise
-                report[stage.split(":")[0]] = {"problem": str(error)[:500]}  # without git there are no volumes
-        await self._tell_learning(len(_STAGES), "done")
-        return report
-
-    async def _propose_best(self) -> JsonObject:
-        """The job that proposes the best workflows as tools; a person, or trust level 3, decides (seed id H-37)."""
-        if not (self.base.rules.config.self_programming.enabled and self.base.config.knobs.crystallization):
-            return {"looked_at": [], "why": "switched off"}
-        job = Caller(CallerKind.JOB, session="job", client="druse")
-        proposed = list[Json](await self.capabilities.teaching.propose(job))
-        return {"looked_at": proposed, "tended": await self.tend(job)}
-
-    async def _tell_learning(self, number: int, text: str) -> None:
-        for watching in list(self._watching_learning):
-            with contextlib.suppress(OSError, MCPError, anyio.ClosedResourceError, anyio.BrokenResourceError):
-                await watching(number, len(_STAGES), text)  # who is gone is not told
+    def _is_taken(self, name: str) -> bool:
+        held = self.registry.entries().get(name)
+        return name in self._surface or (held is not None and held.spec.source is not Source.CRYSTAL)
 
     async def _evolve_skills(self) -> JsonObject:
         """Run the job that drafts skills, or join it where it is running (seed id L-22)."""
@@ -775,7 +481,7 @@ class Application:
 
     async def skills_changed(self) -> None:
         """A skill was added, changed or taken away."""
-        self._finder_stale = True
+        self.finding.stale = True
         self.scheduler.poke(Trigger.FILES)
         await self.documents.changed()
 
@@ -783,7 +489,7 @@ class Application:
         """Something in the list of tools is different."""
         self.registry.retire(self.base.shelf.retired)
         self.registry.refresh()
-        self._finder_stale = True
+        self.finding.stale = True
         await self._announce()
 
     async def _announce(self) -> None:
@@ -793,7 +499,7 @@ class Application:
     def upstream_changed(self) -> None:
         """A server listed other tools."""
         self.registry.refresh()
-        self._finder_stale = True
+        self.finding.stale = True
 
 
 @asynccontextmanager
@@ -876,13 +582,6 @@ async def _hear_hooks(base: Base) -> None:
     while True:
         await asyncio.sleep(_SPOOL_CHECK_SECONDS)
         await take_quietly(base.ingestion)
-
-
-def _traced(code: str, line: int, kind: str, message: str) -> str:
-    """Where a script stopped, in its own lines."""
-    lines = code.splitlines()
-    text = lines[line - 1].strip()[:200] if 0 < line <= len(lines) else ""
-    return f"line {line}{f', `{text}`' if text else ''}: {kind}: {message}"
 
 
 def _status_of(error: DruseError) -> OutcomeStatus:

@@ -26,15 +26,16 @@ async def register_tool(visit: Visit) -> Reply:
     decision = visit.application.decide(spec, {"name": body.name or ""}, visit.caller)
     if decision.verdict is not Verdict.ALLOW:
         raise NotAllowed(f"{visit.tool} over HTTP is not allowed: {decision.verdict} {decision.rule}.")
+    making = visit.application.making
     if body.bundle is not None:
         if body.name or body.code or body.run_ids:
             raise Invalid(
                 "Cannot take the tool in: give a bundle, or name, code and run_ids. Not both.", where="bundle"
             )
         version, origin = imported(body.bundle)
-        report = await visit.application.take_in(version, origin, visit.caller)
+        report = await making.take_in(version, origin, visit.caller)
     elif body.name and body.code:
-        report = await visit.application.offer(body.name, body.code, body.description, body.run_ids, visit.caller)
+        report = await making.offer(body.name, body.code, body.description, body.run_ids, visit.caller)
     else:
         raise Invalid("Cannot take the tool in: name or code is missing. Give both, or a bundle.", where="code")
     if report.status != "proposed":
