@@ -19,12 +19,12 @@ from druse.crystal import (
     CrystalProvider,
     candidates,
     signature_of,
-    watch,
 )
 from druse.crystal.candidates import Candidate
 from druse.dispatch import Dispatcher
 from druse.front.agents import Agents
 from druse.front.agenttasks import AgentTasks
+from druse.front.background import at_work, works_of
 from druse.front.base import Base, new_id, open_base
 from druse.front.chat import ChatTools
 from druse.front.deferred import Deferred
@@ -42,7 +42,7 @@ from druse.governance import (
     InService,
     question,
 )
-from druse.jobs import CommitWatch, Trigger
+from druse.jobs import Trigger
 from druse.localtools import LocalTools
 from druse.model import (
     Caller,
@@ -63,19 +63,16 @@ from druse.model import (
     UpstreamFailure,
     digest_text,
 )
-from druse.past import take_quietly
 from druse.routing import ArgumentCheck, CallConsent, CallJournal, Registry, Router
 from druse.runtime import SandboxHost
 from druse.settings import Workspace
-from druse.skills import digest_of, watch_skills
+from druse.skills import digest_of
 from druse.store import DeferredCall
 from druse.upstream import Upstreams, servers_of
 from druse.upstream.login import authorization, tokens_of
 
 log = logging.getLogger("druse.front")
 
-_IDLE_CHECK_SECONDS = 30.0
-_SPOOL_CHECK_SECONDS = 1.0
 _DECISION_SECONDS = 1.0
 
 
@@ -545,43 +542,15 @@ async def open_application(
             yield application
             return
         workspace.generated.mkdir(parents=True, exist_ok=True)
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(watch(base.shelf, workspace.generated, application.tools_changed))
-            idling = group.create_task(_close_idle(base))
-            hearing = group.create_task(_hear_hooks(base))
-            recovering = group.create_task(application.deferred.run(application.go_on_with))
-            reading = group.create_task(watch_skills(application.skills, application.skills_changed))
-            working = group.create_task(application.scheduler.run())
-            waiting = [job.name for job in application.scheduler.jobs.values() if job.on_commit is not None]
-            looking = group.create_task(CommitWatch(workspace.root, base.store, waiting).run())
-            application.background.open(group)
-            try:
-                yield application
-            finally:
-                application.background.close()
-                watching.cancel()
-                idling.cancel()
-                hearing.cancel()
-                recovering.cancel()
-                reading.cancel()
-                working.cancel()
-                looking.cancel()
-                await asyncio.shield(base.recorder.close_own())
-
-
-async def _close_idle(base: Base) -> None:
-    while True:
         try:
-            await base.recorder.close_idle()
-        except DruseError as error:
-            log.warning("idle runs were not closed: %s", error)
-        await asyncio.sleep(_IDLE_CHECK_SECONDS)
-
-
-async def _hear_hooks(base: Base) -> None:
-    while True:
-        await asyncio.sleep(_SPOOL_CHECK_SECONDS)
-        await take_quietly(base.ingestion)
+            async with at_work(works_of(application)) as group:
+                application.background.open(group)
+                try:
+                    yield application
+                finally:
+                    application.background.close()
+        finally:
+            await asyncio.shield(base.recorder.close_own())
 
 
 def _status_of(error: DruseError) -> OutcomeStatus:
