@@ -58,6 +58,7 @@ EFFECTS = {
     "localtools/web.py": "WebFetch, behind the router",
     "localtools/search.py": "Grep, behind the router: a locked child that matches",
     "runtime/pool.py": "the sandbox's own worker",
+    "runtime/spawned.py": "the sandbox's own worker where none can be forked",
     "skills/gitrunner.py": "git in the user's volumes",
     "governance/rules.py": "git ls-files: is the configuration part of the clone?",
     "succession/fork.py": "the successor, on a copy",
@@ -70,9 +71,18 @@ EFFECTS = {
     "shim.py": "the daemon and, where there is none, the server itself",
 }
 _STARTING = {
-    *("create_subprocess_exec", "create_subprocess_shell", "Popen", "check_output", "check_call", "call_program"),
+    *("create_subprocess_exec", "create_subprocess_shell", "subprocess_exec", "subprocess_shell", "call_program"),
+    *("Popen", "check_output", "check_call"),
     *("execv", "execve", "execvp", "execvpe", "system", "popen", "posix_spawn", "posix_spawnp", "spawnv", "startfile"),
-    *("open_connection", "open_unix_connection", "create_connection", "urlopen", "AsyncClient", "HTTPConnection"),
+    *(
+        "open_connection",
+        "open_unix_connection",
+        "create_connection",
+        "create_unix_connection",
+        "urlopen",
+        "AsyncClient",
+        "HTTPConnection",
+    ),
 }
 
 
