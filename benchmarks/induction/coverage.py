@@ -18,7 +18,7 @@ TRAPS = (
 
 def workflows() -> list[Workflow]:
     """Every workflow of the suite, in the order of the files."""
-    for module in ("shop", "bank", "office", "work"):
+    for module in ("shop", "bank", "office", "work", "strangers"):
         importlib.import_module(f"benchmarks.induction.{module}")
     return WORKFLOWS
 

@@ -207,3 +207,27 @@ def test_a_state_that_every_element_had_is_asked_of_the_next_ones() -> None:
 
     with pytest.raises(Diverged, match="state was 'open' in all runs"):
         execute(found, server(), {"team": "d"})
+
+
+def test_what_was_written_as_nothing_was_found_is_not_written_where_something_is() -> None:
+    def program(call: Any, email: str) -> None:
+        if not call("search", email=email)["results"]:
+            call("create_contact", email=email)
+
+    found = learned(program, crm, [{"email": f"new{number}@x.io"} for number in range(3)])
+
+    assert same_calls(found, program, crm, {"email": "new9@x.io"}, {"email": "new9@x.io"})
+    with pytest.raises(Diverged, match="results was"):
+        execute(found, crm(), {"email": "known@x.io"})
+
+
+def test_a_rate_under_a_key_that_all_users_said_is_looked_up_under_what_they_say() -> None:
+    def server() -> Any:
+        return lambda tool, a: {"rates": {"USD": 1.5 + a["day"], "GBP": 2.25}} if tool == "get_rates" else {}
+
+    def program(call: Any, day: int, currency: str) -> None:
+        call("set_price", currency=currency, rate=call("get_rates", day=day)["rates"][currency])
+
+    found = learned(program, server, [{"day": day, "currency": "USD"} for day in (11, 12, 13)])
+
+    assert same_calls(found, program, server, {"day": 14, "currency": "GBP"}, {"day": 14, "currency": "GBP"})

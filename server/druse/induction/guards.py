@@ -24,6 +24,7 @@ from druse.induction.procedure import (
     Procedure,
     Repeat,
     Template,
+    calls_of,
 )
 from druse.induction.values import MISSING, ONLY, Path, Place, Root, at, distinct
 from druse.model import Json
@@ -38,7 +39,7 @@ _TELLING = frozenset(  # what people make the same argument for, until it is ano
 )
 _GRADES = frozenset(("severity", "priority", "urgency", "risk", "level", "grade"))
 _FEW = 2  # grades that are too few to show which flag others lead to
-_ENOUGH = 3  # runs before a constant state is taken for a condition of the write
+_ENOUGH = 3  # runs that show more than one case
 
 
 def used_paths(node: str, procedure: Procedure, *, kind: str = "result") -> list[tuple[str, ...]]:
@@ -70,13 +71,18 @@ def state_guards(
 
     Of the data that the write takes its arguments from, states that never changed. Where an argument of the write never
     changed either, of all data read before it also what such arguments often hang on: a severity, a plan, a country.
+    Two runs show so little that this holds for every write. Where a search never found anything, a write was made for
+    want of it.
     """
     tested = _tested(procedure)
     fixed = [binding.value for binding in call.bindings.values() if isinstance(binding, Constant)]
     flagged = any(isinstance(value, bool) for value in fixed)
+    searches = {other.id for other in calls_of(procedure.nodes) if not other.writes and _is_search(other)}
     for root, examples in _seen_before(call, procedure):
-        if root not in known or len(examples) < _ENOUGH:
+        if root not in known or not examples:
             continue
+        if root.name in searches:
+            yield from ((Place(root, path), ([],)) for path in _never_filled(examples))
         for path in _paths(examples[0]):
             values = [at(example, path) for example in examples]
             place, key = Place(root, path), path[-1].lower()
@@ -84,13 +90,26 @@ def state_guards(
                 continue
             if root in bound and key in _STATES | _FLAGS and distinct(values) == 1 and _is_state(key, values[0]):
                 yield place, (values[0],)
-            elif any(fixed) or flagged:
+            elif any(fixed) or flagged or len(examples) < _ENOUGH:
                 words = set(key.split("_"))
                 few = _FEW if flagged and _GRADES & words else 1 if (_GRADES | _TELLING) & words else 0
+                few = _FEW if few and len(examples) < _ENOUGH else few
                 if distinct(values) <= few and all(
                     isinstance(value, bool) or (isinstance(value, str) and _is_state("", value)) for value in values
                 ):
                     yield place, tuple(sorted(dict.fromkeys(values), key=str))
+
+
+def _is_search(call: Call) -> bool:
+    """Whether a call looks for something, by its verb."""
+    return call.tool.rpartition("__")[2].lower().startswith(("search", "find", "list", "query", "check", "lookup"))
+
+
+def _never_filled(examples: Sequence[Json]) -> list[Path]:
+    """The list that an answer is, or the one it has, if it was empty in all runs."""
+    paths: list[Path] = [(), *((key,) for key in (examples[0] if isinstance(examples[0], dict) else {}))]
+    lists = [path for path in paths if all(isinstance(at(example, path), list) for example in examples)]
+    return lists if len(lists) == 1 and not any(at(example, lists[0]) for example in examples) else []
 
 
 def _tested(procedure: Procedure) -> set[Place]:

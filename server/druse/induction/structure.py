@@ -40,6 +40,7 @@ from druse.induction.procedure import (
     Declared,
     FromPlace,
     Given,
+    Lookup,
     Loop,
     Node,
     Parameter,
@@ -160,11 +161,21 @@ class Builder:
             for path, binding in (self._bind_words if words else self._bind)(call, argument, values, tracks):
                 asked = None if words or path != (argument,) else self._usual(call, argument, binding, tracks)
                 call.bindings[path] = asked or binding
+        call.bindings = {path: self._keyed(binding) for path, binding in call.bindings.items()}
         root = Root("result", call.id)
         for track, step in zip(tracks, steps, strict=True):
             track.env[root], track.last = step.result, step
         call.examples = [step.result for step in steps]
         return call
+
+    def _keyed(self, binding: Binding) -> Binding:
+        """A place under a key that all users said: with another word of theirs it is under that one."""
+        usual = {part.default: name for name, part in self._state.parameters.items() if isinstance(part.default, str)}
+        if not isinstance(binding, FromPlace) or not usual.keys() & set(binding.place.path):
+            return binding
+        root, path = binding.place.root, binding.place.path
+        at = next(number for number, key in enumerate(path) if key in usual)
+        return Lookup(Place(root, path[:at]), "", Parameter(usual[path[at]]), path[at + 1 :])
 
     def _is_made(self, argument: str, steps: Sequence[Step], tracks: Sequence[Track]) -> bool:
         """Whether a text was not said in some run: it may be made of another argument, which comes first."""
