@@ -128,7 +128,8 @@ class ToolRepository:
         own_failure: bool = True,
     ) -> int:
         """Count one run of a version; how many in a row failed through its own doing (`own_failure`) by now."""
-        async with self._database.transaction() as transaction:
+
+        async def counted(transaction: Transaction) -> int:
             await transaction.execute(
                 "UPDATE tool_version SET runs = runs + 1, failures = failures + ?, divergences = divergences + ?,"
                 " last_used_at = ?, wall_ms = wall_ms + ?, steps_saved = steps_saved + ?,"
@@ -153,7 +154,9 @@ class ToolRepository:
             row = await transaction.one(
                 "SELECT streak FROM tool_version WHERE name = ? AND version = ?", (name, version)
             )
-        return int(row[0]) if row else 0
+            return int(row[0]) if row else 0
+
+        return await self._database.write(counted)
 
     async def days(self, *, limit: int = 90) -> list[ToolDay]:
         """What all tools together did on each of the newest days on which one ran, oldest first."""
