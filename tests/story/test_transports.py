@@ -111,6 +111,29 @@ async def test_the_same_script_over_stdio_and_http_gives_equal_transcripts(proje
     assert "greet ada" in served[6] and '"pending"' in served[10] and '"denied"' in served[11]
 
 
+async def test_over_http_too_odd_ids_are_refused_half_characters_read_and_changing_lists_told(project: Project) -> None:
+    info = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    async with over_http(project) as (url, headers), httpx2.AsyncClient(headers=headers, timeout=60) as http:
+
+        async def post(body: bytes) -> httpx2.Response:
+            kinds = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+            return await http.post(url, content=body, headers=kinds)
+
+        hello = await post(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": info}).encode())
+        assert hello.text.count('"listChanged":true') == 3, hello.text
+        http.headers["mcp-session-id"] = hello.headers["mcp-session-id"]
+        assert (await post(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')).status_code == 202
+        for number in (b"null", b"true", b"1.5", b"[1]", b"{}"):
+            refused = await post(b'{"jsonrpc":"2.0","id":%s,"method":"ping"}' % number)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (400, -32600), number
+        cut = b'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"nope \\ud83d","arguments":{}}}'
+        assert "nope \ufffd" in (await post(cut)).text
+        assert (await post(b"{nope")).json()["error"]["code"] == -32700
+        assert (
+            await post(b'{"jsonrpc":"2.0","id":3,"method":"ping","params":{"a":"%s"}}' % (b"x" * 9_000_000))
+        ).status_code == 413
+
+
 async def test_programs_without_a_conversation_id_are_told_apart_over_http(project: Project) -> None:
     (project.root / "server.py").write_text(SERVER)
     servers = {"mail": {"command": sys.executable, "args": [str(project.root / "server.py")]}}

@@ -118,6 +118,12 @@ class BearerToken:
                 body = b"Send the token of .druse/keys/http.token as a bearer token.\n"
                 await send({"type": "http.response.body", "body": body})
                 return
+            if scope["method"] == "POST":
+                from druse.front.bodies import looked_at
+
+                receive = await looked_at(receive, send)
+                if receive is None:
+                    return
         await self._application(scope, receive, send)
 
     async def _lets_in(self, token: str) -> bool:

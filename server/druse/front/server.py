@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import mcp_types as types
 from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.models import InitializationOptions
 from mcp.server.subscriptions import (
     InMemorySubscriptionBus,
     ListenHandler,
@@ -129,7 +130,7 @@ class Front:
         self._elicitation = Elicitation()
         self._calls = Calls()
         self._modern_name = f"c-{uuid.uuid4().hex[:12]}"
-        self.server: Server[Any] = Server(
+        self.server: Server[Any] = _Server(
             "druse",
             version=__version__,
             title="Druse",
@@ -164,9 +165,7 @@ class Front:
 
     def options(self) -> Any:
         """Initialization options that tell handshake-era clients the truth about `listChanged`."""
-        return self.server.create_initialization_options(
-            NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
-        )
+        return self.server.create_initialization_options()
 
     async def serve(
         self,
@@ -394,6 +393,22 @@ class Front:
         host = ctx.request.client.host if ctx.request is not None and ctx.request.client is not None else ""
         who = digest_text("\0".join((*marks, host, _client_of(ctx, dict(ctx.meta or {})))))
         return Link(f"{self._modern_name}-{who[7:19]}", shared=not told)
+
+
+class _Server(Server[Any]):
+    """The SDK's server, which tells of `listChanged` over HTTP as well, where the SDK makes the options itself."""
+
+    def create_initialization_options(
+        self,
+        notification_options: NotificationOptions | None = None,
+        experimental_capabilities: dict[str, dict[str, Any]] | None = None,
+        extensions: dict[str, dict[str, Any]] | None = None,
+    ) -> InitializationOptions:
+        """Options that say that all lists change."""
+        told = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
+        return super().create_initialization_options(
+            notification_options or told, experimental_capabilities, extensions
+        )
 
 
 def _error_of(outcome: Outcome) -> MCPError:

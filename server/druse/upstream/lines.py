@@ -280,7 +280,7 @@ def not_a_message(line: bytes | None, problem: ValueError | None) -> bytes:
             first = (str(problem).splitlines() or [""])[0]
             if isinstance(read, list):
                 first = "several in one line are not taken (MCP has no batches since 2025-06-18); send each by itself"
-            elif isinstance(read, dict) and _identifies(told := cast("dict[str, Any]", read).get("id")):
+            elif isinstance(read, dict) and identifies(told := cast("dict[str, Any]", read).get("id")):
                 number = told  # who asked is not left waiting
             said = f"The line is JSON but no JSON-RPC 2.0 message: {first}"
         except (ValueError, RecursionError) as error:
@@ -288,23 +288,31 @@ def not_a_message(line: bytes | None, problem: ValueError | None) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": said}}).encode() + b"\n"
 
 
-def _read(line: bytes) -> Any:
-    """The JSON of a line. Raises ValueError, also where it asks under an id that no answer can name."""
+def read_json(text: bytes) -> Any:
+    """The value of a JSON text, its characters whole. Raises ValueError.
+
+    Half a surrogate pair, as of a text cut within an emoji, is legal in JSON and in no Unicode text: it is U+FFFD.
+    """
     try:
-        read = from_json(line)
+        return from_json(text)
     except ValueError:
         try:
-            # Half a surrogate pair, as of a text cut within an emoji, is legal in JSON and in no Unicode text.
-            read = _with_whole_characters(json.loads(line, parse_constant=_refuse))
+            return _with_whole_characters(json.loads(text, parse_constant=_refuse))
         except RecursionError as error:
             raise ValueError("it is nested too deeply") from error
+
+
+def _read(line: bytes) -> Any:
+    """The JSON of a line. Raises ValueError, also where it asks under an id that no answer can name."""
+    read = read_json(line)
     message = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-    if "id" in message and "method" in message and not _identifies(message["id"]):
+    if "id" in message and "method" in message and not identifies(message["id"]):
         raise ValueError("the id of a request is a text or a whole number")
     return cast("Any", read)
 
 
-def _identifies(number: Any) -> bool:
+def identifies(number: Any) -> bool:
+    """Whether an answer can name this id."""
     return isinstance(number, str | int) and not isinstance(number, bool)
 
 
