@@ -13,13 +13,14 @@ from druse.model import DruseError
 log = logging.getLogger("druse.crystal")
 
 _DEBOUNCE_MS = 100
+_STEP_MS = 100  # the watching thread wakes this often, also when nothing happens
 
 
 async def watch(shelf: Shelf, root: Path, changed: Callable[[], Awaitable[None]]) -> None:
     """Reload whenever a file under `root` changes, until cancelled; `changed` hears of every swap."""
     from watchfiles import awatch  # pyright: ignore[reportUnknownVariableType]
 
-    async for _ in awatch(root, debounce=_DEBOUNCE_MS, step=20, recursive=True):
+    async for _ in awatch(root, debounce=_DEBOUNCE_MS, step=_STEP_MS, recursive=True):
         await reload_once(shelf, changed)
 
 

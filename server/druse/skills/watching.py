@@ -13,6 +13,7 @@ log = logging.getLogger("druse.skills")
 
 LOOK_MS = 500  # how often folders that did not exist are looked for
 DEBOUNCE_MS = 100  # for which changes that follow each other are gathered
+STEP_MS = 100  # the watching thread wakes this often, also when nothing happens
 
 
 async def watch_skills(library: SkillLibrary, changed: Callable[[], Awaitable[None]]) -> None:
@@ -26,7 +27,12 @@ async def watch_skills(library: SkillLibrary, changed: Callable[[], Awaitable[No
             await asyncio.sleep(LOOK_MS / 1000)
         else:
             watching = awatch(
-                *folders, watch_filter=None, debounce=DEBOUNCE_MS, step=20, rust_timeout=LOOK_MS, yield_on_timeout=True
+                *folders,
+                watch_filter=None,
+                debounce=DEBOUNCE_MS,
+                step=STEP_MS,
+                rust_timeout=LOOK_MS,
+                yield_on_timeout=True,
             )
             async for _ in watching:
                 if library.folders() != folders or library.stamp() != stamp:
