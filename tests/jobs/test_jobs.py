@@ -7,7 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Generator
 from datetime import datetime
 from pathlib import Path
 
@@ -51,6 +52,16 @@ class Office:
             if run is not None:
                 await scheduler.work(job, run)
         return len(due)
+
+
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+    """A place where clocks are changed, by a rule that needs no database of places."""
+    monkeypatch.setenv("TZ", "CET-1CEST,M3.5.0,M10.5.0/3")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
 
 
 @pytest.fixture
@@ -143,6 +154,39 @@ async def test_a_second_call_while_a_job_runs_joins_the_first(office: Office) ->
     assert not two.done()
     office.gate.set()
     assert (await one).id == (await two).id and office.ran == ["slow"]
+
+
+@pytest.mark.requirement("N-32")
+@pytest.mark.parametrize("night", ["2026-03-28", "2026-10-24"])
+@pytest.mark.parametrize("schedule", ["45 3 * * *", "30 2 * * *", "15 0 * * *"])
+async def test_a_nightly_job_runs_once_in_the_nights_in_which_clocks_are_changed(
+    office: Office, berlin: None, night: str, schedule: str
+) -> None:
+    office.now = datetime.fromisoformat(f"{night} 12:00").timestamp()
+    scheduler = office.scheduler("one", office.job(schedule=schedule))
+    await office.tick(scheduler)
+    for days in range(1, 4):
+        end = datetime.fromisoformat(f"{night} 12:00").timestamp() + days * 86400
+        while office.now < end:
+            office.now += 600
+            await office.tick(scheduler)
+        assert len(office.ran) == days
+
+
+@pytest.mark.requirement("N-32")
+async def test_a_clock_that_was_a_year_ahead_for_a_moment_stops_no_job(office: Office) -> None:
+    began = office.now
+    scheduler = office.scheduler("one", office.job("hourly", "0 * * * *"), office.job("event", "", Trigger.FILES))
+    await office.tick(scheduler)
+    office.now = began + 365 * 86400
+    await office.tick(scheduler)
+    scheduler.poke(Trigger.FILES)
+    office.ran.clear()
+    office.now = began + 60
+    await office.tick(scheduler)
+    office.now = began + 3700
+    await office.tick(scheduler)
+    assert sorted(office.ran) == ["event", "hourly"]
 
 
 @pytest.mark.requirement("N-32")

@@ -50,3 +50,27 @@ def test_worktrees_and_subfolders_share_the_hash_and_other_projects_do_not(tmp_p
     assert project_hash(tmp_path / "plain") not in (without_remote, project_hash(main))
     (main / ".git" / "config").write_bytes(b"\xff[[[\n")
     assert project_hash(main) == without_remote
+
+
+@pytest.mark.requirement("N-21")
+def test_a_submodule_and_a_shallow_clone_have_the_hash_of_their_remote(tmp_path: Path) -> None:
+    main, outer, shallow = tmp_path / "main", tmp_path / "outer", tmp_path / "shallow"
+    main.mkdir()
+    git(main, "init", "-q")
+    git(main, "commit", "-q", "--allow-empty", "-m", "x")
+    outer.mkdir()
+    git(outer, "init", "-q")
+    git(outer, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(main), "inner")
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{main}", str(shallow))
+    assert project_hash(outer / "inner") == project_hash(shallow) != project_hash(outer)
+
+
+@pytest.mark.requirement("N-21")
+@pytest.mark.parametrize("url", ["~nobody-of-that-name/x.git", "a\0b", "file://\0", "https://[::1", "@:", "x" * 5000])
+def test_whatever_a_repository_calls_its_remote_there_is_a_hash(tmp_path: Path, url: str) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / ".git" / "config").write_text(f'[remote "origin"]\n\turl = {url}\n')
+    assert len(project_hash(tmp_path)) == 16
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / ".git").write_text(f"gitdir: {url}\n")
+    assert len(project_hash(tmp_path / "tree")) == 16

@@ -44,6 +44,7 @@ class Scheduler:
         self._new_id = new_id
         self._lease = lease
         self._waiting: dict[str, tuple[str, float]] = {}  # job -> cause and time of the newest event
+        self._looked = 0.0
         self._since: dict[str, float] = {}  # job -> when this process first looked at its schedule
 
     def poke(self, trigger: Trigger) -> None:
@@ -70,6 +71,10 @@ class Scheduler:
     async def due(self) -> list[tuple[Job, str, str]]:
         """What is to run at this moment: job, slot and cause."""
         now = self._clock()
+        if now < self._looked - TICK_SECONDS:  # the clock was set back: what was planned by it is too far ahead
+            self._since.clear()
+            self._waiting = {name: (cause, min(at, now)) for name, (cause, at) in self._waiting.items()}
+        self._looked = now
         found: list[tuple[Job, str, str]] = []
         for run in await self._store.jobs.abandoned(now=now):
             if run.job in self.jobs:
@@ -198,13 +203,16 @@ def next_due(expression: str, now: float) -> float:
 def _step(expression: str, now: float, *, back: bool) -> float:
     from cronsim import CronSim, CronSimError
 
-    local = datetime.fromtimestamp(now).astimezone()
     try:
-        # Backwards the sought time is strictly before its start: a second later, so that `now` itself counts.
-        start = datetime.fromtimestamp(now + 1).astimezone() if back else local
-        return next(CronSim(expression, start, reverse=back)).timestamp()
-    except (CronSimError, StopIteration) as error:
+        # The clock on the wall, without an offset: with that of this moment a night in which clocks are changed has
+        # each time twice. Backwards the sought time is strictly before its start: a second later, so `now` counts.
+        for found in CronSim(expression, datetime.fromtimestamp(now + back), reverse=back):
+            at = found.timestamp()
+            if (at <= now) if back else (at > now):
+                return at
+    except CronSimError as error:
         raise Invalid(f"Cannot read the schedule {expression!r}: {error}.", where="schedule") from error
+    raise Invalid(f"Cannot use the schedule {expression!r}: it names no time.", where="schedule")
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

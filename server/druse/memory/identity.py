@@ -41,7 +41,11 @@ def normal_remote(url: str, base: Path | None = None) -> str:
     scp = _SCP.match(url)
     if scp and not found and len(scp["host"]) > 1:
         return f"{scp['host'].lower()}/{_trim(scp['path'].lower())}"
-    return str(((base or Path.cwd()) / Path(url.removeprefix("file://")).expanduser()).resolve()).removesuffix(".git")
+    path = Path(url.removeprefix("file://"))
+    try:
+        return str(((base or Path.cwd()) / path.expanduser()).resolve()).removesuffix(".git")
+    except (OSError, RuntimeError, ValueError):  # of an unknown user, through a loop of links, or no path at all
+        return f"path {path}"
 
 
 def _trim(path: str) -> str:
@@ -64,7 +68,7 @@ def git_folders(root: Path) -> tuple[Path, Path] | None:
                 if not shared.is_file():
                     return target, target
                 return target, (target / shared.read_text(encoding="utf-8").strip()).resolve()
-        except (OSError, UnicodeDecodeError):
+        except (OSError, ValueError, RuntimeError):
             return None
     return None
 
@@ -75,7 +79,7 @@ def _remote(common: Path) -> str:
     try:
         text = "\n".join(line.strip() for line in (common / "config").read_text(encoding="utf-8").splitlines())
         parser.read_string(text)
-    except (OSError, UnicodeDecodeError, configparser.Error):
+    except (OSError, ValueError, configparser.Error):
         return ""
     remotes = {
         name.removeprefix("remote ").strip('"'): parser.get(name, "url", fallback="") or ""

@@ -35,7 +35,7 @@ class StoreBusy(DruseError):
 
 
 class StoreFull(DruseError):
-    """The disk is full or not writable; nothing was written."""
+    """The disk is full or not writable; nothing of the change under way was written."""
 
     kind = "store_full"
 
@@ -199,5 +199,6 @@ class _translated:
             ) from error
         if code.startswith(("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
             raise StoreFull(
-                f"Cannot write {self._path}: {error}. Nothing was written; free disk space or check its permissions."
+                f"Cannot write {self._path}: {error}. Nothing of the change under way was written, and what came "
+                "before it is kept; free disk space or check its permissions."
             ) from error
