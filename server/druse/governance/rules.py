@@ -23,6 +23,7 @@ from druse.governance.trust import HIGHEST, PROPOSING, Action, allowed
 from druse.model import Caller, CallerKind, Decision, Invalid, JsonObject, Source, ToolSpec, Verdict, canonical
 from druse.permissions import decide
 from druse.settings import Config, Workspace, agent_of, load_config
+from druse.settings.textfile import text_of
 
 log = logging.getLogger("druse.governance")
 
@@ -206,7 +207,7 @@ class Rules:
         if self._key is None:
             return None
         try:
-            loaded = cast("JsonObject", json.loads(self.path.read_text(encoding="utf-8")))
+            loaded = cast("JsonObject", json.loads(text_of(self.path)))
             code = loaded.pop("mac")
             if code != self._key.mac(canonical(loaded)):
                 raise ValueError("its code is wrong")

@@ -13,6 +13,7 @@ from druse.model import Invalid
 from druse.permissions import Layer, Policy
 from druse.settings.modelprovider import ModelProvider, model_of
 from druse.settings.people import People, narrower, people_of
+from druse.settings.textfile import text_of
 from druse.settings.workspace import Workspace
 
 _LISTS = ("allow", "ask", "deny")
@@ -123,7 +124,7 @@ def _narrow_trust(merged: Mapping[str, Any], given: dict[str, Any]) -> None:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return text_of(path)
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -140,6 +141,8 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         line = re.search(r"line (\d+)", str(error))
         raise _wrong(path, int(line[1]) if line else 1, f"it is not TOML: {error}") from error
+    except RecursionError as error:
+        raise _wrong(path, 1, "its lists are nested too deeply") from error
 
 
 def _layer(name: str, path: Path, text: str, permissions: Any) -> Layer:

@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "LOGNAME", "SHELL", "TZ", "SYSTEMROOT")
+from druse.settings.textfile import text_of
 
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TERM", "TMPDIR", "USER", "LOGNAME", "SHELL", "TZ", "SYSTEMROOT")
 
 # What decides by itself how a client's tools behave; two clients that differ in these are served apart.
 _DECIDING = ("PATH", "HOME", "XDG_CONFIG_HOME")
@@ -18,7 +19,7 @@ def named_variables(*servers: Path) -> list[str]:
     named: list[str] = []
     for path in servers:
         try:
-            named += re.findall(r"\$\{([A-Za-z_][A-Za-z0-9_]*)", path.read_text(encoding="utf-8"))
+            named += re.findall(r"\$\{([A-Za-z_][A-Za-z0-9_]*)", text_of(path))
         except (OSError, UnicodeDecodeError):
             continue
     return list(dict.fromkeys(named))

@@ -11,6 +11,7 @@ from typing import cast
 
 from druse.model import Invalid, Json, JsonObject
 from druse.settings import Workspace
+from druse.settings.textfile import text_of
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 _KNOWN = {
@@ -67,7 +68,7 @@ def read_servers(path: Path, environment: Mapping[str, str], *, folder: Path | N
 
 def _kept_values(path: Path) -> dict[str, str]:
     try:
-        loaded: Json = json.loads(path.read_text(encoding="utf-8"))
+        loaded: Json = json.loads(text_of(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
@@ -80,14 +81,14 @@ def _kept_values(path: Path) -> dict[str, str]:
 def _entries(path: Path) -> JsonObject:
     """The servers of a file as they are written."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_of(path)
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise Invalid(f"Cannot read {path}: {error}. Correct the file.", where=str(path), problem=str(error)) from error
     try:
         loaded: Json = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         line = getattr(error, "lineno", 1)
         raise Invalid(
             f"Cannot read {path}:{line}: it is not JSON ({error}). Correct that line.",
