@@ -123,6 +123,19 @@ def test_letters_of_all_scripts_and_emoji_are_no_hidden_characters() -> None:
     assert body in parse(text("all-scripts", body)).body
 
 
+@pytest.mark.requirement("L-09", "L-10")
+def test_a_name_that_looks_like_anothers_is_not_in_service(volumes: Volumes, tmp_path: Path) -> None:
+    write(volumes, "copy")
+    for name in ("сору", "p\u0430y", "код", "データ", "straße"):
+        folder = volumes.open(REF).root / "skills" / name
+        folder.mkdir()
+        (folder / "SKILL.md").write_text(text(name))
+    mine = {s.name: s for s in SkillLibrary(tmp_path / "none", volumes).every() if s.origin == "user"}
+    assert {name for name, skill in mine.items() if skill.usable} == {"copy", "код", "データ", "straße"}
+    assert "only look like 'copy'" in mine["сору"].problem
+    assert "Cyrillic and Latin" in mine["p\u0430y"].problem
+
+
 @pytest.mark.requirement("L-01", "L-02")
 @pytest.mark.parametrize("doing", ["merge", "rebase", "branch", "detached"])
 def test_while_a_person_is_in_the_middle_of_something_nothing_is_touched(volumes: Volumes, doing: str) -> None:

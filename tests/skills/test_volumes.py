@@ -160,6 +160,17 @@ def test_an_id_that_could_leave_the_root_is_refused(make: Make, name: str) -> No
         make(name)
 
 
+@pytest.mark.parametrize("name", ["con", "nul", "com1", "lpt9"])
+def test_what_windows_could_not_pull_is_not_written(make: Make, name: str) -> None:
+    volume = make("user:alice")
+    with pytest.raises(Invalid, match="takes"):
+        volume.write_skill(name, TEXT, Message("Device"), ALICE)
+    with pytest.raises(Invalid, match="takes"):
+        volume.write_file(f"skills/greet/{name}.txt", b"x", Message("Device"), ALICE)
+    with pytest.raises(Invalid, match="takes"):
+        volume.propose(f"pr/alice/{name}", name, {"SKILL.md": b"x"}, Message("Device"), ALICE)
+
+
 @pytest.mark.parametrize(
     "path", ["../x", "skills/../../x", "/etc/passwd", "skills/.git/x", "metadata.json", "skills/a\0b"]
 )

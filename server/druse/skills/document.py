@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from druse.model import Invalid
+from druse.skills.lookalikes import mixed
 
 MAX_TEXT = 256 * 1024  # bytes of a whole SKILL.md
 MAX_HEAD = 16 * 1024  # bytes of its front matter
@@ -213,6 +214,9 @@ def _check(fields: Mapping[str, Any], lines: Mapping[str, int], where: str) -> N
         raise wrong("name", f"the name {name[:80]!r} is not 1 to {MAX_NAME} lower case letters, digits and hyphens")
     if name[0] == "-" or name[-1] == "-" or "--" in name or not all(c.isalnum() or c == "-" for c in name):
         raise wrong("name", f"the name {name!r} has other characters than letters, digits and single inner hyphens")
+    alphabets = mixed(name)
+    if alphabets:
+        raise wrong("name", f"the name {name!r} mixes letters of {alphabets}, and so can pass for another")
     if not description.strip() or len(description) > MAX_DESCRIPTION:
         raise wrong("description", f"the description is empty or longer than {MAX_DESCRIPTION} characters")
     if _MARKUP.search(description):

@@ -32,6 +32,7 @@ from druse.skills.volume import (
     StoredSkill,
     check_branch,
     check_path,
+    check_portable,
     check_skill_id,
     no_proposal,
     no_skill,
@@ -125,6 +126,7 @@ class GitVolume:
     ) -> str:
         """Save a SKILL.md as one commit; its id, empty where nothing changed."""
         path = f"skills/{check_skill_id(skill_id)}/SKILL.md"
+        check_portable(path)
         require(self._ref, actor, write=True)
         with self.turn():
             if expected is not None:
@@ -204,6 +206,7 @@ class GitVolume:
     def write_file(self, path: str, content: bytes, message: Message, actor: Actor) -> str:
         """Save any file under skills/, traces/ or memory/ as one commit; its id, empty where nothing changed."""
         check_path(path)
+        check_portable(path)
         require(self._ref, actor, write=True)
         with self.turn():
             return self._save(path, content, message, actor)
@@ -257,6 +260,7 @@ class GitVolume:
         changed = {f"skills/{skill_id}/{name}": body for name, body in files.items()}
         for path in changed:
             check_path(path)
+            check_portable(path)
         with self.turn():
             base = self.git.text("rev-parse", HEADS_MAIN)
             made = self._tree_commit(base, changed, message, actor, [base])

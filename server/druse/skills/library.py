@@ -19,6 +19,7 @@ from druse.model import DruseError, Invalid, NotFound, visible
 from druse.skills.access import VolumeKind, VolumeRef
 from druse.skills.document import MAX_TEXT, SkillDocument, parse, render
 from druse.skills.filetree import folder_stamp, read_file, read_folder
+from druse.skills.lookalikes import twin
 from druse.skills.volume import StoredSkill
 from druse.skills.volumes import Volumes
 
@@ -146,7 +147,9 @@ class SkillLibrary:
                 found += [_skill(s, str(ref.kind), ref) for s in volumes.open(ref).list_skills(volumes.me())]
             except DruseError as error:  # one broken volume does not take the others with it
                 found.append(_skill(StoredSkill(str(ref), "", False, "", str(error)), str(ref.kind), ref))
-        return found + [_skill(stored, BUNDLED, None) for stored in _of_folder(bundled_skills())]
+        found += [_skill(stored, BUNDLED, None) for stored in _of_folder(bundled_skills())]
+        names = {skill.name for skill in found if skill.usable and skill.name.isascii()}
+        return [_unmasked(skill, twin(skill.name, names)) for skill in found]
 
     def _merge(self, found: Iterable[Skill]) -> list[Skill]:
         nearest: dict[str, Skill] = {}
@@ -166,6 +169,13 @@ _WHY = {
     "unapproved": "its text is not the one that was approved for this volume",
     "retired": "it was retired",
 }
+
+
+def _unmasked(skill: Skill, other: str) -> Skill:
+    """The skill; not in service where its name looks like the name of another one."""
+    if not other:
+        return skill
+    return replace(skill, status="invalid", problem=f"the letters of its name only look like {other!r}; rename it")
 
 
 def bundled_skills() -> Path:

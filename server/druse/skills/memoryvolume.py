@@ -20,6 +20,7 @@ from druse.skills.volume import (
     StoredSkill,
     check_branch,
     check_path,
+    check_portable,
     check_skill_id,
     no_proposal,
     no_skill,
@@ -49,6 +50,7 @@ class MemoryVolume:
     ) -> str:
         """Save a SKILL.md as one commit; its id, empty where nothing changed."""
         path = f"skills/{check_skill_id(skill_id)}/SKILL.md"
+        check_portable(path)
         require(self._ref, actor, write=True)
         with self._turn:
             there = self._files.get(path)
@@ -101,6 +103,7 @@ class MemoryVolume:
     def write_file(self, path: str, content: bytes, message: Message, actor: Actor) -> str:
         """Save any file under skills/, traces/ or memory/ as one commit; its id, empty where nothing changed."""
         check_path(path)
+        check_portable(path)
         require(self._ref, actor, write=True)
         with self._turn:
             return self._save({path: content}, message, actor)
@@ -128,6 +131,7 @@ class MemoryVolume:
         changed = {f"skills/{skill_id}/{name}": body for name, body in files.items()}
         for path in changed:
             check_path(path)
+            check_portable(path)
         with self._turn:
             commit = self._commit_of(message, actor, changed)
             self._branches[branch] = (commit, dict(self._files), changed)

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from druse.model import DruseError, Invalid, NotFound
 from druse.skills.access import Actor, VolumeRef
+from druse.skills.lookalikes import device
 
 AREAS = ("skills", "traces", "memory")
 MAX_FILE = 4 * 1024 * 1024  # bytes of one file beside a SKILL.md
@@ -163,6 +164,18 @@ def check_path(path: str) -> tuple[str, ...]:
             problem="bad path",
         )
     return parts
+
+
+def check_portable(path: str) -> None:
+    """Raises Invalid for a path that cannot be on every system a volume is copied to."""
+    taken = next((part for part in path.split("/") if device(part.split(".")[0])), "")
+    if taken:
+        raise Invalid(
+            f"Cannot write {path[:120]!r}: Windows takes {taken!r} for a device, and whoever has the volume there "
+            "could not pull it. Choose another name.",
+            where="name",
+            problem="bad name",
+        )
 
 
 def check_skill_id(skill_id: str) -> str:
