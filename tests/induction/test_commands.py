@@ -311,3 +311,10 @@ def test_in_a_part_too_a_value_stays_one_word_and_no_option(value: str) -> None:
     for step in made:
         (command,) = plain_commands(str(step.arguments["command"]))
         assert sum(value in text for text in command.texts) == 1 and not command.joined
+
+
+def test_an_input_is_never_named_after_letters_that_are_several_options() -> None:
+    found = induce(ended([[(f"grep -rn {name} src", 0)] for name in NAMES], GOALS))
+    assert [part.name for part in found.parameters] == ["pattern"]
+    found = induce(ended([[(f"git push origin fix/{name}", 0)] for name in NAMES], GOALS))
+    assert "word(" in found.source and "git_push_path" not in found.source

@@ -216,8 +216,14 @@ _OPERAND = {
     **dict.fromkeys(("git add", "git restore", "git rm", "git mv"), ("path", "path")),
     **dict.fromkeys(("mkdir", "rmdir"), ("folder", "path")),
     **dict.fromkeys(("cat", "ls", "cp", "mv", "rm", "touch", "head", "tail", "wc", "ruff", "mypy"), ("path", "path")),
+    **dict.fromkeys(("npm install", "npm uninstall", "pip install", "pip uninstall", "cargo add"), ("package", "text")),
+    **dict.fromkeys(("npm run", "pnpm run", "yarn run"), ("script", "name")),
+    "git push": ("branch", "branch"),
     "pytest": ("test", "test"),
 }
+
+
+_TEXTS = {"grep": "pattern", "rg": "pattern", "curl": "url"}  # what a word is that is no path
 
 
 def named_kind(words: Sequence[Json], place: Path, values: Sequence[str], noun: str) -> tuple[str, str]:
@@ -227,11 +233,11 @@ def named_kind(words: Sequence[Json], place: Path, values: Sequence[str], noun: 
     behind = place[1].removesuffix("=") if len(place) > 1 else words[index - 1]
     option = str(behind) if isinstance(behind, str) and _OPTION.fullmatch(behind) else ""
     name, wanted = _BEHIND.get((program, option)) or _OPERAND.get(noun) or ("", "")
-    if not name and option and len(option.strip("-")) > 1:
-        name = option.strip("-")
+    if not name and option.startswith("--"):
+        name = option.strip("-")  # letters behind one dash are several options, and say nothing
     kind = kind_of(values, wanted)
     plain = {"path": "path", "test": "test", "branch": "branch", "number": "number", "name": "name"}
-    return name or plain.get(kind, "text"), kind
+    return name or plain.get(kind) or _TEXTS.get(noun, "text"), kind
 
 
 def kind_of(values: Sequence[str], wanted: str = "") -> str:
