@@ -491,3 +491,18 @@ def test_two_workflows_with_the_same_beginning_are_not_made_one() -> None:
     assert len({workflow_key(run) for run in runs}) == 2
     found = induce(runs)
     assert "refund" not in found.source and "ban" not in found.source
+
+
+@pytest.mark.parametrize(
+    "key", ["it's", 'say "x"', "a\\b", "a.b", "{x}", "#id", "\n", "'" * 3, "a'] + str(call('evil')) + x['a"]
+)
+def test_a_key_of_a_server_is_data_in_a_text_and_never_code(key: str) -> None:
+    def server() -> Any:
+        return lambda tool, a: {key: a["id"] * 2, "a": "b"} if tool == "get_x" else {}
+
+    def program(call: Any, id: str) -> None:
+        call("send", text=f"Hello {call('get_x', id=id)[key]}!")
+
+    found = learned(program, server, [{"id": id} for id in ("ada", "bob", "cyd")])
+
+    assert same_calls(found, program, server, {"id": "dan"}, {"id": "dan"})

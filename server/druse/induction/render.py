@@ -404,6 +404,8 @@ class _Writer:
         return f"int({text})" if binding.number else text
 
     def _template(self, binding: Template, *, worded: bool = False) -> str:
+        if any(_unwritable(part) for part in binding.parts if isinstance(part, Place)):
+            return self._added(binding, worded=worded)
         pieces: list[str] = []
         for part in binding.parts:
             if isinstance(part, Place):
@@ -413,6 +415,17 @@ class _Writer:
             else:
                 pieces.append(json.dumps(part, ensure_ascii=False)[1:-1].replace("{", "{{").replace("}", "}}"))
         return 'f"' + "".join(pieces) + '"'
+
+    def _added(self, binding: Template, *, worded: bool) -> str:
+        """The same text without an f-string, in whose braces a key with a quote or a backslash is no text any more."""
+        pieces: list[str] = []
+        for part in binding.parts:
+            if isinstance(part, str):
+                pieces.append(_text(part))
+            else:
+                value = self.place(part)
+                pieces.append(f"word({value}, {_text(self._kind_of(part))})" if worded else f"str({value})")
+        return " + ".join(pieces)
 
     def _computed(self, binding: Computed) -> str:
         places = [self.place(place) for place in binding.operands]
@@ -583,6 +596,11 @@ _TEXTS = {
     "first_word": '{}.split(" ", 1)[0]',
     "after_slash": '{}.rsplit("/", 1)[1]',
 }
+
+
+def _unwritable(place: Place) -> bool:
+    """Whether a key cannot stand in the braces of an f-string as the text it is."""
+    return any(_text(key)[1:-1] != key or "'" in key or "#" in key for key in place.path)
 
 
 def _is_flag(binding: Cases) -> bool:
