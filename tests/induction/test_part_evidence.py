@@ -176,6 +176,23 @@ def test_a_text_that_a_change_is_told_in_words_of_its_inputs_can_be_given_as_a_w
     assert 'details=f"Role {role} taken from {user}." if details is None else details' in source
 
 
+def test_a_table_of_states_is_given_and_not_built_in() -> None:
+    table = {"gold": "express", "plain": "standard"}
+    states = ["gold", "plain", "gold", "plain", "gold", "plain"]
+    rows: list[list[Row]] = [
+        [
+            ("get_client", {"name": word}, {"client_id": f"C-{word}", "tier": states[n]}),
+            ("ship", {"client_id": f"C-{word}", "service": table[states[n]]}, {"done": n}),
+        ]
+        for n, word in enumerate(WORDS)
+    ]
+    runs = [run(n, f"ship to {word}, express or standard", rows[n]) for n, word in enumerate(WORDS)]
+
+    source = part_of(runs, "get_client", "ship").induction.source
+
+    assert "service=service" in source and "tier" not in source
+
+
 def _put(item: str, value: int) -> Row:
     return "put_stock", {"item": item, "value": value}, "ok"
 

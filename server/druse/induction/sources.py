@@ -19,6 +19,7 @@ from druse.induction.overrides import alike, named
 from druse.induction.procedure import (
     Binding,
     Call,
+    Cases,
     Computed,
     Constant,
     Each,
@@ -36,6 +37,7 @@ from druse.model import Json, Step, canonical
 MIN_TASKS = 3  # distinct tasks that must agree before a value is taken from inside, or a default is set
 _DEFAULT_SHARE = 0.8  # of the tasks where nobody had said the value
 _SURE_TASKS = 10  # that must show where a read takes a value from, and none another source, to close it to the caller
+_CHOSEN = frozenset(("plus", "times", "times_whole", "divide", "counted", "days", "minutes"))  # with an amount
 
 
 class SourcedBuilder(Builder):
@@ -262,12 +264,14 @@ def _leaf_of(step: Step, path: Path) -> Json:
 
 
 def _is_choice(found: Binding) -> bool:
-    """Whether a constant in it may have been somebody's choice: an amount that is added, the key of an element.
+    """Whether a constant in it may have been a choice: an amount that is added, the key of an element, a table.
 
     In runs of one workflow such a constant belongs to the work; runs that only share a shape show nothing about it.
     """
     if isinstance(found, Computed):
-        return found.operation in ("plus", "times")
+        return found.operation in _CHOSEN
+    if isinstance(found, Cases):
+        return True
     if isinstance(found, Lookup):
         return isinstance(found.known, Constant)
     return isinstance(found, Each) and found.condition is not None and found.condition.test == "equals"
