@@ -14,6 +14,9 @@ from typing import Any
 import pytest
 from mcp import Client
 
+import doors
+from druse.model import nested_deeper
+
 from .conftest import Project  # type: ignore[import-not-found]
 
 HELLO = {
@@ -276,3 +279,27 @@ for line in sys.stdin:
         continue
     print(json.dumps({"jsonrpc": "2.0", "id": m["id"], "result": r}), flush=True)
 """
+
+
+async def test_an_answer_that_nests_without_end_reaches_the_client_as_text(project: Project) -> None:
+    """Clients give up the whole message at some depth, and then wait for its answer without end."""
+    (project.root / "deep.py").write_text(
+        doors.plain_server("""
+TOOLS = [{"name": "deep", "inputSchema": {"type": "object", "properties": {"levels": {"type": "integer"}}}}]
+def answer(name, a):
+    return "[" * a["levels"] + "]" * a["levels"]
+""")
+    )
+    server = {"command": sys.executable, "args": [str(project.root / "deep.py")]}
+    project.configure(servers={"e": server}, config='[permissions]\nallow = ["e__*"]\n')
+    async with project.client() as client:
+        for levels in (1, 100, 101, 250, 960, 5_000, 200_000):
+            answer = await client.call_tool("run_tool", {"name": "e__deep", "arguments": {"levels": levels}})
+            text = "[" * levels + "]" * levels
+            told = (answer.structured_content or {})["result"]
+            assert answer.is_error is False and told == (json.loads(text) if levels <= 100 else text), levels
+
+
+def test_levels_are_those_of_lists_and_objects() -> None:
+    assert not nested_deeper(1, 0) and nested_deeper([], 0) and not nested_deeper([1, "[["], 1)
+    assert nested_deeper([{"a": [1]}, 2], 2) and not nested_deeper([{"a": [1]}, 2], 3)

@@ -13,7 +13,7 @@ from druse.model.errors import (
     StoreDamaged,
     UpstreamFailure,
 )
-from druse.model.json_data import Json, JsonObject, canonical, digest, digest_text, typed_equal
+from druse.model.json_data import Json, JsonObject, canonical, digest, digest_text, nested_deeper, typed_equal
 from druse.model.providers import CallContext, Progress, Provider
 from druse.model.runs import Run, RunStatus, Step, run_from_neutral, run_to_neutral
 from druse.model.tools import Effect, Source, ToolSpec, ToolVersion, VersionStatus, object_schema
@@ -52,6 +52,7 @@ __all__ = [
     "canonical",
     "digest",
     "digest_text",
+    "nested_deeper",
     "object_schema",
     "run_from_neutral",
     "run_to_neutral",

@@ -34,6 +34,21 @@ def digest_text(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def nested_deeper(value: Json, levels: int) -> bool:
+    """Whether lists and objects stand in one another more than so many levels deep."""
+    layer: list[Json] = [value] if isinstance(value, list | dict) else []
+    for _ in range(levels):
+        if not layer:
+            return False
+        layer = [
+            part
+            for outer in layer
+            for part in (outer.values() if isinstance(outer, dict) else outer if isinstance(outer, list) else ())
+            if isinstance(part, list | dict)
+        ]
+    return bool(layer)
+
+
 def typed_equal(left: Json, right: Json) -> bool:
     """Equality that keeps types apart: booleans, integers, floats and strings never equal one another."""
     if type(left) is not type(right):

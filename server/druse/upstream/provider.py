@@ -21,6 +21,7 @@ from druse.model import (
     Source,
     ToolSpec,
     UpstreamFailure,
+    nested_deeper,
 )
 from druse.upstream.answers import Answer
 from druse.upstream.connection import Connection, Sign, unsigned
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     import mcp_types as types
 
 MAX_RESULT_BYTES = 16 * 1024 * 1024
+_DEEPEST = 100  # levels of lists and objects; what many clients read with gives a whole message up at 200
 
 
 async def _unheard(_server: str, _caller: Caller, _action: str) -> None:
@@ -199,6 +201,12 @@ def _outcome(spec: ToolSpec, answer: Answer) -> Outcome:
             f"{MAX_RESULT_BYTES:,}. Ask it for less.",
             server=spec.server,
         )
+    if nested_deeper(structured, _DEEPEST):
+        raise UpstreamFailure(
+            f"Server {spec.server!r}: {spec.upstream_name} answered data nested more than {_DEEPEST} levels deep, "
+            "which clients do not read. Ask it for less.",
+            server=spec.server,
+        )
     if answer.is_error:
         return Outcome(
             OutcomeStatus.ERROR,
@@ -227,5 +235,6 @@ def _data(text: str) -> Json:
             loaded: Any = json.loads(text)
         except (ValueError, RecursionError):
             return text
-        return cast("Json", loaded)
+        shallow = text.count("[") + text.count("{") <= _DEEPEST or not nested_deeper(loaded, _DEEPEST)
+        return cast("Json", loaded) if shallow else text
     return text
