@@ -10,7 +10,8 @@ import ast
 import importlib
 import re
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,13 @@ NOT_OURS = re.compile(r"sqlite_|(memory_text|event_text)_|memory_text$")  # what
 WHOLE_TABLES = "checkpoints.py"  # copies every column, which is no use of any
 
 
-def migrated() -> sqlite3.Connection:
-    database = sqlite3.connect(":memory:", isolation_level=None)
-    for _, _, script in migrations():
-        database.executescript(script)
-    return database
+@pytest.fixture
+def database() -> Generator[sqlite3.Connection]:
+    """An empty one with all its tables."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
+        for _, _, script in migrations():
+            made.executescript(script)
+        yield made
 
 
 def columns(database: sqlite3.Connection) -> set[tuple[str, str]]:
@@ -88,13 +91,11 @@ def read_by(database: sqlite3.Connection, sql: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.requirement("X-04")
-def test_every_stored_column_has_a_reader() -> None:
-    database = migrated()
+def test_every_stored_column_has_a_reader(database: sqlite3.Connection) -> None:
     read: set[tuple[str, str]] = set().union(*(read_by(database, sql) for sql in statements()))
     assert sorted(columns(database) - read) == []
 
 
-def test_a_column_that_is_only_written_is_found() -> None:
-    database = migrated()
+def test_a_column_that_is_only_written_is_found(database: sqlite3.Connection) -> None:
     assert read_by(database, "UPDATE run SET owner = 'x' WHERE id = 'a'") == {("run", "id")}
     assert ("run", "owner") in read_by(database, "SELECT owner FROM run")

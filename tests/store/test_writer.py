@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -165,12 +166,11 @@ async def test_a_log_that_was_rolled_out_is_read_by_others_and_after_a_crash(tmp
         # As a crash leaves it: the files as they are at this moment, opened by somebody else.
         for name in ("druse.db", "druse.db-wal"):
             (tmp_path / f"copy-{name}").write_bytes((tmp_path / name).read_bytes())
-        with sqlite3.connect(path) as other:
+        with closing(sqlite3.connect(path)) as other:
             assert other.execute("SELECT count(*) FROM notice").fetchone() == (50,)
-        other.close()
     (tmp_path / "copy-druse.db-wal").rename(tmp_path / "copy.db-wal")
     (tmp_path / "copy-druse.db").rename(tmp_path / "copy.db")
-    with sqlite3.connect(tmp_path / "copy.db") as copy:
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         assert copy.execute("SELECT count(*) FROM notice").fetchone() == (50,)
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     copy.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ BIG = "six of one, half a dozen of the other; " * 120
 
 
 def blobs(desk: Desk) -> list[tuple[str, bytes]]:
-    with sqlite3.connect(desk.root / ".druse" / "druse.db") as database:
+    with closing(sqlite3.connect(desk.root / ".druse" / "druse.db")) as database, database:
         found = database.execute("SELECT digest, body FROM blob").fetchall()
     database.close()
     return found
@@ -37,7 +38,7 @@ async def test_a_large_result_is_kept_once_is_freed_with_its_last_run_and_a_wron
     assert len(blobs(desk)) == 1
     assert (await desk.druse("traces", "show", "r1"))["steps"][0]["res"] == BIG
 
-    with sqlite3.connect(desk.root / ".druse" / "druse.db") as database:
+    with closing(sqlite3.connect(desk.root / ".druse" / "druse.db")) as database, database:
         database.execute("UPDATE blob SET body = ?", (body.replace(b"six", b"two", 1),))
     database.close()
     wrong = await desk.druse("traces", "show", "r1")

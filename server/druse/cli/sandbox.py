@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from druse.cli.output import emit, fail, finish, json_option, workspace_here
-from druse.model import Invalid
+from druse.model import DEEPEST, Invalid, nested_deeper
+
+if TYPE_CHECKING:
+    from druse.model import JsonObject
 
 _MAX_READ = 1024 * 1024
 
@@ -36,6 +39,9 @@ def run(file: Path, args_json: str, rules: tuple[str, ...], os_only: bool, as_js
         fail(Invalid(f"Cannot start: {error}.", where=str(file)), as_json=as_json)
     if not isinstance(arguments, dict):
         fail(Invalid("Cannot use --args-json: it is no JSON object.", where="--args-json"), as_json=as_json)
+    if nested_deeper(cast("JsonObject", arguments)):
+        problem = f"Cannot use --args-json: it is nested more than {DEEPEST} levels deep."
+        fail(Invalid(problem, where="--args-json"), as_json=as_json)
     if os_only:
         click.secho("The language layer is off; only the operating system's layers hold.", err=True)
     data = finish(_run(source, arguments, rules, os_only), as_json=as_json)
@@ -50,7 +56,6 @@ async def _run(source: str, arguments: Any, rules: tuple[str, ...], os_only: boo
         CallerKind,
         Decision,
         DruseError,
-        JsonObject,
         Outcome,
         OutcomeStatus,
         ToolSpec,

@@ -13,12 +13,22 @@ from druse.model.errors import (
     StoreDamaged,
     UpstreamFailure,
 )
-from druse.model.json_data import Json, JsonObject, canonical, digest, digest_text, nested_deeper, typed_equal
+from druse.model.json_data import (
+    DEEPEST,
+    Json,
+    JsonObject,
+    canonical,
+    digest,
+    digest_text,
+    nested_deeper,
+    typed_equal,
+)
 from druse.model.providers import CallContext, Progress, Provider
 from druse.model.runs import Run, RunStatus, Step, run_from_neutral, run_to_neutral
 from druse.model.tools import Effect, Source, ToolSpec, ToolVersion, VersionStatus, object_schema
 
 __all__ = [
+    "DEEPEST",
     "CallContext",
     "Caller",
     "CallerKind",

@@ -14,6 +14,10 @@ from typing import TypeAlias
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = "dict[str, Json]"
 
+# Levels of lists and objects that arguments and results may have. What many clients read with gives a whole message
+# up at 200, and how many Python itself reads depends on its version.
+DEEPEST = 100
+
 
 # Made once: making an encoder takes longer than a small value.
 _encoded = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
@@ -34,7 +38,7 @@ def digest_text(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def nested_deeper(value: Json, levels: int) -> bool:
+def nested_deeper(value: Json, levels: int = DEEPEST) -> bool:
     """Whether lists and objects stand in one another more than so many levels deep."""
     layer: list[Json] = [value] if isinstance(value, list | dict) else []
     for _ in range(levels):

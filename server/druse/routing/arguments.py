@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from druse.model import Invalid, Json, JsonObject, ToolSpec
+from druse.model import DEEPEST, Invalid, Json, JsonObject, ToolSpec, nested_deeper
 
 MAX_ARGUMENT_BYTES = 8 * 1024 * 1024
 _SHOWN = 80  # characters of a wrong value that an error repeats
@@ -130,6 +130,13 @@ class ArgumentCheck:
 
 
 def _size(arguments: Mapping[str, Json]) -> int:
+    if nested_deeper(dict(arguments)):
+        raise Invalid(
+            f"Cannot use the arguments: they are nested more than {DEEPEST} levels deep. Send plain JSON of ordinary "
+            "depth.",
+            where="arguments",
+            problem="too deep",
+        )
     try:
         return len(json.dumps(arguments, ensure_ascii=False).encode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:

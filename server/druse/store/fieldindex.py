@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import weakref
 from collections.abc import Iterable, Sequence
 
 from druse.store.ranked import TOKENIZE
@@ -17,6 +18,7 @@ class FieldIndex:
         columns = ", ".join(f"field{number}" for number in range(len(weights)))
         marks = ", ".join("?" * (len(weights) + 1))
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._database.close)
         self._database.execute(
             f"CREATE VIRTUAL TABLE held USING fts5(key UNINDEXED, {columns}, tokenize = '{TOKENIZE}')"
         )

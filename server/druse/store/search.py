@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import re
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -32,6 +33,7 @@ class SearchIndex:
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._database.close)
         self._database.executescript(
             "CREATE VIRTUAL TABLE document USING fts5(id UNINDEXED, kind UNINDEXED, name, text, parameters,"
             f" tokenize = '{_TOKENIZE}');"

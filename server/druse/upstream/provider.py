@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from druse.model import (
+    DEEPEST,
     CallContext,
     Caller,
     Effect,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     import mcp_types as types
 
 MAX_RESULT_BYTES = 16 * 1024 * 1024
-_DEEPEST = 100  # levels of lists and objects; what many clients read with gives a whole message up at 200
 
 
 async def _unheard(_server: str, _caller: Caller, _action: str) -> None:
@@ -201,9 +201,9 @@ def _outcome(spec: ToolSpec, answer: Answer) -> Outcome:
             f"{MAX_RESULT_BYTES:,}. Ask it for less.",
             server=spec.server,
         )
-    if nested_deeper(structured, _DEEPEST):
+    if nested_deeper(structured):
         raise UpstreamFailure(
-            f"Server {spec.server!r}: {spec.upstream_name} answered data nested more than {_DEEPEST} levels deep, "
+            f"Server {spec.server!r}: {spec.upstream_name} answered data nested more than {DEEPEST} levels deep, "
             "which clients do not read. Ask it for less.",
             server=spec.server,
         )
@@ -235,6 +235,6 @@ def _data(text: str) -> Json:
             loaded: Any = json.loads(text)
         except (ValueError, RecursionError):
             return text
-        shallow = text.count("[") + text.count("{") <= _DEEPEST or not nested_deeper(loaded, _DEEPEST)
+        shallow = text.count("[") + text.count("{") <= DEEPEST or not nested_deeper(loaded)
         return cast("Json", loaded) if shallow else text
     return text
