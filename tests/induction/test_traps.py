@@ -9,6 +9,7 @@ import pytest
 
 from druse.induction import bind, induce, workflow_key
 from druse.model import Run, RunStatus, Step
+from druse_sandbox.language import compile_source
 from workflows import Diverged, execute, learned, record, same_calls
 
 CITIES = ["Paris", "Rome", "Oslo", "New York", "Lima", "Kyoto", "Cairo", "Quito"]
@@ -506,3 +507,18 @@ def test_a_key_of_a_server_is_data_in_a_text_and_never_code(key: str) -> None:
     found = learned(program, server, [{"id": id} for id in ("ada", "bob", "cyd")])
 
     assert same_calls(found, program, server, {"id": "dan"}, {"id": "dan"})
+
+
+@pytest.mark.parametrize("argument", ["from", "user-id", "user.id", "class", "1st", "a b", "id); evil("])
+def test_an_argument_that_is_no_name_in_python_is_written_as_data(argument: str) -> None:
+    def server() -> Any:
+        return lambda tool, a: {"at": a[argument] * 2} if tool == "get_x" else {}
+
+    def program(call: Any, id: str) -> None:
+        call("send", at=call("get_x", **{argument: id})["at"])
+
+    found = learned(program, server, [{"id": id} for id in ("ada", "bob", "cyd")])
+    (name,) = (part.name for part in found.parameters)
+
+    assert same_calls(found, program, server, {"id": "dan"}, {name: "dan"})
+    assert compile_source(found.source, script=False).code is not None

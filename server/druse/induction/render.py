@@ -7,6 +7,7 @@ docs/sandbox-language.md). Guards stand after each call for what later steps rel
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -161,7 +162,10 @@ class _Writer:
         if call.writes:
             for place, values in state_guards(call, self.procedure, self._bound_roots(call), set(self.variables)):
                 yield f"{pad}require({self._among(place, values)}, {self._reason(place, values)})"
-        arguments = [f"{name}={text}" for name, text in self._arguments(call)]
+        named = list(self._arguments(call))
+        arguments = [f"{name}={text}" for name, text in named if _is_name(name)]
+        odd = ", ".join(f"{_text(name)}: {text}" for name, text in named if not _is_name(name))
+        arguments += [f"**{{{odd}}}"] if odd else []
         variable = self.variables[Root("result", call.id)]
         opening = f"{pad}{variable} = call("
         line = opening + ", ".join([_text(call.tool), *arguments]) + ")"
@@ -601,6 +605,11 @@ _TEXTS = {
 def _unwritable(place: Place) -> bool:
     """Whether a key cannot stand in the braces of an f-string as the text it is."""
     return any(_text(key)[1:-1] != key or "'" in key or "#" in key for key in place.path)
+
+
+def _is_name(argument: str) -> bool:
+    """Whether an argument can be written as `name=`; `from` and `user-id` cannot."""
+    return argument.isidentifier() and not keyword.iskeyword(argument)
 
 
 def _is_flag(binding: Cases) -> bool:
