@@ -92,3 +92,31 @@ async def test_calls_that_began_without_a_goal_get_the_words_of_the_user(project
     assert run["goal"] == "Say hello to Ann"
     assert shown(run) == [("Bash", "git status"), ("Bash", "echo hello Ann"), ("Bash", "git log")]
     assert [text for _, text in run["user"]] == ["Say hello to Ann", "And to Bob"]
+
+
+async def test_what_copilot_s_hooks_tell_of_calls_to_druse_joins_the_run_and_is_not_recorded_twice(
+    project: Project,
+) -> None:
+    """Payloads as Copilot CLI 1.0.102 sent them: no event name, no server, no id of the call."""
+
+    def told(tool: str, given: dict[str, Any], text: str) -> None:
+        payload = {"sessionId": "78613a14", "toolName": tool, "toolArgs": given, "hook_event_name": "postToolUse"}
+        hook(
+            project.root,
+            {**payload, "toolResult": {"resultType": "success", "textResultForLlm": text}},
+            client="copilot",
+        )
+
+    project.configure(config='[permissions]\nallow = ["Bash"]\n')
+    async with project.client() as client:
+        opened = dict((await client.call_tool("dispatch_goal", {"goal": "Look around"})).structured_content or {})
+        both = json.dumps(opened) + "\n" + json.dumps(opened)
+        told("druse-dispatch_goal", {"goal": "Look around"}, both)
+        given = {"command": "git status --short", "description": "Look"}
+        told("bash", given, " M a.txt\n<shellId: 0 completed with exit code 0>")
+        await client.call_tool("report_outcome", {"success": True, "run_id": opened["run_id"]})
+    kept = await asyncio.to_thread(runs_of, project.root, "success")
+    (run,) = [run for run in kept if run["goal"] == "Look around"]
+    assert [(step["tool"], step["args"].get("command"), step["res"]) for step in run["steps"]] == [
+        ("Bash", "git status --short", {"stdout": " M a.txt", "stderr": "", "exit_code": 0})
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ _SESSION = ("session_id", "sessionId", "conversation_id")
 _LAST_SECOND = 1e11
 _RESULTS = ("tool_response", "tool_output", "toolResult")
 _ARGUMENTS = ("tool_input", "toolArgs")
+_RUN = re.compile(r'"run_id":\s*"([^"\\]{1,80})"')
 
 
 def event_of(line: Mapping[str, Any], root: str) -> Event | None:
@@ -63,7 +65,8 @@ def run_named(call: Known) -> str:
     if call.own not in ("dispatch_goal", "report_outcome") or call.failed:
         return ""
     result = call.result if isinstance(call.result, dict) else {}
-    return str(result.get("run_id") or call.arguments.get("run_id") or "")
+    found = _RUN.search(call.result) if isinstance(call.result, str) else None  # more than JSON, as with Copilot
+    return str(result.get("run_id") or (found and found[1]) or call.arguments.get("run_id") or "")
 
 
 def _told(name: str, payload: dict[str, Any], cwd: str) -> Told | None:

@@ -40,6 +40,7 @@ _FILES: Mapping[str, str] = {
 }
 _PATHS = ("file_path", "filePath", "absolute_path", "path")
 _MCP = re.compile(r"mcp__(?P<server>.+?)(?:__|/)(?P<tool>.+)", re.DOTALL)
+_OWN_TOOL = re.compile(r"(?P<server>druse)(?:__|[-_])(?P<tool>[a-z_]+)")  # where the client puts no mcp before it
 _OWN_SERVER = re.compile(r"(?:plugin_[a-z0-9_]*_)?druse[a-z0-9_]*", re.IGNORECASE)
 
 
@@ -97,7 +98,7 @@ def _parted(told: Told) -> tuple[str, str]:
         for before in (f"mcp__{told.server}__", f"mcp_{told.server}_", f"{told.server}__", f"{told.server}-"):
             tool = tool.removeprefix(before)
         return told.server, tool
-    match = _MCP.fullmatch(told.tool)
+    match = _MCP.fullmatch(told.tool) or _OWN_TOOL.fullmatch(told.tool)
     return (match["server"], match["tool"]) if match else ("", told.tool)
 
 
@@ -141,6 +142,7 @@ _CODE = re.compile(
 # What Gemini CLI writes around an answer, and below what a command printed.
 _UNTRUSTED = re.compile(r"\A<untrusted_context>\n(?P<body>[\s\S]*?)\n?</untrusted_context>\s*\Z")
 _TRAILER = re.compile(r"(?:^(?:Exit Code|Process Group PGID|Background PIDs|Signal): [^\n]*\n?)+\Z", re.MULTILINE)
+_ENDED = re.compile(r"\n?<shellId: \S+ completed with exit code -?\d+>\s*\Z")  # Copilot's last line
 _BODY = re.compile(r"\A[\s\S]*?^Output:[ \n](?P<body>[\s\S]*)\Z", re.MULTILINE)
 
 
@@ -162,7 +164,7 @@ def _printed(result: Json, *, failed: bool) -> JsonObject:
     found = _CODE.search(text[:2000]) or _CODE.search(text[-200:])
     code = int(found["code"]) if found else 1 if failed else 0
     body = _BODY.match(text)
-    out = _TRAILER.sub("", body["body"]) if body else text
+    out = _TRAILER.sub("", body["body"]) if body else _ENDED.sub("", text)
     out = "" if out.strip() == "(empty)" else out
     printed = {"stdout": "", "stderr": out} if failed else {"stdout": out, "stderr": ""}
     return {**printed, "exit_code": code}
@@ -224,8 +226,9 @@ def _content(result: Json) -> Json:
             return result["structuredContent"]
         if isinstance(result.get("content"), list):
             return _content(result["content"])
-        if "llmContent" in result:
-            return _content(result["llmContent"])
+        for key in ("llmContent", "textResultForLlm"):
+            if key in result:
+                return _content(result[key])
     if isinstance(result, list) and result and all(isinstance(part, dict) and "text" in part for part in result):
         texts = [part["text"] for part in result if isinstance(part, dict)]
         return _content(texts[0]) if len(texts) == 1 else "\n".join(_text(text) for text in texts)
@@ -250,7 +253,7 @@ def _text(value: Json) -> str:
     if isinstance(value, list):
         return "\n".join(str(part["text"]) for part in value if isinstance(part, dict) and "text" in part)
     if isinstance(value, dict):
-        for key in ("output", "llmContent", "content", "text", "error", "message"):
+        for key in ("output", "llmContent", "textResultForLlm", "content", "text", "error", "message"):
             if key in value:
                 return _text(value[key])
     return "" if value is None else json.dumps(value, ensure_ascii=False)
