@@ -62,6 +62,7 @@ class Connection:
         self._started: DirectCalls | None = None
         self._direct: DirectCalls | None = None  # over stdio
         self._wanted = asyncio.Event()
+        self._connecting = False
         self._settled = asyncio.Event()  # connected, or failed to
         self._broken = asyncio.Event()
         self._stirred = asyncio.Event()  # broken, or the server said that its tools changed
@@ -77,6 +78,8 @@ class Connection:
         """Connect whenever wanted, until cancelled."""
         while True:
             await self._wanted.wait()
+            self._wanted.clear()
+            self._connecting = True
             await asyncio.sleep(max(0.0, self._retry_at - self._clock()))
             try:
                 await self._serve()
@@ -86,8 +89,9 @@ class Connection:
                 self._failed(error)
             finally:
                 self._client = None
-                self._wanted.clear()
-                self._settled.set()
+                if self._connecting:  # else it served: whoever came while it closed waits for the next one
+                    self._connecting = False
+                    self._settled.set()
 
     async def ready(self) -> Client:
         """The connected client. Raises UpstreamFailure saying what stopped it and what to do."""
@@ -95,8 +99,9 @@ class Connection:
             raise self._failure(self.entry.problem)
         if self.connected and self._client is not None:
             return self._client
-        self._settled.clear()
-        self._wanted.set()
+        if not self._connecting:
+            self._settled.clear()
+            self._wanted.set()
         try:
             async with asyncio.timeout(self._connect_timeout + _BACK_OFF[-1]):
                 await self._settled.wait()
@@ -200,6 +205,7 @@ class Connection:
                 deadline.reschedule(None)
                 self._client, self.problem, self._failures = client, "", 0
                 self._direct = self._started
+                self._connecting = False
                 self._settled.set()
                 self._on_tools_changed(self)
                 await self._watch(client)
