@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmarks._execution import replayed
 from benchmarks._traces import read_runs
-from druse.induction import bind, induce
+from druse.induction import Induction, bind, induce
 from druse.model import Run, RunStatus
 
 
@@ -26,30 +27,43 @@ def main() -> None:
 
 
 def report(runs: list[Run], name: str | None = None) -> dict[str, Any]:
-    """Everything about one induction. Sources are executed in plain Python with the sandbox's guards."""
+    """Everything about one induction. Sources are executed in plain Python with the sandbox's guards.
+
+    What would not pass the gate is refused here too: a source that does not reproduce the runs it was made from, or
+    whose like, made without one of the runs, makes a wrong call on that one. It is then under `unproved_source`.
+    """
     began = time.perf_counter()
     found = induce(runs, name=name)
     seconds = time.perf_counter() - began
+    left_out = [_left_out(runs, index) for index in range(len(runs))]
+    bad = [row for row in (_proved(found, run) for run in runs) if found.source and row["result"] != "right"]
+    bad += [row for row in left_out if found.source and row["result"] == "wrong"]
+    if bad:
+        reason = f"not proved: run {bad[0]['run']}: {bad[0]['detail']}"
+        found = replace(found, status="refused", reasons=(reason, *found.reasons))
     return {
         "status": found.status,
         "reasons": list(found.reasons),
         "ambiguities": list(found.ambiguities),
-        "source": found.source,
+        "source": "" if bad else found.source,
+        "unproved_source": found.source if bad else "",
         "parameters": [
             {"name": p.name, "schema": p.schema, "origin": p.origin, "examples": list(p.examples)}
             for p in found.parameters
         ],
         "calls": list(found.calls),
         "left_out_steps": found.left_out,
-        "leave_one_out": [_left_out(runs, index) for index in range(len(runs))],
+        "leave_one_out": left_out,
         "induction_seconds": seconds,
         "runs": len(runs),
     }
 
 
 def _left_out(runs: list[Run], index: int) -> dict[str, Any]:
-    held = runs[index]
-    found = induce([*runs[:index], *runs[index + 1 :]])
+    return _proved(induce([*runs[:index], *runs[index + 1 :]]), runs[index])
+
+
+def _proved(found: Induction, held: Run) -> dict[str, Any]:
     if not found.source:
         return {"run": held.id, "result": "refused", "detail": "; ".join(found.reasons)}
     arguments = bind(found, held)
@@ -64,7 +78,7 @@ def text(data: dict[str, Any]) -> str:
     lines = [f"status: {data['status']} from {data['runs']} runs in {data['induction_seconds'] * 1000:.1f} ms"]
     lines += [f"  reason: {reason}" for reason in data["reasons"]]
     lines += [f"  ambiguity: {reason}" for reason in data["ambiguities"]]
-    lines += ["", data["source"]] if data["source"] else []
+    lines += ["", data["source"] or data["unproved_source"]] if data["source"] or data["unproved_source"] else []
     lines += [f"  {p['name']}: {p['origin']}" for p in data["parameters"]]
     lines += ["", "leave one out:"]
     lines += [f"  {row['run']}: {row['result']} {row['detail']}" for row in data["leave_one_out"]]
