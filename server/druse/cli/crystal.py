@@ -279,7 +279,6 @@ def retire(name: str, reason: str, as_json: bool) -> None:
 
         async with open_base(workspace_here()) as base:
             await base.shelf.retire(name, person(), reason)
-            base.shelf.files.touch()
 
     finish(work(), as_json=as_json)
     emit({"retired": name}, as_json=as_json, render=lambda: f"{name} is out of service")
@@ -297,7 +296,6 @@ def rollback(name: str, version: int, as_json: bool) -> None:
 
         async with open_base(workspace_here()) as base:
             await base.shelf.rollback(name, version, person())
-            base.shelf.files.touch()
 
     finish(work(), as_json=as_json)
     data = {"tool": name, "version": version}

@@ -9,7 +9,7 @@ from druse.crystal.manifest import is_whole, permissions_of
 from druse.crystal.parts import parts
 from druse.crystal.preview import previewed
 from druse.crystal.provider import CrystalProvider
-from druse.crystal.reload import watch
+from druse.crystal.reload import reload_once, watch
 from druse.crystal.shelf import Shelf
 from druse.crystal.upkeep import due, is_better, median_cost, propose_retirements, savings
 from druse.crystal.versions import VersionFiles
@@ -35,6 +35,7 @@ __all__ = [
     "permissions_of",
     "previewed",
     "propose_retirements",
+    "reload_once",
     "savings",
     "schema_of",
     "signature_of",

@@ -24,14 +24,18 @@ async def watch(shelf: Shelf, root: Path, changed: Callable[[], Awaitable[None]]
         await reload_once(shelf, changed)
 
 
-async def reload_once(shelf: Shelf, changed: Callable[[], Awaitable[None]]) -> None:
-    """One reload; a failing one is logged and the tools in service stay."""
+async def reload_once(shelf: Shelf, changed: Callable[[], Awaitable[None]], *, tries: int = 10) -> None:
+    """One reload, which is told of before anybody else reloads; a failing one is logged and the tools in service stay.
+
+    The writer of a file changes the store right after; a few more tries let it finish.
+    """
     try:
-        # The writer of a file changes the store right after; a short pause lets it finish.
-        for _ in range(10):
-            if await shelf.reload():
-                await changed()
-                return
-            await asyncio.sleep(0.05)
+        for number in range(tries):
+            if number:
+                await asyncio.sleep(0.05)
+            async with shelf.turn:
+                if await shelf.reload():
+                    await changed()
+                    return
     except DruseError as error:
         log.warning("tools were not reloaded: %s", error)

@@ -6,6 +6,7 @@ approved. A file that is broken or changed never replaces a working version: it 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -30,6 +31,8 @@ class Shelf:
         self._unasked: set[tuple[str, int]] = set()  # versions that the trust level alone put in service
         self.reloaded: list[Callable[[], Awaitable[bool]]] = []  # who looks again as well; whether it saw a change
         self.serving = True  # False: crystallization is switched off, and nothing is in service
+        self.turn = asyncio.Lock()  # of whoever reloads and tells of it
+        self._touched = 0  # when what is loaded was last told to be out of date
         self.swaps = 0  # moves whenever what is in service changed: what is derived from it is kept until then
         self.problems: dict[str, str] = {}  # tool -> why a version on disk is not in service
         self.retired: dict[str, str] = {}  # tool -> what became of it
@@ -96,6 +99,7 @@ class Shelf:
                 {"approval": approval.id, "hash": version.approval_hash},
                 cause=approval.decided_entry,
             )
+        self.files.touch()
         return version
 
     async def decided(self, approval: Approval, caller: Caller) -> None:
@@ -128,13 +132,20 @@ class Shelf:
 
     async def reload(self) -> bool:
         """Bring what is in service up to date with store and disk; whether anything changed. Load, check, then swap."""
-        before = self._hashes(), self._earlier
+        before, touched = (self._hashes(), self._earlier), self.files.touched()
         try:
             await self._load()
         finally:
             changed = (self._hashes(), self._earlier) != before
             self.swaps += changed
-        return any([changed, *[await look() for look in self.reloaded]])
+        changed = any([changed, *[await look() for look in self.reloaded]])
+        self._touched = touched
+        return changed
+
+    @property
+    def stale(self) -> bool:
+        """Whether somebody, in this process or another, changed what is in service since the last reload."""
+        return self.files.touched() != self._touched
 
     def _hashes(self) -> dict[str, str]:
         return {name: version.approval_hash for name, version in self._loaded.items()}
@@ -191,6 +202,7 @@ class Shelf:
             await self._audit.append(
                 transaction, "tool.retired", f"{name} v{record.version}", caller, {"reason": reason}
             )
+        self.files.touch()
 
     async def retirement_decided(self, approval: Approval, caller: Caller) -> None:
         """What follows from a decision about a retirement; a version that was replaced meanwhile stays."""
@@ -198,7 +210,6 @@ class Shelf:
         serving = await self._in_service(name)
         if approval.status == "approved" and serving and serving[0].version == number:
             await self.retire(name, caller, str(approval.details.get("reason") or "retired"))
-            self.files.touch()
 
     async def rollback(self, name: str, number: int, caller: Caller) -> ToolVersion:
         """Put an earlier version, which was in service once, in service again. Raises NotFound and Invalid."""
@@ -220,6 +231,7 @@ class Shelf:
             await self._store.tools.set_status(transaction, name, number, VersionStatus.ACTIVE, now=now)
             await self._store.runs.crystallized(transaction, record.workflow, name, number)
             await self._audit.append(transaction, "tool.rolled_back", f"{name} v{number}", caller, {})
+        self.files.touch()
         return version
 
     async def give_up(self, name: str, number: int, caller: Caller, reason: str) -> str:
@@ -242,7 +254,6 @@ class Shelf:
             await self.retire(name, caller, reason)
             done = f"{name} v{serving[0].version} {reason}; it is out of service"
         await self.reload()
-        self.files.touch()
         return done
 
     async def _in_service(self, name: str) -> list[VersionRecord]:

@@ -71,6 +71,13 @@ class VersionFiles:
         self.root.mkdir(parents=True, exist_ok=True)
         (self.root / ".changed").touch()
 
+    def touched(self) -> int:
+        """When that was last done, in nanoseconds; 0 for never. One look at the disk."""
+        try:
+            return (self.root / ".changed").stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def source_path(self, version: ToolVersion) -> Path:
         """Where the source of a version stands."""
         return self.root / version.name / f"v{version.version}.py"

@@ -18,6 +18,7 @@ from druse.crystal import (
     Crystallizer,
     CrystalProvider,
     candidates,
+    reload_once,
     signature_of,
 )
 from druse.crystal.candidates import Candidate
@@ -207,7 +208,12 @@ class Application:
         return self.documents.seen_by(self.base.pins.of(caller))
 
     async def begin(self, caller: Caller) -> None:
-        """Note, at a session's first request, which versions it goes on with (seed id N-09)."""
+        """Note, at a session's first request, which versions it goes on with (seed id N-09).
+
+        What a person approved, replaced or retired in another process is in force for this request already.
+        """
+        if self.base.shelf.stale:
+            await reload_once(self.base.shelf, self.tools_changed, tries=1)
         if await self.base.pins.begin(caller, self._in_service) and caller.session != caller.connection:
             listed = self.base.pins.of(replace(caller, session=caller.connection))
             begun = self.base.pins.of(caller)

@@ -144,7 +144,6 @@ class Toolmaking:
         if granted is not None:
             await self._base.shelf.reload()
             await self._changed()
-            self._base.shelf.files.touch()
         return granted
 
     async def spend_synthesis(self, caller: Caller) -> None:

@@ -209,7 +209,6 @@ class Succession:
         if serving.version != number and digest_text(serving.source) != approval.details.get("base"):
             await self._refuse(approval, caller, f"{name} is another version by now than the one it was compared with")
         await self._shelf.publish(approval, caller)
-        self._shelf.files.touch()
 
     async def _write_config(self, approval: Approval, caller: Caller) -> None:
         text, now = str(approval.details["config"]), self._config_text()
