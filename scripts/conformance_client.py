@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
@@ -19,7 +20,7 @@ from urllib.parse import parse_qs, urlparse
 import httpx2
 from mcp.client.auth import AuthorizationCodeResult
 
-from druse.model import CallContext, Caller, CallerKind, DruseError, JsonObject
+from druse.model import CallContext, Caller, CallerKind, DruseError
 from druse.skills import fetch, list_offered
 from druse.upstream import ServerEntry, Upstreams
 from druse.upstream.login import authorization, tokens_of
@@ -108,10 +109,7 @@ def registered(context: Mapping[str, Any], folder: Path) -> dict[str, str]:
 
 async def skills(upstreams: Upstreams, *, fetching: bool) -> None:
     """List the server's skills, and take each as `druse skills import --server` does."""
-
-    async def ask(method: str, params: JsonObject) -> JsonObject:
-        return await upstreams.request("suite", method, params)
-
+    ask = partial(upstreams.request, "suite")
     for skill in await list_offered(ask):
         print(skill.name, skill.problem)
         if fetching:

@@ -13,7 +13,7 @@ import click
 
 from druse.cli.acts import act
 from druse.cli.output import emit, finish, json_option, workspace_here
-from druse.model import Invalid, NotFound, UpstreamFailure, visible
+from druse.model import Invalid, UpstreamFailure, visible
 
 if TYPE_CHECKING:
     from mcp.client.auth import AuthorizationCodeResult
@@ -46,15 +46,11 @@ def login(server: str, no_browser: bool, forget: bool, as_json: bool) -> None:
 
 
 async def _login(server: str, *, browser: bool, forget: bool) -> dict[str, Any]:
-    from druse.upstream import Upstreams, servers_of
+    from druse.upstream import Upstreams, server_named
     from druse.upstream.login import authorization, tokens_of
 
     workspace = workspace_here()
-    entries = {entry.name: entry for entry in servers_of(workspace, os.environ)}
-    entry = entries.get(server)
-    if entry is None:
-        names = ", ".join(sorted(entries)) or "none"
-        raise NotFound(f"Cannot log in at {server!r}: mcp.json has no server of that name. There are: {names}.")
+    entry = server_named(workspace, os.environ, server, what="log in at")
     tokens = tokens_of(entry, workspace.keys / "oauth")
     if forget:
         tokens.file.unlink(missing_ok=True)

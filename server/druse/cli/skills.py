@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import click
 
 from druse.cli.acts import act
 from druse.cli.output import emit, finish, json_option, table, workspace_here
-from druse.model import Invalid, JsonObject, NotFound, digest_text
+from druse.model import Invalid, NotFound, digest_text
 
 if TYPE_CHECKING:
     from druse.skills.exchange import Incoming
@@ -346,21 +347,14 @@ async def _of_server(
 ) -> tuple[list[dict[str, Any]], list[Incoming]]:
     """Rows of what a server offers (`listing`), or its skills fetched. Raises NotFound, UpstreamFailure."""
     from druse.skills import fetch, list_offered
-    from druse.upstream import Upstreams, servers_of
-    from druse.upstream.login import authorization, tokens_of
+    from druse.upstream import Upstreams, server_named
+    from druse.upstream.login import signing
 
     workspace = workspace_here()
-    entries = {entry.name: entry for entry in servers_of(workspace, os.environ)}
-    if server not in entries:
-        there = ", ".join(sorted(entries)) or "none"
-        raise NotFound(f"Cannot import from {server!r}: mcp.json has no server of that name. There are: {there}.")
-    sign = authorization(entries[server], tokens_of(entries[server], workspace.keys / "oauth"))
-    logs = workspace.state / "logs"
-    async with Upstreams.open([entries[server]], logs=logs, sign=lambda _: sign) as upstreams:
-
-        async def ask(method: str, params: JsonObject) -> JsonObject:
-            return await upstreams.request(server, method, params)
-
+    entry = server_named(workspace, os.environ, server, what="import from")
+    logs, sign = workspace.state / "logs", signing(workspace.keys)
+    async with Upstreams.open([entry], logs=logs, sign=sign) as upstreams:
+        ask = partial(upstreams.request, server)
         offered = await list_offered(ask)
         unknown = sorted(set(names) - {skill.name for skill in offered})
         if unknown:

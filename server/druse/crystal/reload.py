@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,18 +23,14 @@ async def watch(shelf: Shelf, root: Path, changed: Callable[[], Awaitable[None]]
         await reload_once(shelf, changed)
 
 
-async def reload_once(shelf: Shelf, changed: Callable[[], Awaitable[None]], *, tries: int = 10) -> None:
+async def reload_once(shelf: Shelf, changed: Callable[[], Awaitable[None]]) -> None:
     """One reload, which is told of before anybody else reloads; a failing one is logged and the tools in service stay.
 
-    The writer of a file changes the store right after; a few more tries let it finish.
+    Whoever changes the store after the files touches the folder once more when it is done.
     """
     try:
-        for number in range(tries):
-            if number:
-                await asyncio.sleep(0.05)
-            async with shelf.turn:
-                if await shelf.reload():
-                    await changed()
-                    return
+        async with shelf.turn:
+            if await shelf.reload():
+                await changed()
     except DruseError as error:
         log.warning("tools were not reloaded: %s", error)

@@ -70,7 +70,7 @@ from druse.settings import Workspace
 from druse.skills import digest_of
 from druse.store import DeferredCall
 from druse.upstream import Upstreams, servers_of
-from druse.upstream.login import authorization, tokens_of
+from druse.upstream.login import signing
 
 log = logging.getLogger("druse.front")
 
@@ -213,7 +213,7 @@ class Application:
         What a person approved, replaced or retired in another process is in force for this request already.
         """
         if self.base.shelf.stale:
-            await reload_once(self.base.shelf, self.tools_changed, tries=1)
+            await reload_once(self.base.shelf, self.tools_changed)
         if await self.base.pins.begin(caller, self._in_service) and caller.session != caller.connection:
             listed = self.base.pins.of(replace(caller, session=caller.connection))
             begun = self.base.pins.of(caller)
@@ -535,7 +535,7 @@ async def open_application(
                 connect_timeout=knobs.connect_timeout,
                 call_timeout=knobs.call_timeout,
                 on_question=questioned,
-                sign=lambda entry: authorization(entry, tokens_of(entry, workspace.keys / "oauth")),
+                sign=signing(workspace.keys),
                 on_change=lambda: holder[0].upstream_changed() if holder else None,
             )
         )

@@ -7,11 +7,11 @@ surrogate pair, which JSON may hold. Over pipes `druse.upstream.lines` sees to b
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 from pydantic_core import from_json
 
-from druse.upstream.lines import identifies, not_a_message, read_json
+from druse.upstream.lines import check_id, not_a_message, read_json
 
 _MOST = 4 * 1024 * 1024  # bytes that are looked at; the SDK takes no more
 
@@ -33,14 +33,18 @@ async def looked_at(receive: Any, send: Any) -> Any:
         except ValueError:
             return _replayed(held, receive)  # the SDK says what is wrong with it
         body = json.dumps(read).encode()
-    message = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
-    if "id" not in message or "method" not in message or identifies(message["id"]):
-        return _replayed([{"type": "http.request", "body": body, "more_body": False}], receive)
-    refusal = not_a_message(body, ValueError("the id of a request is a text or a whole number"))
+    try:
+        check_id(read)
+    except ValueError as problem:
+        await _refuse(send, not_a_message(body, problem))
+        return None
+    return _replayed([{"type": "http.request", "body": body, "more_body": False}], receive)
+
+
+async def _refuse(send: Any, refusal: bytes) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(refusal)).encode())]
     await send({"type": "http.response.start", "status": 400, "headers": headers})
     await send({"type": "http.response.body", "body": refusal})
-    return None
 
 
 def _replayed(held: list[dict[str, Any]], receive: Any) -> Any:

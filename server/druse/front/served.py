@@ -6,12 +6,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from druse.front.links import Link
 from druse.front.profiles import Profile
 from druse.front.server import Front
-from druse.model import DruseError
+from druse.model import DruseError, first_error
 from druse.settings import Workspace
 from druse.upstream.lines import LineProtocol
 
@@ -45,7 +45,7 @@ class Served:
             try:
                 await self.run_once()
             except* DruseError as group:
-                self._problem = _first(group)
+                self._problem = cast("DruseError", first_error(group))
             except* Exception:  # top handler of this background job: the clients hear of it, the log has the traceback
                 log.exception("the application could not go on")
                 self._problem = DruseError(
@@ -106,11 +106,3 @@ class Served:
         others = {session for other in self.links for session in other.sessions}
         for session in link.sessions - others:
             await self._application.base.recorder.close_session(session)
-
-
-def _first(group: BaseExceptionGroup[DruseError]) -> DruseError:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    assert isinstance(error, DruseError)
-    return error

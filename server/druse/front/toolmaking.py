@@ -183,12 +183,11 @@ class Toolmaking:
         """Propose a tool that an agent wrote in its session (`propose_tool`). Raises Invalid, NotFound, NotAllowed."""
         name = str(arguments["name"])
         self._check_free(name)
-        listed = arguments.get("run_ids")
-        records = [await self._base.store.runs.get(str(i)) for i in (listed if isinstance(listed, list) else [])]
+        given = arguments.get("run_ids")
+        listed = [str(one) for one in given] if isinstance(given, list) else []
+        records = [await self._base.store.runs.get(run_id) for run_id in listed]
         known = list({record.run.id: record for record in records if record is not None}.values())
-        strange = [
-            str(i) for i, record in zip(listed if isinstance(listed, list) else [], records, strict=True) if not record
-        ]
+        strange = [run_id for run_id, record in zip(listed, records, strict=True) if not record]
         if strange:
             raise NotFound(f"Cannot propose {name}: no recorded run is called {', '.join(strange)}. See find_tools.")
         description = arguments.get("description")

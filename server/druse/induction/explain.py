@@ -132,8 +132,7 @@ def _agreeing(name: str, instances: Sequence[Instance]) -> Place | None:
         if place.root.kind not in ("result", "element") or not place.path or _ECHO.intersection(place.path):
             continue
         named = place.path[-1] == name and not isinstance(value, dict | list)
-        count = isinstance(value, int) and not isinstance(value, bool) and value > 1
-        equal = (count or not everyday) and same(value, first.value)
+        equal = (_is_count(value) or not everyday) and same(value, first.value)
         if (named or equal) and all(same(look(item.env, place), value) for item in rest):
             found.append((not named, len(place.path), place))
     return min(found)[2] if found else None
@@ -145,7 +144,7 @@ def _measured(instances: Sequence[Instance]) -> tuple[Place, Json, str] | None:
     The texts differ from run to run, and the part that is the constant does not: other data may have another part.
     """
     value = instances[0].value
-    count = isinstance(value, int) and not isinstance(value, bool) and value > 1
+    count = _is_count(value)
     word = isinstance(value, str) and not is_weak(value) and len(value) > 3 and any(map(str.isalpha, value))
     if len(instances) < 2 or not (count or word):
         return None
@@ -164,6 +163,10 @@ def _measured(instances: Sequence[Instance]) -> tuple[Place, Json, str] | None:
         ):
             found.append((len(place.path), place, value, "in"))
     return min(found)[1:] if found else None
+
+
+def _is_count(value: Json) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 1
 
 
 def _part_of(value: str, text: str) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from druse.jobs.job import Job, Trigger
-from druse.model import DruseError, Invalid, JsonObject, NotFound
+from druse.model import DruseError, Invalid, JsonObject, NotFound, first_error
 from druse.store import Store
 from druse.store.jobs import JobRun
 
@@ -166,7 +166,7 @@ class Scheduler:
                 "problem": f"stopped after its budget of {job.budget:g} s",
             }
         except BaseExceptionGroup as group_error:
-            first = _first(group_error)
+            first = first_error(group_error)
             if isinstance(first, _Lost):
                 return
             status = "failed"
@@ -213,8 +213,3 @@ def _step(expression: str, now: float, *, back: bool) -> float:
     except CronSimError as error:
         raise Invalid(f"Cannot read the schedule {expression!r}: {error}.", where="schedule") from error
     raise Invalid(f"Cannot use the schedule {expression!r}: it names no time.", where="schedule")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found: BaseException = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found  # pyright: ignore[reportUnknownArgumentType]

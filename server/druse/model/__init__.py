@@ -12,6 +12,7 @@ from druse.model.errors import (
     SandboxFailure,
     StoreDamaged,
     UpstreamFailure,
+    first_error,
 )
 from druse.model.json_data import (
     DEEPEST,
@@ -62,6 +63,7 @@ __all__ = [
     "canonical",
     "digest",
     "digest_text",
+    "first_error",
     "nested_deeper",
     "object_schema",
     "run_from_neutral",

@@ -15,6 +15,7 @@ A message has three parts, in this order: what was tried, what stopped it, what 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 
 class DruseError(Exception):
@@ -93,3 +94,10 @@ class StoreDamaged(DruseError):
     def __init__(self, message: str, *, first_bad: str = "") -> None:
         super().__init__(message)
         self.first_bad = first_bad
+
+
+def first_error(error: BaseException) -> BaseException:
+    """The error itself, or of a group (of groups) the first that is none."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
-from druse.model import Caller, Invalid, Json, JsonObject, Outcome, ToolSpec
+from druse.model import Caller, Invalid, Json, JsonObject, Outcome, ToolSpec, first_error
 from druse.planner.plans import arguments_of, needs, resolve, steps_of
 from druse.planner.undoing import Inverse, digest_of_file, named_inverse
 from druse.store import ExecutedStep, KeptInverse, PlanRepository
@@ -78,7 +78,7 @@ class Conductor:
                 for step, waits in zip(steps, before, strict=True):
                     group.create_task(one(step, waits))
         except* Stopped as stopped:
-            raise _first(stopped) from None
+            raise first_error(stopped) from None
         if "result" not in plan:
             return results[str(steps[-1]["id"])]
         try:
@@ -183,11 +183,3 @@ class Conductor:
         if isinstance(inner, dict):
             return all(self._only_reads(part) for part in steps_of(inner))
         return self.reads(str(step.get("call")))
-
-
-def _first(group: BaseExceptionGroup[Stopped]) -> Stopped:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, Stopped)
-    return error

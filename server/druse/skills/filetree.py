@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from druse.model import Invalid
@@ -34,30 +35,29 @@ def read_file(path: Path, limit: int) -> bytes | None:
 def read_folder(folder: Path) -> dict[str, bytes]:
     """The regular files under a folder by their relative path; links and hidden ones are left out. Raises Invalid."""
     files: dict[str, bytes] = {}
-    for current, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(current) / name
-            if name.startswith(".") or path.is_symlink():
-                continue
-            body = read_file(path, MAX_FILE)
-            if body is not None:
-                files[path.relative_to(folder).as_posix()] = body
+    for path in _shown(folder):
+        body = None if path.is_symlink() else read_file(path, MAX_FILE)
+        if body is not None:
+            files[path.relative_to(folder).as_posix()] = body
         if len(files) > MAX_FILES:
             raise Invalid(f"Cannot use {folder}: it holds more than {MAX_FILES} files.", where=str(folder))
     return files
 
 
+def _shown(folder: Path) -> Iterator[Path]:
+    """What lies under a folder and is no folder itself, of whatever kind, without what is hidden; in a stable order."""
+    for current, folders, names in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (Path(current) / name for name in sorted(names) if not name.startswith("."))
+
+
 def regular_files(folder: Path, prefix: str) -> list[str]:
     """Paths of the regular files under a folder, as `prefix/...`; what is hidden or a link is left out."""
     found: list[str] = []
-    for current, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(current) / name
-            with contextlib.suppress(OSError):
-                if not name.startswith(".") and stat.S_ISREG(path.lstat().st_mode):
-                    found.append(f"{prefix}/{path.relative_to(folder).as_posix()}")
+    for path in _shown(folder):
+        with contextlib.suppress(OSError):
+            if stat.S_ISREG(path.lstat().st_mode):
+                found.append(f"{prefix}/{path.relative_to(folder).as_posix()}")
     return found
 
 

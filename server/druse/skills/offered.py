@@ -11,16 +11,15 @@ import binascii
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import TypeAlias
 from urllib.parse import unquote
 
 from druse.model import Invalid, Json, JsonObject, typed_equal
 from druse.skills.document import fields_of
 from druse.skills.exchange import Incoming, adapt
+from druse.skills.volume import MAX_FILES, check_path, check_portable
 
 MAX_OFFERED = 1000
-MAX_FILES = 512
 MAX_BYTES = 16 * 1024 * 1024
 
 Ask: TypeAlias = Callable[[str, JsonObject], Awaitable[JsonObject]]  # a method and its params to the result
@@ -145,8 +144,7 @@ def _parts(root: str, resources: list[Json]) -> tuple[Part, ...]:
         if not isinstance(uri, str) or not isinstance(digest, str) or not isinstance(size, int) or size < 0:
             raise _refused("the server lists a file without uri, digest and size")
         path = unquote(uri.removeprefix(root))
-        plain = PurePosixPath(path)
-        if not uri.startswith(root) or plain.as_posix() != path or plain.is_absolute() or ".." in plain.parts:
+        if not uri.startswith(root) or not _inside(path):
             raise _refused(f"it lists {uri!r}, which is not inside the skill")
         parts.append(Part(path, uri, digest, size))
     if sum(part.size for part in parts) > MAX_BYTES:
@@ -154,6 +152,16 @@ def _parts(root: str, resources: list[Json]) -> tuple[Part, ...]:
     if len({part.path for part in parts}) != len(parts) or "SKILL.md" not in {part.path for part in parts}:
         raise _refused("the server does not list its SKILL.md, or lists a file twice")
     return tuple(parts)
+
+
+def _inside(path: str) -> bool:
+    """Whether a volume takes a file of that path in a skill's folder."""
+    try:
+        check_path(f"skills/skill/{path}")
+        check_portable(path)
+    except Invalid:
+        return False
+    return True
 
 
 def _refused(problem: str) -> Invalid:

@@ -7,7 +7,7 @@ from druse.later import parts_of
 if TYPE_CHECKING:
     from druse.upstream.names import wire_name
     from druse.upstream.provider import Upstreams
-    from druse.upstream.servers import ServerEntry, read_servers, servers_of
+    from druse.upstream.servers import ServerEntry, read_servers, server_named, servers_of
 else:
     __getattr__ = parts_of(
         __name__,
@@ -16,8 +16,9 @@ else:
         servers=(
             "ServerEntry",
             "read_servers",
+            "server_named",
             "servers_of",
         ),
     )
 
-__all__ = ["ServerEntry", "Upstreams", "read_servers", "servers_of", "wire_name"]
+__all__ = ["ServerEntry", "Upstreams", "read_servers", "server_named", "servers_of", "wire_name"]

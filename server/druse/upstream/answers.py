@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from druse.model import Json, JsonObject
+from druse.model import Json, JsonObject, first_error
 
 if TYPE_CHECKING:
     import mcp_types as types
@@ -82,17 +82,10 @@ async def go_on(
             async with asyncio.TaskGroup() as group:
                 asked = {k: group.create_task(answered(k, one)) for k, one in first.input_requests.items()}
         except* MCPError as refused:
-            raise _one(refused) from refused
+            raise first_error(refused) from refused
         responses = {key: task.result() for key, task in asked.items()}
     else:
         await asyncio.sleep(_PAUSE_SECONDS)
     return await client.call_tool(
         tool, dict(arguments), progress_callback=progress, input_responses=responses, request_state=first.request_state
     )
-
-
-def _one(group: BaseExceptionGroup[Any]) -> BaseException:
-    first: Any = group
-    while isinstance(first, BaseExceptionGroup):
-        first = cast("BaseExceptionGroup[Any]", first).exceptions[0]
-    return cast("BaseException", first)

@@ -7,11 +7,12 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from druse import __version__
-from druse.model import Caller, JsonObject, Progress, UpstreamFailure
+from druse.model import Caller, JsonObject, Progress, UpstreamFailure, first_error
 from druse.upstream.answers import Answer, go_on
 from druse.upstream.direct import DirectCalls
 from druse.upstream.questions import Heard, Questions
@@ -145,13 +146,10 @@ class Connection:
         import mcp_types as types
         from mcp.shared.exceptions import MCPError
 
-        class AnyResult(types.Result, extra="allow"):
-            """Its fields are the caller's to check."""
-
         asked = types.Request[Any, str](method=method, params=params)
         try:
             async with asyncio.timeout(self._call_timeout):
-                result = await client.session.send_request(asked, AnyResult)
+                result = await client.session.send_request(asked, _any_result())
                 return result.model_dump(mode="json", by_alias=True)
         except TimeoutError as error:
             raise self._failure(f"{method} was not answered within {self._call_timeout:.0f} s") from error
@@ -312,6 +310,16 @@ class Connection:
         self._stirred.set()
 
 
+@cache
+def _any_result() -> type[types.Result]:
+    import mcp_types as types
+
+    class AnyResult(types.Result, extra="allow"):
+        """Its fields are the caller's to check."""
+
+    return AnyResult
+
+
 def unsigned(_entry: ServerEntry) -> Any:
     """No signature on requests beyond the entry's own headers."""
     return None
@@ -343,8 +351,7 @@ def _callback(progress: Progress | None) -> Any:
 
 
 def _cause(error: BaseException, timeout: float) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    error = first_error(error)
     if isinstance(error, UpstreamFailure):
         return re.sub(r"^Server '.*?': (.*)\.$", r"\1", str(error))
     if isinstance(error, TimeoutError):

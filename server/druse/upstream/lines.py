@@ -305,10 +305,15 @@ def read_json(text: bytes) -> Any:
 def _read(line: bytes) -> Any:
     """The JSON of a line. Raises ValueError, also where it asks under an id that no answer can name."""
     read = read_json(line)
+    check_id(read)
+    return read
+
+
+def check_id(read: Any) -> None:
+    """Raises ValueError for a request whose id no answer can name."""
     message = cast("dict[str, Any]", read) if isinstance(read, dict) else {}
     if "id" in message and "method" in message and not identifies(message["id"]):
         raise ValueError("the id of a request is a text or a whole number")
-    return cast("Any", read)
 
 
 def identifies(number: Any) -> bool:

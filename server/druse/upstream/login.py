@@ -98,6 +98,11 @@ def tokens_of(entry: ServerEntry, folder: Path) -> KeptTokens:
     return KeptTokens(folder / f"{plain}-{about[-12:]}.json", entry.oauth)
 
 
+def signing(keys: Path) -> Callable[[ServerEntry], OAuthClientProvider | None]:
+    """What signs the requests to any server with the tokens kept under `keys`; nobody can sign in meanwhile."""
+    return lambda entry: authorization(entry, tokens_of(entry, keys / "oauth"))
+
+
 def authorization(
     entry: ServerEntry,
     tokens: KeptTokens,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from druse.model import Invalid, Json, JsonObject
+from druse.model import Invalid, Json, JsonObject, NotFound
 from druse.settings import Workspace
 from druse.settings.textfile import text_of
 
@@ -39,6 +39,15 @@ class ServerEntry:
     timeout: float | None = None  # seconds a call may take
     oauth: Mapping[str, str] = field(default_factory=dict[str, str])  # a client that is registered already
     problem: str = ""
+
+
+def server_named(workspace: Workspace, environment: Mapping[str, str], name: str, *, what: str) -> ServerEntry:
+    """The server of that name; `what` is it wanted for, as in "log in at". Raises Invalid, NotFound."""
+    entries = {entry.name: entry for entry in servers_of(workspace, environment)}
+    if name not in entries:
+        there = ", ".join(sorted(entries)) or "none"
+        raise NotFound(f"Cannot {what} {name!r}: mcp.json has no server of that name. There are: {there}.")
+    return entries[name]
 
 
 def servers_of(workspace: Workspace, environment: Mapping[str, str]) -> tuple[ServerEntry, ...]:
