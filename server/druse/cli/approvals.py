@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,13 @@ def approve(
     """
     if (reviewer is None) is not (key is None):
         raise click.UsageError("--as and --key go together")
+    looked_at = time.time()
     if not yes:
         _ask(approval_id, as_json=as_json)
     scope = "session" if session else "once"
-    _decide(approval_id, approve=True, note=note, scope=scope, as_json=as_json, reviewer=reviewer, key=key)
+    _decide(
+        approval_id, approve=True, note=note, scope=scope, as_json=as_json, reviewer=reviewer, key=key, at=looked_at
+    )
 
 
 @approvals.command()
@@ -122,6 +126,7 @@ def _decide(
     as_json: bool,
     reviewer: str | None = None,
     key: str | None = None,
+    at: float | None = None,
 ) -> None:
     async def work() -> dict[str, Any]:
         from druse.front.base import open_base
@@ -133,7 +138,7 @@ def _decide(
                 text = review_statement(await base.approvals.get(approval_id))
                 signed = (reviewer, SigningKey.from_file(Path(key)).sign(text))
             decided = await base.decide(
-                approval_id, approve=approve, how="cli", note=note, scope=scope, reviewer=signed
+                approval_id, approve=approve, how="cli", note=note, scope=scope, reviewer=signed, looked_at=at
             )
             return _brief(decided)
 

@@ -7,6 +7,7 @@ and manifest. A failure at any stage leaves files, tables and tool list as they 
 from __future__ import annotations
 
 import ast
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,7 +20,7 @@ from druse.crystal.parts import find_part
 from druse.crystal.toolsmith import ATTEMPTS, Ask, Toolsmith
 from druse.crystal.upkeep import TWIN, nearest
 from druse.crystal.verification import Verification, dry_run
-from druse.governance import Approvals
+from druse.governance import Approval, Approvals
 from druse.induction import Induction
 from druse.model import (
     Caller,
@@ -93,6 +94,7 @@ class Crystallizer:
         serving: Callable[[], Iterable[ToolVersion]] = tuple,
     ) -> None:
         self._serving = serving  # the tools in service now
+        self._numbering = asyncio.Lock()  # from the choice of a version's number until it is taken
         self._store = store
         self._host = host
         self._approvals = approvals
@@ -205,6 +207,10 @@ class Crystallizer:
             return Report("failed", problem[0], problem[1])
         if version.manifest.get("permissions") != permissions_of(version.source):
             return Report("failed", "manifest", "its manifest names other permissions than its code has")
+        async with self._numbering:
+            return await self._propose_import(version, origin, caller)
+
+    async def _propose_import(self, version: ToolVersion, origin: JsonObject, caller: Caller) -> Report:
         number = await self._store.tools.next_version(version.name)
         manifest: JsonObject = {**version.manifest, "version": number, "imported": origin}
         made = ToolVersion(version.name, number, version.source, manifest)
@@ -224,11 +230,19 @@ class Crystallizer:
         if approval.status != "pending":
             return Report("refused", "propose", f"exactly this tool is {approval.status} already: {approval.id}")
         if approval.details.get("version") == number:
-            await self._record(made, Candidate("", (workflow,), "", 0, 0, None), [])
+            recorded = await self._record(made, Candidate("", (workflow,), "", 0, 0, None), [])
+            if not recorded:
+                return await self._overtaken(approval, made)
         message = f'{made.name} v{number} waits for a person: "druse approvals show {approval.id}", then approve it.'
         return Report("proposed", "propose", message, version=made, approval_id=approval.id)
 
     async def _propose(self, draft: Draft, verification: Verification, caller: Caller, *, needs_person: bool) -> Report:
+        async with self._numbering:
+            return await self._numbered(draft, verification, caller, needs_person=needs_person)
+
+    async def _numbered(
+        self, draft: Draft, verification: Verification, caller: Caller, *, needs_person: bool
+    ) -> Report:
         candidate, records, induction = draft.candidate, draft.records, draft.induction
         number = await self._store.tools.next_version(induction.name)
         held = await self._held(induction.name, induction.source)
@@ -264,20 +278,31 @@ class Crystallizer:
                 f'"druse approvals approve {approval.id}".'
             )
             return Report("refused", "propose", message, induction, verification)
-        if held is None:
-            await self._record(version, candidate, records)
-        message = f'{version.name} v{number} waits for a person: "druse approvals show {approval.id}", then approve it.'
+        waits = publishable(approval.details)  # another one where the very same code waits already
+        own = (waits.name, waits.version) == (version.name, version.version)
+        if held is None and own and not await self._record(version, candidate, records):
+            return await self._overtaken(approval, version)
+        message = (
+            f'{waits.name} v{waits.version} waits for a person: "druse approvals show {approval.id}", then approve it.'
+        )
         return Report("proposed", "propose", message, induction, verification, version, approval.id)
 
     async def _held(self, name: str, source: str) -> int | None:
         """The number of a proposal that waits already with this very source."""
-        for approval in await self._approvals.list(open_only=True):
+        for approval in await self._approvals.list(open_only=True, limit=-1):
             details = approval.details
             if approval.kind == "tool" and (details.get("name"), details.get("source")) == (name, source):
                 return publishable(details).version
         return None
 
-    async def _record(self, version: ToolVersion, candidate: Candidate, records: Sequence[RunRecord]) -> None:
+    async def _overtaken(self, approval: Approval, version: ToolVersion) -> Report:
+        """Another process gave the number to other code: nobody can approve this under it."""
+        await self._approvals.withdraw("tool", only=approval.id)
+        message = f"another {version.name} v{version.version} was proposed at the same moment. Propose it again."
+        return Report("refused", "propose", message)
+
+    async def _record(self, version: ToolVersion, candidate: Candidate, records: Sequence[RunRecord]) -> bool:
+        """Note the version; False where other code has its number."""
         now = self._clock()
         runs = candidate.runs or len(records)
         record = VersionRecord(
@@ -294,7 +319,11 @@ class Crystallizer:
             last_verified_at=now,
         )
         async with self._store.database.transaction() as transaction:
+            there = await self._store.tools.get(version.name, version.version, transaction)
+            if there is not None:
+                return there.approval_hash == record.approval_hash
             await self._store.tools.add(transaction, record)
+        return True
 
     async def _free_name(self, name: str, candidate: Candidate) -> str:
         """The name, unless a tool made of another workflow has it."""

@@ -16,6 +16,8 @@ from druse.governance import Approval, AuditChain
 from druse.model import Caller, CallerKind, Invalid, NotFound, ToolVersion, VersionStatus
 from druse.store import Store, Transaction, VersionRecord
 
+_NEVER_SERVED = (VersionStatus.PROPOSED, VersionStatus.REJECTED)
+
 
 class Shelf:
     """The crystallized tools of one workspace."""
@@ -81,8 +83,11 @@ class Shelf:
             )
         self.files.write(version)
         now = self._clock()
-        before = await self._in_service(version.name)
         async with self._store.database.transaction(durable=True) as transaction:
+            held = await self._store.tools.get(version.name, version.version, transaction)
+            if held is not None and held.status not in _NEVER_SERVED:
+                return version  # published before; whoever went back from it or retired it since meant it
+            before = await self._in_service(version.name, transaction)
             await self._supersede(transaction, before, f"replaced by v{version.version}")
             await self._store.tools.set_status(
                 transaction, version.name, version.version, VersionStatus.ACTIVE, now=now
@@ -113,6 +118,9 @@ class Shelf:
         """Note that a person did not want a proposed version."""
         version = publishable(approval.details)
         async with self._store.database.transaction() as transaction:
+            held = await self._store.tools.get(version.name, version.version, transaction)
+            if held is not None and held.status is not VersionStatus.PROPOSED:
+                return  # noted before, or the no was turned round since
             await self._store.tools.set_status(
                 transaction,
                 version.name,
@@ -190,11 +198,16 @@ class Shelf:
 
     async def retire(self, name: str, caller: Caller, reason: str) -> None:
         """Take a tool out of service; its files stay. Raises NotFound."""
-        serving = await self._in_service(name)
-        if not serving:
+        if not await self._retired(name, caller, reason):
             raise NotFound(f'No tool {name!r} is in service. List them with "druse tools list".')
-        record = serving[0]
+
+    async def _retired(self, name: str, caller: Caller, reason: str, number: int | None = None) -> bool:
+        """Take out of service what serves at this moment; False where that is nothing, or not version `number`."""
         async with self._store.database.transaction(durable=True) as transaction:
+            serving = await self._in_service(name, transaction)
+            if not serving or number not in (None, serving[0].version):
+                return False
+            record = serving[0]
             await self._store.tools.set_status(
                 transaction, name, record.version, VersionStatus.RETIRED, now=self._clock(), reason=reason
             )
@@ -203,13 +216,13 @@ class Shelf:
                 transaction, "tool.retired", f"{name} v{record.version}", caller, {"reason": reason}
             )
         self.files.touch()
+        return True
 
     async def retirement_decided(self, approval: Approval, caller: Caller) -> None:
         """What follows from a decision about a retirement; a version that was replaced meanwhile stays."""
         name, number = str(approval.details.get("name")), approval.details.get("version")
-        serving = await self._in_service(name)
-        if approval.status == "approved" and serving and serving[0].version == number:
-            await self.retire(name, caller, str(approval.details.get("reason") or "retired"))
+        if approval.status == "approved" and isinstance(number, int):
+            await self._retired(name, caller, str(approval.details.get("reason") or "retired"), number)
 
     async def rollback(self, name: str, number: int, caller: Caller) -> ToolVersion:
         """Put an earlier version, which was in service once, in service again. Raises NotFound and Invalid."""
@@ -224,8 +237,8 @@ class Shelf:
                 f"Cannot roll {name} back to v{number}: its files are not what was approved. Restore them from git."
             )
         now = self._clock()
-        before = await self._in_service(name)
         async with self._store.database.transaction(durable=True) as transaction:
+            before = await self._in_service(name, transaction)
             await self._supersede(transaction, before, f"rolled back to v{number}")
             await self._store.tools.withdraw(transaction, name, after=number)
             await self._store.tools.set_status(transaction, name, number, VersionStatus.ACTIVE, now=now)
@@ -256,8 +269,8 @@ class Shelf:
         await self.reload()
         return done
 
-    async def _in_service(self, name: str) -> list[VersionRecord]:
-        return [r for r in await self._store.tools.versions(name) if r.status is VersionStatus.ACTIVE]
+    async def _in_service(self, name: str, transaction: Transaction | None = None) -> list[VersionRecord]:
+        return [r for r in await self._store.tools.versions(name, transaction) if r.status is VersionStatus.ACTIVE]
 
     async def _supersede(self, transaction: Transaction, records: list[VersionRecord], reason: str) -> None:
         for record in records:

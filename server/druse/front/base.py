@@ -101,11 +101,19 @@ class Base:
         note: str = "",
         scope: str = "once",
         reviewer: tuple[str, str] | None = None,
+        looked_at: float | None = None,
     ) -> Approval:
         """A person's decision, and what follows from it: an approved tool is published."""
         caller = person(f"{how} as {reviewer[0]}" if reviewer else how)
         return await self.approvals.decide(
-            approval_id, caller, approve=approve, how=how, note=note, scope=scope, reviewer=reviewer
+            approval_id,
+            caller,
+            approve=approve,
+            how=how,
+            note=note,
+            scope=scope,
+            reviewer=reviewer,
+            looked_at=looked_at,
         )
 
 

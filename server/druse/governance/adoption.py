@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import cast
 
 from druse.governance.approvals import Approvals
@@ -54,10 +53,9 @@ class Adoption:
         adopted = await self._store.policies.newest()
         number, known = (adopted.number, adopted.hash) if adopted else (0, Content().hash)
         if (self._rules.record.number, self._rules.hash) != (number, known):
-            content = Content.from_json(adopted.content) if adopted else Content()
             if self._rules.record.number or self._rules.path.exists():
                 log.warning("%s was not what a person approved last; it has been restored", self._rules.path)
-            self._rules.take_over(Record(number, content))
+            await self._take_over_newest()
         await self.ask()
 
     async def _adopt_first(self, caller: Caller) -> None:
@@ -80,7 +78,23 @@ class Adoption:
             entry = await self._audit.append(transaction, "policy.adopted", "policy 1", caller, payload)
             made = Adopted(1, content.hash, content.as_json(), self._clock(), caller.client, f"first start {entry}")
             await self._store.policies.add(transaction, made)
-        self._rules.take_over(Record(1, content))
+        await self._take_over_newest()
+
+    async def _take_over_newest(self, confirmed: tuple[str, float] | None = None) -> None:
+        """Put in force what was approved last; with `confirmed`, a hash and a time, level 4 of exactly those rules.
+
+        No other process writes the copy meanwhile: of two that take rules over at the same moment, the one that comes
+        later finds the newer ones.
+        """
+        async with self._store.database.transaction() as transaction:
+            adopted = await self._store.policies.newest(transaction)
+            number, content = (adopted.number, Content.from_json(adopted.content)) if adopted else (0, Content())
+            self._rules.refresh()
+            record = self._rules.record
+            until = record.confirmed_until if (record.number, record.content.hash) == (number, content.hash) else 0.0
+            if confirmed is not None and confirmed[0] == content.hash:
+                until = confirmed[1]
+            self._rules.take_over(Record(number, content, until))
 
     async def ask(self) -> list[Approval]:
         """Put before a person what the files want beyond what is approved; the requests that are open now."""
@@ -137,14 +151,18 @@ class Adoption:
             made = Adopted(number, content.hash, content.as_json(), self._clock(), by, approval.id)
             await self._store.policies.add(transaction, made)
         await self._audit.seal()
-        self._rules.take_over(Record(number, content))
+        await self._take_over_newest()
 
     async def _trust_decided(self, approval: Approval, caller: Caller) -> None:
         if approval.status != "approved":
             return
-        if approval.subject_hash != digest({"trust_level": HIGHEST, "policy": self._rules.hash}):
+        self._rules.refresh()
+        rules = self._rules.hash
+        if self._rules.record.confirmed_until == approval.expires_at:
+            return  # taken over already
+        if approval.subject_hash != digest({"trust_level": HIGHEST, "policy": rules}):
             raise Invalid("Cannot confirm the trust level: the rules have changed since. Look at druse policy show.")
         await self._audit.record(
             "trust.confirmed", f"level {HIGHEST}", caller, {"until": approval.expires_at}, cause=approval.decided_entry
         )
-        self._rules.take_over(replace(self._rules.record, confirmed_until=approval.expires_at))
+        await self._take_over_newest((rules, approval.expires_at))  # not where others were approved this moment

@@ -154,11 +154,13 @@ class Approvals:
         note: str = "",
         scope: str = "once",
         reviewer: tuple[str, str] | None = None,
+        looked_at: float | None = None,
     ) -> Approval:
         """A person's decision, and what follows from it. A no may be turned into a yes as long as it stands.
 
         `reviewer`: name and signature of the reviewer who decides, else it is the account of this process. Where more
-        identities must say yes, the request stays pending until they have (seed id N-45).
+        identities must say yes, the request stays pending until they have (seed id N-45). `looked_at`: when the person
+        looked, in seconds since the epoch; a no that somebody said after that is not turned round.
         Raises NotAllowed for any other caller, NotFound, Invalid if it was decided already or has expired.
         """
         if caller.kind is not CallerKind.PERSON:
@@ -167,6 +169,18 @@ class Approvals:
                 f'"druse approvals approve {approval_id}" in a terminal.'
             )
         approval = await self.get(approval_id)
+        if (
+            approve
+            and approval.status == "rejected"
+            and looked_at is not None
+            and looked_at < (approval.decided_at or 0)
+        ):
+            raise Invalid(
+                f"Approval {approval_id} cannot be given: {approval.decided_by} rejected it while you looked at it. "
+                "Look at it again; approving it then turns that round.",
+                where="approval",
+                problem="rejected meanwhile",
+            )
         if scope != "once" and (approval.kind != "call" or not approve):
             raise Invalid(
                 f"Approval {approval_id} cannot be given for {scope}: it is of kind {approval.kind}. "
@@ -189,19 +203,24 @@ class Approvals:
         if wanted <= 1 or approval.status not in ("pending", "rejected"):
             return True
         since = seq_of(approval.decided_entry) if approval.decided_entry else 0  # what was said before a no is void
-        said = await self._audit.newest(1000, {"action": SECONDED, "subject": approval.id})
-        known: set[str] = set()
-        for entry in said:
-            told, number = entry.get("payload"), entry.get("seq")
-            if isinstance(told, dict) and isinstance(number, int) and number > since:
-                known.add(str(told.get("identity")))
-        if identity in known:
-            raise NotAllowed(
-                f"Approval {approval.id} needs {wanted} people, and this one said yes already. Another one decides, "
-                "from another account or as a reviewer: druse approvals approve --help."
-            )
         payload: JsonObject = {"identity": identity, "subject": approval.subject_hash}
-        await self._audit.record(SECONDED, approval.id, caller, payload, durable=True, cause=approval.requested_entry)
+        # Two who say yes at the same moment, in two processes: the later one counts the earlier one.
+        async with self._store.database.transaction(durable=True) as transaction:
+            said = await self._audit.newest(1000, {"action": SECONDED, "subject": approval.id}, transaction)
+            known: set[str] = set()
+            for entry in said:
+                told, number = entry.get("payload"), entry.get("seq")
+                if isinstance(told, dict) and isinstance(number, int) and number > since:
+                    known.add(str(told.get("identity")))
+            if len(known) >= wanted and identity in known:
+                return True  # the process that was to write the decision down ended before it did
+            if identity in known:
+                raise NotAllowed(
+                    f"Approval {approval.id} needs {wanted} people, and this one said yes already. Another one "
+                    "decides, from another account or as a reviewer: druse approvals approve --help."
+                )
+            cause = approval.requested_entry
+            await self._audit.append(transaction, SECONDED, approval.id, caller, payload, cause=cause)
         return len(known) + 1 >= wanted
 
     async def grant(self, approval_id: str, caller: Caller) -> Approval | None:
@@ -241,10 +260,13 @@ class Approvals:
             raise Invalid(f"Approval {approval_id} cannot be answered any more: it is {approval.status}. Call again.")
         return await self._write(approval, caller, approve=approve, how="elicitation", note="", scope="once")
 
-    async def withdraw(self, kind: str, *, keep: str) -> None:
-        """Take back open requests of a kind for other subjects than `keep`: what they asked for is no longer wanted."""
-        for held in await self._store.approvals.list(status="pending"):
-            if held.kind == kind and held.subject_hash != keep:
+    async def withdraw(self, kind: str, *, keep: str = "", only: str = "") -> None:
+        """Take back open requests of a kind: what they asked for is no longer wanted.
+
+        Those for other subjects than the hash `keep`; with `only`, just the one of that id.
+        """
+        for held in await self._store.approvals.list(status="pending", limit=-1):
+            if held.kind == kind and held.subject_hash != keep and only in ("", held.id):
                 async with self._store.database.transaction() as transaction:
                     await self._store.approvals.set_status(transaction, held.id, "expired", before="pending")
 
@@ -290,11 +312,12 @@ class Approvals:
                 where="approval",
                 problem=approval.status,
             )
-        status, now = "approved" if approve else "rejected", self._clock()
+        status = "approved" if approve else "rejected"
         lasts = SESSION_SECONDS if scope == "session" else LIFETIME_SECONDS.get(approval.kind, _OTHER_SECONDS)
         payload: JsonObject = {"kind": approval.kind, "subject": approval.subject_hash, "how": how, "scope": scope}
-        payload["until"] = round(now + lasts, 3)
         async with self._store.database.transaction(durable=True) as transaction:
+            now = self._clock()  # other processes may have kept the database for seconds
+            payload["until"] = round(now + lasts, 3)
             entry = await self._audit.append(
                 transaction, f"approval.{status}", approval.id, caller, payload, cause=approval.requested_entry
             )
@@ -305,7 +328,7 @@ class Approvals:
             if not await self._store.approvals.decide(
                 transaction, approval.id, decided, now=now, before=approval.status
             ):
-                raise Invalid(f"Approval {approval.id} was decided by somebody else meanwhile. Look at it again.")
+                raise Invalid(f"Approval {approval.id} was decided meanwhile, or has expired. Look at it again.")
         return await self.get(approval.id)
 
     async def _vouched(self, approval: Approval) -> bool:
@@ -330,8 +353,11 @@ class Approvals:
                     'audit chain decides that. See "druse audit verify".',
                     first_bad=f"approval {approval.id}",
                 )
+            current = await self._store.approvals.get(approval.id)
+            if current is None or current.decided_entry != approval.decided_entry:
+                return  # a no that was turned round meanwhile: what follows is the business of the newer decision
             await handler(approval, caller)
-            await self._store.approvals.applied(approval.id, now=self._clock())
+            await self._store.approvals.applied(approval.id, approval.decided_entry, now=self._clock())
 
     def _unfinished(self, approval: Approval) -> bool:
         return approval.kind in self._handlers and approval.applied_at is None

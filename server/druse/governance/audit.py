@@ -141,9 +141,15 @@ class AuditChain:
             await references.check(self._store, check.tile_roots, lambda done: progress("steps", done))
         return verified
 
-    async def newest(self, limit: int = 50, matching: Mapping[str, str | float] | None = None) -> list[JsonObject]:
+    async def newest(
+        self,
+        limit: int = 50,
+        matching: Mapping[str, str | float] | None = None,
+        transaction: Transaction | None = None,
+    ) -> list[JsonObject]:
         """The newest entries that match (see `AuditRepository.newest`), oldest first, with their hashes."""
-        return [parsed(row.entry) | {"hash": row.hash} for row in await self._store.audit.newest(limit, matching)]
+        rows = await self._store.audit.newest(limit, matching, transaction)
+        return [parsed(row.entry) | {"hash": row.hash} for row in rows]
 
     async def newest_time(self, transaction: Transaction) -> float:
         """When the newest entry was written, in seconds since the epoch; 0 before the first."""

@@ -88,13 +88,14 @@ class ApprovalRepository:
     async def decide(
         self, transaction: Transaction, approval_id: str, decided: Decided, *, now: float, before: str
     ) -> bool:
-        """Write a decision over the status `before`; False if the request has another one by now."""
+        """Write a decision over the status `before`; False if the request has another one by now, or has expired."""
         changed = await transaction.execute(
             "UPDATE approval SET status = ?, decided_by = ?, decided_how = ?, decided_at = ?, note = ?, scope = ?,"
-            " expires_at = ?, decided_entry = ?, applied_at = NULL WHERE id = ? AND status = ?",
+            " expires_at = ?, decided_entry = ?, applied_at = NULL WHERE id = ? AND status = ?"
+            " AND (status != 'pending' OR expires_at > ?)",
             (
                 *(decided.status, decided.by, decided.how, now, decided.note, decided.scope),
-                *(decided.expires_at, decided.entry, approval_id, before),
+                *(decided.expires_at, decided.entry, approval_id, before, now),
             ),
         )
         return changed == 1
@@ -106,10 +107,13 @@ class ApprovalRepository:
         )
         return changed == 1
 
-    async def applied(self, approval_id: str, *, now: float) -> None:
-        """Note that what follows from a decision has been done."""
+    async def applied(self, approval_id: str, decided_entry: str, *, now: float) -> None:
+        """Note that what follows from this decision has been done; nothing where there is a newer one."""
         async with self._database.transaction() as transaction:
-            await transaction.execute("UPDATE approval SET applied_at = ? WHERE id = ?", (now, approval_id))
+            await transaction.execute(
+                "UPDATE approval SET applied_at = ? WHERE id = ? AND decided_entry = ?",
+                (now, approval_id, decided_entry),
+            )
 
     async def unapplied(self, kind: str, *, decided_before: float) -> list[Approval]:
         """Decisions of a kind, oldest first, whose consequences were never noted as done."""

@@ -91,7 +91,12 @@ class AuditRepository:
         row = await self._database.one("SELECT seq, entry, hash FROM audit WHERE seq = ?", (seq,))
         return AuditRow(*row) if row else None
 
-    async def newest(self, limit: int, matching: Mapping[str, str | float] | None = None) -> list[AuditRow]:
+    async def newest(
+        self,
+        limit: int,
+        matching: Mapping[str, str | float] | None = None,
+        transaction: Transaction | None = None,
+    ) -> list[AuditRow]:
         """The newest entries that match, oldest first.
 
         Keys: action and subject (globs), actor, session, cause, since and until (seconds since the epoch).
@@ -100,7 +105,7 @@ class AuditRepository:
         # An entry that somebody damaged is no JSON; it must not stop the search for others.
         conditions = ["json_valid(entry)", *(_MATCHES[key] for key in given)]
         values: list[Value] = [*given.values(), limit]
-        rows = await self._database.all(
+        rows = await (transaction or self._database).all(
             f"SELECT seq, entry, hash FROM audit WHERE {' AND '.join(conditions)} ORDER BY seq DESC LIMIT ?", values
         )
         return [AuditRow(*row) for row in reversed(rows)]

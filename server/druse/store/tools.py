@@ -92,14 +92,14 @@ class ToolRepository:
             (name, after, until),
         )
 
-    async def get(self, name: str, version: int) -> VersionRecord | None:
+    async def get(self, name: str, version: int, transaction: Transaction | None = None) -> VersionRecord | None:
         """One version."""
-        rows = await self._select("WHERE name = ? AND version = ?", name, version)
+        rows = await self._select("WHERE name = ? AND version = ?", name, version, transaction=transaction)
         return rows[0] if rows else None
 
-    async def versions(self, name: str) -> list[VersionRecord]:
+    async def versions(self, name: str, transaction: Transaction | None = None) -> list[VersionRecord]:
         """All versions of a tool, oldest first."""
-        return await self._select("WHERE name = ? ORDER BY version", name)
+        return await self._select("WHERE name = ? ORDER BY version", name, transaction=transaction)
 
     async def all(self) -> list[VersionRecord]:
         """All versions of all tools."""
@@ -167,8 +167,10 @@ class ToolRepository:
         )
         return [ToolDay(*row) for row in reversed(rows)]
 
-    async def _select(self, rest: str, *values: str | int) -> list[VersionRecord]:
-        rows = await self._database.all(f"SELECT {_COLUMNS} FROM tool_version {rest}", values)
+    async def _select(
+        self, rest: str, *values: str | int, transaction: Transaction | None = None
+    ) -> list[VersionRecord]:
+        rows = await (transaction or self._database).all(f"SELECT {_COLUMNS} FROM tool_version {rest}", values)
         return [_record(row) for row in rows]
 
 

@@ -143,6 +143,8 @@ class Dashboard:
         approval = await self._base.approvals.get(request.path_params["id"])
         if given.get("seen") != approval.subject_hash:
             return _json(409, {"detail": "This is not what was shown. Look at it again."})
+        if given.get("status", approval.status) != approval.status:
+            return _json(409, {"detail": f"It is {approval.status} by now. Look at it again."})
         decided = await self._base.decide(
             approval.id,
             approve=choice,

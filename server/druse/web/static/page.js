@@ -214,7 +214,7 @@
       event.preventDefault();
       act.disabled = true;
       try {
-        const [ok, told] = await post(`/api/approvals/${encodeURIComponent(data.id)}/decide`, { approve, seen: data.subject_hash, note: note.value, scope: scope ? scope.value : "once" }, keys.decide);
+        const [ok, told] = await post(`/api/approvals/${encodeURIComponent(data.id)}/decide`, { approve, seen: data.subject_hash, status: data.status, note: note.value, scope: scope ? scope.value : "once" }, keys.decide);
         dialog.close();
         say(ok ? `${data.id} is ${told.status}.` : told.detail);
         if (ok) { location.hash = "#/waiting"; state.opened = null; state.numbers = await get("/api/overview"); draw(); }
