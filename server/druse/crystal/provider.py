@@ -56,7 +56,9 @@ class CrystalProvider:
         clock: Callable[[], float],
         pins: Pins,
         trust: Callable[[Action, str], Verdict] = lambda action, client: Verdict.ASK,
+        up_to_date: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._up_to_date = up_to_date  # sees what other processes put in or out of service
         self._trust = trust
         self._pins = pins
         self._shelf = shelf
@@ -92,12 +94,7 @@ class CrystalProvider:
         if suspended:
             told = f"{suspended} {await self._instead(version, context.caller)}"
             return Outcome(OutcomeStatus.FAILED, message=told, kind="suspended")
-        # Nobody but a person's yes, or the highest trust level, answers for what a tool calls.
-        answered = (
-            self._shelf.approved_by_person(version.name, version.version)
-            or self._trust(Action.EXECUTE, context.caller.client) is Verdict.ALLOW
-        )
-        run = _Run(version, context, cast("Calls", self.router), granted=answered)
+        run = _Run(version, context, cast("Calls", self.router), standing=self._standing)
         result = await self._host.run(version.source, arguments, call=run.call, progress=context.progress)
         outcome = run.outcome(result)
         failed_in_a_row = await self._store.tools.count_use(
@@ -112,6 +109,18 @@ class CrystalProvider:
         if failed_in_a_row >= FAILURES and not self._shelf.approved_by_person(version.name, version.version):
             await self._give_up(version)
         return outcome
+
+    async def _standing(self, version: ToolVersion, client: str) -> bool | None:
+        """Whether what a version calls was approved with it, at this moment; None where it is out of service by now.
+
+        Nobody but a person's yes, or the highest trust level, answers for what a tool calls.
+        """
+        if self._up_to_date is not None:
+            await self._up_to_date()
+        if self._shelf.version(version.name, version.version) is None:
+            return None
+        by_person = self._shelf.approved_by_person(version.name, version.version)
+        return by_person or self._trust(Action.EXECUTE, client) is Verdict.ALLOW
 
     async def _give_up(self, version: ToolVersion) -> None:
         """What the trust level put in service and keeps failing goes out of service by itself (seed id S-23)."""
@@ -147,8 +156,16 @@ class CrystalProvider:
 class _Run:
     """One run of one version: its calls, and what to tell when it stops."""
 
-    def __init__(self, version: ToolVersion, context: CallContext, router: Calls, *, granted: bool) -> None:
+    def __init__(
+        self,
+        version: ToolVersion,
+        context: CallContext,
+        router: Calls,
+        *,
+        standing: Callable[[ToolVersion, str], Awaitable[bool | None]],
+    ) -> None:
         self._version = version
+        self._standing = standing  # asked before each call: it may change while the tool runs
         permissions = version.manifest.get("permissions")
         self._permissions = tuple(map(str, permissions)) if isinstance(permissions, list) else ()
         self.stopped_from_outside = False  # by a server that failed or a rule, not by the tool's own code
@@ -163,13 +180,11 @@ class _Run:
             run_id=caller.run_id,
             tool=version.name,
             version=version.version,
-            grants=self._permissions if granted else (),
             depth=caller.depth + 1,
             cause=context.cause,
         )
         # A grant of Bash is one of the commands that stand in the code.
         self._commands = commands_of(version.source)
-        self._ungranted = replace(self._caller, grants=tuple(name for name in self._caller.grants if name != TOOL))
         self._router = router
         self.done: list[JsonObject] = []
         self._failed: JsonObject | None = None
@@ -185,7 +200,13 @@ class _Run:
             self.done.append(self._caught)
             self._caught = self._failed = None
             self._why = ""
-        outcome = await self._router.call(tool, arguments, self._caller_of(tool, arguments))
+        granted = await self._standing(self._version, self._caller.client)
+        if granted is None:
+            text = f"{self._version.name} v{self._version.version} went out of service while it ran"
+            self._failed = {"tool": tool, "arguments": arguments}
+            self._why = text
+            raise EndRun(Outcome(OutcomeStatus.DENIED, message=text, kind="suspended"))
+        outcome = await self._router.call(tool, arguments, self._caller_of(tool, arguments, granted=granted))
         if outcome.ok:
             self.done.append({"tool": tool, "arguments": arguments, "result": outcome.data})
             return outcome.data
@@ -198,12 +219,12 @@ class _Run:
             raise ToolCallFailed(outcome.message, kind=outcome.kind or "tool_error", details=details)
         raise EndRun(outcome)
 
-    def _caller_of(self, tool: str, arguments: JsonObject) -> Caller:
+    def _caller_of(self, tool: str, arguments: JsonObject, *, granted: bool) -> Caller:
         """Who calls: with the tool's grants where they cover the call."""
         if tool != TOOL or self._commands.covers(arguments.get("command")):
-            return self._caller
+            return replace(self._caller, grants=self._permissions) if granted else self._caller
         if self._commands.free:
-            return self._ungranted  # approved before commands were written as words: the rules decide
+            return self._caller  # approved before commands were written as words: the rules decide
         text = (
             f"{TOOL}({str(arguments.get('command'))[:200]!r}) is not among the commands approved with "
             f"{self._version.name}; see druse tools show {self._version.name}"

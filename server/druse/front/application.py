@@ -108,6 +108,7 @@ class Application:
             clock=base.clock,
             pins=base.pins,
             trust=base.approvals.trust,
+            up_to_date=self.up_to_date,
         )
         self.deferred = Deferred(
             base.store,
@@ -207,13 +208,17 @@ class Application:
         """The same, for a session that has begun."""
         return self.documents.seen_by(self.base.pins.of(caller))
 
+    async def up_to_date(self) -> None:
+        """Take up what another process put in service or took out of it, if there is anything."""
+        if self.base.shelf.stale:
+            await reload_once(self.base.shelf, self.tools_changed)
+
     async def begin(self, caller: Caller) -> None:
         """Note, at a session's first request, which versions it goes on with (seed id N-09).
 
         What a person approved, replaced or retired in another process is in force for this request already.
         """
-        if self.base.shelf.stale:
-            await reload_once(self.base.shelf, self.tools_changed)
+        await self.up_to_date()
         if await self.base.pins.begin(caller, self._in_service) and caller.session != caller.connection:
             listed = self.base.pins.of(replace(caller, session=caller.connection))
             begun = self.base.pins.of(caller)

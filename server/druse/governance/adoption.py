@@ -102,8 +102,13 @@ class Adoption:
         found: list[Approval] = []
         if self._rules.waiting:
             found.append(await self.propose(_DRUSE))
+        elif not self._rules.problem:
+            # What was asked for by files that say something else by now.
+            await self._approvals.withdraw("policy", keep=Content.of(self._rules.wanted).hash)
         if self._rules.config.self_programming.trust_level == HIGHEST > self._rules.trust_level:
             found.append(await self._propose_confirmation())
+        else:
+            await self._approvals.withdraw("trust")
         return [approval for approval in found if approval.status == "pending"]
 
     async def propose(self, caller: Caller) -> Approval:
@@ -124,6 +129,7 @@ class Adoption:
 
     async def _propose_confirmation(self) -> Approval:
         subject = digest({"trust_level": HIGHEST, "policy": self._rules.hash})
+        await self._approvals.withdraw("trust", keep=subject)
         title = f"Trust level {HIGHEST}: tools of its own making in service without anybody's approval, for 12 hours"
         return await self._approvals.request("trust", subject, title, {"trust_level": HIGHEST}, _DRUSE)
 

@@ -59,6 +59,7 @@ class Decision:
     why: str = ""
     how_to_allow: str = ""  # the narrowest rule that covers this call, where there is one
     place: str = ""  # the path the call was decided for, links followed; the effect takes this one and no other
+    consented: bool = False  # no rule allows it: a person approved exactly this call
     names_host: bool = False  # an allow rule names exactly the host of the URL, so it may be in a private network
 
 

@@ -43,9 +43,11 @@ class Turn:
         self._lock = lock
         self._left = left
         self._held = False
+        self.waited = False  # somebody else had it
 
     async def __aenter__(self) -> Self:
         if self._lock is not None:
+            self.waited = self._lock.locked()
             try:
                 await self._lock.acquire()
             except BaseException:  # stopped while it waited: there will be no end of the block

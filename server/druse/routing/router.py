@@ -36,7 +36,7 @@ from druse.model import (
     digest,
 )
 from druse.routing.arguments import ArgumentCheck
-from druse.routing.lanes import Aside, Lanes, is_read
+from druse.routing.lanes import Aside, Lanes, Turn, is_read
 from druse.routing.registry import Entry, Registry
 from druse.routing.unstopped import unstopped
 
@@ -114,8 +114,7 @@ class Router:
     async def call(self, name: str, arguments: Json, caller: Caller, *, progress: Progress | None = None) -> Outcome:
         """Carry out one call. Cancelling the caller's task cancels the effect and is recorded as a failed step."""
         try:
-            entry = self.registry.resolve(name, caller)
-            checked = self._arguments.check(entry.spec, arguments)
+            entry, call = self._looked_up(name, arguments, caller)
             if caller.depth > self._max_depth():
                 raise Invalid(
                     f"Cannot call {name}: tools are nested {caller.depth} deep, {self._max_depth()} is the limit. Call "
@@ -125,16 +124,27 @@ class Router:
                 )
         except (NotFound, Invalid) as error:
             return _refused(OutcomeStatus.INVALID, error)
-        call = Call(entry.spec, checked, caller, writes=not is_read(entry.spec))
         try:
             decision = await self._permit(call)
+            async with self._lanes.turn(call.spec) as turn:
+                if turn.waited or decision.consented:
+                    # Time went by since it was decided: whatever changed meanwhile counts before the effect.
+                    entry, call, decision = await self._permit_still(call, decision)
+                return await self._run(entry, call, decision, progress, turn)
         except (NotAllowed, NeedsApproval) as error:
             outcome = _refused(
                 OutcomeStatus.PENDING if isinstance(error, NeedsApproval) else OutcomeStatus.DENIED, error
             )
             await self._journal.refuse(call, outcome)
             return outcome
-        return await self._run(entry, call, decision, progress)
+        except (NotFound, Invalid) as error:  # the tool is gone, or is declared differently
+            return _refused(OutcomeStatus.INVALID, error)
+
+    def _looked_up(self, name: str, arguments: Json, caller: Caller) -> tuple[Entry, Call]:
+        """The tool as it is registered at this moment, and the call of it. Raises NotFound and Invalid."""
+        entry = self.registry.resolve(name, caller)
+        checked = self._arguments.check(entry.spec, arguments)
+        return entry, Call(entry.spec, checked, caller, writes=not is_read(entry.spec))
 
     def preview(self, name: str, arguments: Json, caller: Caller) -> Decision:
         """What the decision function says of a call, without making it. Raises NotFound and Invalid."""
@@ -156,7 +166,8 @@ class Router:
         if call.caller.kind is CallerKind.PERSON:
             return decision  # who asks is the person who is asked
         if await self._consent.granted(call.subject_hash, call.caller):
-            return replace(decision, verdict=Verdict.ALLOW, why="approved by a person for exactly this call")
+            why = "approved by a person for exactly this call"
+            return replace(decision, verdict=Verdict.ALLOW, why=why, consented=True)
         details: JsonObject = {
             "tool": call.spec.name,
             "arguments": call.arguments,
@@ -174,29 +185,42 @@ class Router:
             approval_id=approval_id,
         )
 
-    async def _run(self, entry: Entry, call: Call, decision: Decision, progress: Progress | None) -> Outcome:
-        async with self._lanes.turn(call.spec) as turn:
-            cause = await self._journal.begin(call, decision)
-            started = self._clock()
-            outcome = Outcome(OutcomeStatus.FAILED, message=f"{_shown(call)} was cancelled.", kind="cancelled")
-            try:
-                caller, side = call.caller, call.caller.client_side
-                if side is not None:
-                    caller = replace(caller, client_side=Aside(side, turn))
-                context = CallContext(caller, progress, cause, decision)
-                outcome = await self._carry_out(entry, call, context)
-            finally:
-                step = Step(
-                    tool=call.spec.name,
-                    arguments=call.arguments,
-                    result=outcome.data if outcome.ok or outcome.data is not None else _told(outcome),
-                    failed=not outcome.ok,
-                    started_at=started,
-                    duration_ms=(self._clock() - started) * 1000,
-                    effect=_recorded_effect(call),
-                )
-                # A cancelled call has happened, in part or whole: it must reach the disk all the same.
-                await unstopped(self._journal.finish(call, cause, outcome, step))
+    async def _permit_still(self, call: Call, before: Decision) -> tuple[Entry, Call, Decision]:
+        """The same call decided by what holds now. A person's yes to exactly this call counts on, a deny does not wait.
+
+        Raises NotAllowed, NeedsApproval, NotFound and Invalid.
+        """
+        entry, now = self._looked_up(call.spec.name, call.arguments, call.caller)
+        decision = self._decide(now.spec, now.arguments, now.caller)
+        asks = decision.verdict is Verdict.ASK
+        if asks and before.consented and now.subject_hash == call.subject_hash:
+            return entry, now, before
+        return entry, now, await self._permit(now) if decision.verdict is not Verdict.ALLOW else decision
+
+    async def _run(
+        self, entry: Entry, call: Call, decision: Decision, progress: Progress | None, turn: Turn
+    ) -> Outcome:
+        cause = await self._journal.begin(call, decision)
+        started = self._clock()
+        outcome = Outcome(OutcomeStatus.FAILED, message=f"{_shown(call)} was cancelled.", kind="cancelled")
+        try:
+            caller, side = call.caller, call.caller.client_side
+            if side is not None:
+                caller = replace(caller, client_side=Aside(side, turn))
+            context = CallContext(caller, progress, cause, decision)
+            outcome = await self._carry_out(entry, call, context)
+        finally:
+            step = Step(
+                tool=call.spec.name,
+                arguments=call.arguments,
+                result=outcome.data if outcome.ok or outcome.data is not None else _told(outcome),
+                failed=not outcome.ok,
+                started_at=started,
+                duration_ms=(self._clock() - started) * 1000,
+                effect=_recorded_effect(call),
+            )
+            # A cancelled call has happened, in part or whole: it must reach the disk all the same.
+            await unstopped(self._journal.finish(call, cause, outcome, step))
         return outcome
 
     async def _carry_out(self, entry: Entry, call: Call, context: CallContext) -> Outcome:
