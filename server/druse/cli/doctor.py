@@ -42,6 +42,8 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 def doctor(name: str | None, no_start: bool, as_json: bool) -> None:
     """Look at interpreter, configuration, state, servers, clients, sandbox and start, as a client would.
 
+    With [oauth] in config.toml: whether the issuers named there show their keys.
+
     Of a client that has Druse: whether what it starts is there, secrets in its file, settings it ignores, approvals
     and trust it waits for, and servers that it reaches past Druse.
 
@@ -73,6 +75,7 @@ async def _examine(*, start: bool, client: str | None) -> list[Finding]:
     checks: list[tuple[str, Callable[[Workspace], Awaitable[list[Finding]]]]] = [
         ("interpreter", _interpreter),
         ("config", _config),
+        ("oauth", _oauth),
         ("state", _state),
         ("servers", _servers),
         ("clients", _clients),
@@ -109,6 +112,26 @@ async def _config(workspace: Workspace) -> list[Finding]:
     if any(rule.tool == "Bash" and rule.bare for rule in policy.allow):
         told = "the rule Bash allows every command, so an agent has your account"
         found.append(Finding("config", "warning", told, "Name the programs instead, for example Bash(git:*)."))
+    return found
+
+
+async def _oauth(workspace: Workspace) -> list[Finding]:
+    from druse.settings import load_config
+
+    oauth = load_config(workspace).oauth
+    if oauth is None:
+        return []
+    from druse.web.issuers import IssuerKeys, KeysMissing
+
+    found: list[Finding] = []
+    for issuer in oauth.issuers:
+        try:
+            keys = await IssuerKeys(issuer, oauth.jwks.get(issuer, ""), clock=time.monotonic).fitting(lambda key: True)
+        except KeysMissing as error:
+            do = "Correct [oauth] in config.toml, or have the authorization server mended; its tokens are refused."
+            found.append(Finding("oauth", "problem", str(error), do))
+        else:
+            found.append(Finding("oauth", "ok", f"{issuer} shows {len(keys)} keys"))
     return found
 
 

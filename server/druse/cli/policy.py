@@ -134,6 +134,7 @@ def _described(base: Any) -> dict[str, Any]:
             for kind in ("deny", "ask", "allow")
         },
         "model": str(rules.config.model) if rules.config.model is not None else None,
+        "oauth": str(rules.config.oauth) if rules.config.oauth is not None else None,
         "waiting": rules.waiting,
         "narrower": losses(content, wanted),
         "problem": rules.problem,
@@ -159,4 +160,6 @@ def _text(data: dict[str, Any]) -> str:
         lines += [f"  {kind}  {rule}" for rule in rules]
     if data["model"]:
         lines.append(f"  model  {data['model']}")
+    if data["oauth"]:
+        lines.append(f"  oauth  {data['oauth']}")
     return "\n".join(lines)

@@ -33,9 +33,9 @@ def serve(address: str | None, workspace: str | None, no_daemon: bool, verbose: 
     Clients start it themselves. On standard input and output it joins the project's daemon, which is started where
     there is none and ends by itself (see "druse daemon"); on Windows it serves alone. Nothing but JSON-RPC goes to
     standard output; logs go to stderr, those of the daemon to .druse/logs/daemon.log. Over HTTP every request needs
-    the bearer token in .druse/keys/http.token, or a key of "druse keys"; MCP is at /mcp, and beside it the API that
-    /openapi.json describes: /chat, /skills, /evolve, /traces, /volumes. Port 0 takes a free one; the address is told
-    on stderr.
+    the bearer token in .druse/keys/http.token, a key of "druse keys", or an access token of the authorization servers
+    that [oauth] of config.toml names; MCP is at /mcp, and beside it the API that /openapi.json describes: /chat,
+    /skills, /evolve, /traces, /volumes. Port 0 takes a free one; the address is told on stderr.
     """
     if workspace is not None and not workspace.startswith("${"):  # as in the shim
         try:

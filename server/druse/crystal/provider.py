@@ -182,6 +182,8 @@ class _Run:
             version=version.version,
             depth=caller.depth + 1,
             cause=context.cause,
+            identity=caller.identity,
+            role=caller.role,
         )
         # A grant of Bash is one of the commands that stand in the code.
         self._commands = commands_of(version.source)

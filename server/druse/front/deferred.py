@@ -71,7 +71,10 @@ class Deferred:
             now,
             now + _DAY,
             message=call.message,
-            caller={"session": caller.session, "connection": caller.connection, "client": caller.client},
+            caller={
+                **{"session": caller.session, "connection": caller.connection, "client": caller.client},
+                **({"identity": caller.identity, "role": caller.role} if caller.identity else {}),
+            },
             call=call.request if masked == call.request else None,
             approval_id=call.approval_id,
             lease_until=now + _LEASE_SECONDS,
@@ -79,6 +82,16 @@ class Deferred:
         await self._store.add(held)
         self._keep(call, held)
         return {"resultType": "task", **_wire(replace(held, status="working"), {})}
+
+    async def belongs(self, task_id: str, identity: str) -> bool:
+        """Whether a task, if there is one, is of whom it is asked for."""
+        held = self._live[task_id][1] if task_id in self._live else await self._store.get(task_id)
+        return held is None or str((held.caller or {}).get("identity") or "") == identity
+
+    async def require(self, task_id: str, identity: str) -> None:
+        """Raise MCPError -32602 for a task of somebody else, as for one that is not known."""
+        if not await self.belongs(task_id, identity):
+            raise _unknown()
 
     async def get(self, task_id: str) -> JsonObject:
         """The `DetailedTask`. Raises MCPError -32602 for one that is not known."""
@@ -88,7 +101,7 @@ class Deferred:
             return self._ends[task_id]
         held = await self._store.get(task_id)
         if held is None or held.expires_at <= self._clock():
-            raise MCPError(types.INVALID_PARAMS, "There is no such task, or it is too old.")
+            raise _unknown()
         return _stored(held)
 
     @contextmanager
@@ -147,7 +160,8 @@ class Deferred:
                 await self._store.change(held.id, now=now, status="failed", message=said, outcome=error)
                 continue
             session, connection, client = (str(held.caller[key]) for key in ("session", "connection", "client"))
-            caller = Caller(CallerKind.AGENT, session, connection, client)
+            identity, role = (str(held.caller.get(key) or "") for key in ("identity", "role"))
+            caller = Caller(CallerKind.AGENT, session, connection, client, identity=identity, role=role)
             call = Call(caller, {}, held.call)
             call.alone, call.message, call.approval_id = True, held.message, held.approval_id
             call.begin(self._spawn(call.carry(go_on(held, caller))))
@@ -189,6 +203,10 @@ class Deferred:
         await self._store.change(
             task_id, now=ended.updated_at, status=status, message=message, outcome=_without(outcome, self._mask)
         )
+
+
+def _unknown() -> MCPError:
+    return MCPError(types.INVALID_PARAMS, "There is no such task, or it is too old.")
 
 
 def _end_of(call: Call) -> tuple[str, str, JsonObject | None]:

@@ -1,4 +1,8 @@
-"""Streamable HTTP: loopback by default, a bearer token always, Origin and Host checked by the SDK."""
+"""Streamable HTTP: loopback by default, a bearer token always, Origin and Host checked by the SDK.
+
+Who comes with which token is said by what is served beside MCP (see `druse.web.admission`); a session belongs to whom
+it was opened for, and nobody else sees that there is one.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,45 @@ import os
 import secrets
 import socket
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from druse.front.events import RecentEvents
+from druse.front.guests import GUEST, Guest
 from druse.front.server import Front
 from druse.model import Invalid
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 RETRY_MILLISECONDS = 500  # after which a client whose stream broke may come back
 _BACKLOG = 2048  # connections that wait to be taken
 
 
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """The answer to a request that is not let in."""
+
+    status: int
+    detail: str
+    kind: str = "no_token"
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+
+
 class Beside(Protocol):
-    """What is served at paths of its own beside MCP, and who else may come."""
+    """What is served at paths of its own beside MCP, and who may come."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Names, with or without a port, by which this server is known beside the address it is bound to."""
+        ...
 
     def owns(self, path: str) -> bool:
         """Whether a request for this path is for it."""
         ...
 
-    async def accepts(self, token: str) -> bool:
-        """Whether this token lets its bearer in."""
+    async def admit(self, headers: Iterable[tuple[bytes, bytes]]) -> Guest | TurnedAway:
+        """Whose request for MCP this is."""
         ...
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -80,10 +103,29 @@ async def serve_http(
 
 def http_application(front: Front, host: str, token_file: Path, beside: Beside | None = None) -> BearerToken:
     """The ASGI application that is served at `host`."""
-    application: Any = front.server.streamable_http_app(
-        host=host, event_store=RecentEvents(), retry_interval=RETRY_MILLISECONDS
-    )
+    application = _streams(front, host, beside.names if beside is not None else ())
     return BearerToken(application, read_token(token_file), beside)
+
+
+def _streams(front: Front, host: str, names: Sequence[str]) -> Starlette:
+    """MCP at /mcp. Loopback is reached under its own names and those given, so that no page can bind another to it."""
+    from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
+    from mcp.server.transport_security import TransportSecuritySettings
+    from starlette.applications import Starlette
+    from starlette.routing import Route
+
+    from druse.front.events import Sessions
+
+    own = ["127.0.0.1:*", "localhost:*", "[::1]:*"]
+    checked = TransportSecuritySettings(
+        allowed_hosts=[*own, *names],
+        allowed_origins=[f"http://{one}" for one in own] + [f"https://{one}" for one in names],
+    )
+    loopback = host.strip("[]") in ("127.0.0.1", "localhost", "::1")
+    security = checked if loopback else None
+    sessions = Sessions(front.server, security_settings=security, retry_interval=RETRY_MILLISECONDS)
+    route = Route("/mcp", StreamableHTTPASGIApp(sessions))
+    return Starlette(routes=[route], lifespan=lambda _: sessions.run())
 
 
 def read_token(path: Path) -> str:
@@ -112,12 +154,14 @@ class BearerToken:
             if self._beside is not None and self._beside.owns(scope["path"]):
                 await self._beside(scope, receive, send)
                 return
-            if not await self._lets_in(bearer_of(scope["headers"])):
-                headers = [(b"content-type", b"text/plain"), (b"www-authenticate", b"Bearer")]
-                await send({"type": "http.response.start", "status": 401, "headers": headers})
-                body = b"Send the token of .druse/keys/http.token as a bearer token.\n"
-                await send({"type": "http.response.body", "body": body})
+            guest = await self._admit(scope["headers"])
+            if isinstance(guest, TurnedAway):
+                told = {"content-type": "text/plain; charset=utf-8", "cache-control": "no-store", **guest.headers}
+                headers = [(name.encode(), value.encode("latin-1")) for name, value in told.items()]
+                await send({"type": "http.response.start", "status": guest.status, "headers": headers})
+                await send({"type": "http.response.body", "body": f"{guest.detail}\n".encode()})
                 return
+            scope = {**scope, "user": guest.user(), GUEST: guest}
             if scope["method"] == "POST":
                 from druse.front.bodies import looked_at
 
@@ -126,10 +170,13 @@ class BearerToken:
                     return
         await self._application(scope, receive, send)
 
-    async def _lets_in(self, token: str) -> bool:
-        if hmac.compare_digest(token.encode(), self._token.encode()):
-            return True
-        return self._beside is not None and await self._beside.accepts(token)
+    async def _admit(self, headers: Iterable[tuple[bytes, bytes]]) -> Guest | TurnedAway:
+        if self._beside is not None:
+            return await self._beside.admit(headers)
+        if hmac.compare_digest(bearer_of(headers).encode(), self._token.encode()):
+            return Guest()
+        detail = "Send the token of .druse/keys/http.token as a bearer token."
+        return TurnedAway(401, detail, headers={"www-authenticate": "Bearer"})
 
 
 def bearer_of(headers: Iterable[tuple[bytes, bytes]]) -> str:

@@ -19,7 +19,8 @@ from mcp.shared.exceptions import MCPError
 
 from druse.front.counterparts import Direct
 from druse.front.elicitation import within
-from druse.model import Caller, CallerKind, Counterpart, Json, JsonObject, Outcome, Progress
+from druse.front.guests import Guest
+from druse.model import Caller, CallerKind, Counterpart, Json, JsonObject, Outcome, Progress, digest_text
 
 _SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
 _CALL_KEY = "claudecode/toolUseId"
@@ -46,8 +47,9 @@ class Carrier(Protocol):
 class Link:
     """A client on a pipe or socket. `name` is ours; nothing the client sends changes it."""
 
-    def __init__(self, name: str = "", *, shared: bool = False) -> None:
+    def __init__(self, name: str = "", *, shared: bool = False, guest: Guest | None = None) -> None:
         self.shared = shared  # clients that cannot be told apart
+        self.guest = guest or Guest()
         self.name = name or f"c-{uuid.uuid4().hex[:12]}"
         self.client = ""  # name and version as the client told them in its handshake
         self.sessions: set[str] = set()  # what its calls were recorded under
@@ -80,7 +82,7 @@ class Link:
         """Who calls: from the connection and the client's own metadata, never from arguments. `side`: to ask it."""
         named = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), "")
         self.latest = named or self.latest
-        session = named or self.name
+        session = self._own(named) or self.name
         self.sessions.add(session)
         told = str(meta.get(_CALL_KEY) or "")[:200]
         return self._caller(session, client, shared=self.shared and not named, call_id=told, side=side)
@@ -88,7 +90,11 @@ class Link:
     def reader(self, meta: JsonObject, client: str = "") -> Caller:
         """Who asks for a list or a document: clients name the conversation in calls only, so it is the last one."""
         named = next((str(meta[key]) for key in _SESSION_KEYS if meta.get(key)), self.latest)
-        return self._caller(named or self.name, client, shared=self.shared and not named)
+        return self._caller(self._own(named) or self.name, client, shared=self.shared and not named)
+
+    def _own(self, named: str) -> str:
+        """A conversation that a client named: nobody comes into another's by naming it."""
+        return f"{digest_text(self.guest.identity)[7:23]}/{named}" if named and self.guest.identity else named
 
     def _caller(
         self, session: str, client: str, *, shared: bool, call_id: str = "", side: Counterpart | None = None
@@ -101,6 +107,8 @@ class Link:
             shared=shared,
             call_id=call_id,
             client_side=side,
+            identity=self.guest.identity,
+            role=self.guest.role,
         )
 
     def take(self, message: Any) -> bool:

@@ -10,6 +10,7 @@ import mcp_types as types
 from mcp.server.subscriptions import SUBSCRIPTION_ID_META_KEY, ListenHandler
 
 from druse.front.extensions import require_tasks
+from druse.front.guests import guest_of
 from druse.front.interaction import capabilities_of
 from druse.model import JsonObject
 
@@ -58,7 +59,9 @@ async def listen_with_tasks(
 ) -> Any:
     """Serve one stream until the client leaves it. Raises MCPError -32021 where it did not declare the extension."""
     require_tasks(capabilities_of(context))
-    with deferred.watch(task_ids(params)) as (known, changes):
+    identity = guest_of(context).identity
+    own = [one for one in task_ids(params) if await deferred.belongs(one, identity)]
+    with deferred.watch(own) as (known, changes):
         session = _Acknowledging(context.session, known)
 
         async def tell() -> None:

@@ -77,7 +77,8 @@ def _call(data: dict[str, Any]) -> Iterable[str]:
     if details.get("why"):
         yield f"Why it asks: {details['why']}"
     asked = data["requested_by"]
-    yield f"Asked by: {asked.get('kind')} {asked.get('client')}, session {asked.get('session')}"
+    answerable = f" for {asked['identity']}" if asked.get("identity") else ""
+    yield f"Asked by: {asked.get('kind')} {asked.get('client')}{answerable}, session {asked.get('session')}"
     if details.get("how_to_allow"):
         yield f"A rule that allows such calls: {details['how_to_allow']} (approve with --always to add it)"
 

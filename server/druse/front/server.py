@@ -29,6 +29,7 @@ from druse import __version__
 from druse.front.calls import Call, Calls
 from druse.front.elicitation import Decider, Elicitation, after_decision, asking, called_tool
 from druse.front.extensions import SKILLS, TASKS, check_task_header, require_tasks
+from druse.front.guests import guest_of
 from druse.front.interaction import MODERN, capabilities_of, carried
 from druse.front.links import Link, current_link
 from druse.front.listening import listen_with_tasks, task_ids
@@ -301,12 +302,15 @@ class Front:
         return await listen_with_tasks(self._listener, (await self._ready()).deferred, ctx, params)
 
     async def _deferred(self, ctx: Any, params: _Task) -> Deferred:
+        """Where tasks are, if this one is the caller's."""
         if ctx.protocol_version < MODERN:
             raise MCPError(types.METHOD_NOT_FOUND, "Method not found")
         require_tasks(capabilities_of(ctx))
         named = ctx.request.headers.get("mcp-name") if ctx.request is not None else None
         check_task_header(named, params.task_id)
-        return (await self._ready()).deferred
+        deferred = (await self._ready()).deferred
+        await deferred.require(params.task_id, guest_of(ctx).identity)
+        return deferred
 
     def _serve_profile(self) -> None:
         """What only a profile has: log levels, watched resources, completion."""
@@ -339,7 +343,7 @@ class Front:
                 raise _error_of(outcome)
             if outcome.status is not OutcomeStatus.PENDING:
                 return outcome
-            side, ask = caller.client_side, asking(caller.client_side)
+            side, ask = caller.client_side, asking(caller.client_side) if _answers(caller) else None
             tool = called_tool(name, arguments)
             again = partial(desk.serve_call, name, arguments, caller, progress)
             if ask is not None:
@@ -382,17 +386,19 @@ class Front:
         link = current_link()
         if link is not None:
             return link
+        guest = guest_of(ctx)
         held = self._connections.get(ctx.session._connection)  # over HTTP
         if held is not None:
-            return Link(held)
+            return Link(held, guest=guest)
         # A request of 2026-07-28 over HTTP names no connection. Clients are told apart by program, machine and token,
         # and where they send a session id all the same, by that.
         headers: Mapping[str, str] = ctx.request.headers if ctx.request is not None else {}
         told = headers.get("mcp-session-id", "")
-        marks = (told, headers.get("authorization", ""), headers.get("user-agent", ""))
+        bearer = guest.identity or headers.get("authorization", "")  # an access token is renewed, its bearer stays
+        marks = (told, bearer, headers.get("user-agent", ""))
         host = ctx.request.client.host if ctx.request is not None and ctx.request.client is not None else ""
         who = digest_text("\0".join((*marks, host, _client_of(ctx, dict(ctx.meta or {})))))
-        return Link(f"{self._modern_name}-{who[7:19]}", shared=not told)
+        return Link(f"{self._modern_name}-{who[7:19]}", shared=not told, guest=guest)
 
 
 class _Server(Server[Any]):
@@ -409,6 +415,11 @@ class _Server(Server[Any]):
         return super().create_initialization_options(
             notification_options or told, experimental_capabilities, extensions
         )
+
+
+def _answers(caller: Caller) -> bool:
+    """Whether an answer of the caller's client may decide: of this account's clients, and of who administers it all."""
+    return not caller.identity or caller.role == "system_admin"
 
 
 def _error_of(outcome: Outcome) -> MCPError:

@@ -96,6 +96,8 @@ class Approvals:
                 if held.status != "approved" or (kind == "call" and _usable(held, caller)):
                     return held
             requested: JsonObject = {"kind": str(caller.kind), "session": caller.session, "client": caller.client}
+            if caller.identity:
+                requested["identity"] = f"{caller.identity} as {caller.role}"
             approval_id = self._new_id()
             until = now + LIFETIME_SECONDS.get(kind, _OTHER_SECONDS)
             payload: JsonObject = {"kind": kind, "subject": subject_hash, "until": round(until, 3)}

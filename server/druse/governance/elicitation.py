@@ -42,12 +42,13 @@ def question(approval: Approval) -> str:
         str(approval.details.get("effect")), "it may change something"
     )
     why = approval.details.get("why")
+    answerable = f" for {_flat(str(asked['identity']))}" if asked.get("identity") else ""
     lines = [
         f"Approve one call? {visible(approval.title.splitlines()[0] if approval.title else '')}",
         f"Permission gained: {_flat(str(approval.details.get('tool')))}, once, with exactly these arguments; {effect}",
         *_shown(approval).splitlines(),
         *([f"Why it asks: {_flat(str(why))}"] if why else []),
-        f"Asked by: {asked.get('kind')} {_flat(str(asked.get('client')))}",
+        f"Asked by: {asked.get('kind')} {_flat(str(asked.get('client')))}{answerable}",
         f"In a terminal: druse approvals show {approval.id}",
     ]
     return "\n".join(lines)

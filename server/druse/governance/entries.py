@@ -31,6 +31,8 @@ def entry_text(
         "payload": payload,
         **about,
     }
+    if caller.identity:
+        entry["identity"] = f"{caller.identity} as {caller.role}"
     if caller.tool:
         entry["tool"] = f"{caller.tool} v{caller.version}"
     return canonical(entry)

@@ -33,6 +33,7 @@ class Content:
     elicited: frozenset[str] = frozenset()  # which of the settings elicit and elicit_writes are on
     model: str = ""  # the language model that may be asked: it is sent context and paid for
     people: People = field(default_factory=People, hash=False)  # what binds agents, and who decides
+    oauth: str = ""  # whose tokens let their bearers in over HTTP, and in which role
 
     @classmethod
     def of(cls, config: Config) -> Content:
@@ -40,9 +41,9 @@ class Content:
         rules = {kind: frozenset(text for text, _ in _placed(config.policy, kind)) for kind in _KINDS}
         elicited = frozenset(name for name in _ELICITED if getattr(config.knobs, name))
         model = str(config.model) if config.model is not None else ""
-        return cls(
-            rules["allow"], rules["ask"], rules["deny"], config.self_programming, elicited, model, _bare(config.people)
-        )
+        oauth = str(config.oauth) if config.oauth is not None else ""
+        allow, ask, deny = (rules[kind] for kind in _KINDS)
+        return cls(allow, ask, deny, config.self_programming, elicited, model, _bare(config.people), oauth)
 
     @classmethod
     def from_json(cls, data: JsonObject) -> Content:
@@ -56,7 +57,8 @@ class Content:
             raise Invalid("Cannot read the approved rules: a part is missing. Approve the rules anew.") from error
         model = str(data.get("model", ""))
         people = _people_from(cast("JsonObject", data.get("people") or {}))
-        return cls(rules[0], rules[1], rules[2], made, elicited & frozenset(_ELICITED), model, people)
+        oauth = str(data.get("oauth", ""))
+        return cls(rules[0], rules[1], rules[2], made, elicited & frozenset(_ELICITED), model, people, oauth)
 
     def as_json(self) -> JsonObject:
         """For the store; the hash is over this."""
@@ -67,6 +69,8 @@ class Content:
             rules["model"] = self.model
         if self.people != People():
             rules["people"] = _people_as_json(self.people)
+        if self.oauth:
+            rules["oauth"] = self.oauth
         return {**rules, "self_programming": cast("JsonObject", asdict(self.self_programming))}
 
     @property
@@ -89,6 +93,8 @@ def gains(approved: Content, wanted: Content) -> list[str]:
     found += [_ELICITED[name] for name in sorted(wanted.elicited - approved.elicited)]
     if wanted.model and wanted.model != approved.model:
         found.append(f"a model is asked and sent context: {wanted.model}")
+    if wanted.oauth and wanted.oauth != approved.oauth:
+        found.append(f"whoever has a token is let in over HTTP: {wanted.oauth}")
     found += widened(approved.people, wanted.people)
     for name in ("max_synthesis_per_session", "max_plan_depth"):
         if getattr(now, name) > getattr(was, name):
@@ -118,6 +124,7 @@ def first_content(config: Config, *, cloned: bool) -> Content:
         self_programming=_narrower(block, plain),
         elicited=frozenset[str](),
         people=replace(wanted.people, reviewers={}),
+        oauth=wanted.oauth if config.oauth is not None and config.oauth.layer != "project" else "",
     )
 
 
@@ -145,14 +152,16 @@ def in_force(config: Config, approved: Content) -> Config:
     knobs = _elicits(config, approved.elicited & wanted.elicited)
     model = config.model if wanted.model == approved.model else None
     people = narrower(approved.people, config.people)
-    return replace(config, policy=policy, self_programming=block, knobs=knobs, model=model, people=people)
+    oauth = config.oauth if wanted.oauth == approved.oauth else None
+    return replace(config, policy=policy, self_programming=block, knobs=knobs, model=model, people=people, oauth=oauth)
 
 
 def restricted(config: Config, why: str) -> Config:
     """The configuration where the rules cannot be read: everything asks, nothing is trusted."""
     policy = Policy.most_restrictive(config.policy.workspace, config.policy.home, why)
     block = replace(config.self_programming, trust_level=0)
-    return replace(config, policy=policy, self_programming=block, knobs=_elicits(config, frozenset()), model=None)
+    knobs = _elicits(config, frozenset())
+    return replace(config, policy=policy, self_programming=block, knobs=knobs, model=None, oauth=None)
 
 
 def _bare(people: People) -> People:

@@ -42,7 +42,12 @@ class Quotas:
 
 
 def scope_of(caller: Caller) -> str:
-    """What a session is counted by: the client's own name for it, else the client; never the connection."""
+    """What a session is counted by: who proved to be there, else the client's own name for it, else the client.
+
+    Never the connection.
+    """
+    if caller.identity:  # proved, so that neither a new session nor another name begins anew
+        return f"identity {caller.identity}"
     # Over the HTTP API every request is a session of its own: counted is who sends it.
     if caller.connection != HTTP_API and caller.session and caller.session != caller.connection:
         return f"session {caller.session}"

@@ -39,6 +39,8 @@ class Caller:
     # The client itself, where what is called may ask it something; no part of who calls.
     client_side: Counterpart | None = field(default=None, compare=False, repr=False)
     call_id: str = ""  # the client's own id of the call, by which its hooks and transcripts name it
+    identity: str = ""  # who is answerable, as a token or key proved it; empty for clients of this account
+    role: str = ""  # what that token or key may do, where there is one
 
 
 class Verdict(StrEnum):

@@ -82,13 +82,14 @@ class CallConsent:
 
     async def granted(self, subject_hash: str, caller: Caller) -> bool:
         """Whether a person approved exactly this call."""
-        return await self._approvals.take("call", subject_hash, caller) is not None
+        return await self._approvals.take("call", _own(subject_hash, caller), caller) is not None
 
     async def ask(self, subject_hash: str, title: str, details: JsonObject, caller: Caller) -> str:
         """Put the call before a person. Raises NotAllowed where one rejected exactly this call a while ago."""
         handles = self._recorder.handles
         masked = handles.mask_object(details)
-        approval = await self._approvals.request("call", subject_hash, handles.mask_text(title), masked, caller)
+        subject = _own(subject_hash, caller)
+        approval = await self._approvals.request("call", subject, handles.mask_text(title), masked, caller)
         if approval.status == "rejected":
             said = f": {approval.note}" if approval.note else ""
             elicited = approval.decided_how == "elicitation"  # which need not have been a person
@@ -98,3 +99,8 @@ class CallConsent:
                 f'If they changed their mind, they run "druse approvals approve {approval.id}".'
             )
         return approval.id
+
+
+def _own(subject_hash: str, caller: Caller) -> str:
+    """What was approved for one person is not approved for another who makes the same call."""
+    return digest({"call": subject_hash, "identity": caller.identity}) if caller.identity else subject_hash

@@ -9,6 +9,7 @@ from druse.settings.workspace import Workspace
 if TYPE_CHECKING:
     from druse.settings.config import Config, Knobs, SelfProgramming, load_config
     from druse.settings.modelprovider import ModelProvider
+    from druse.settings.oauth import OAuth
     from druse.settings.people import AgentRules, People, agent_of, narrower, widened
 else:
     __getattr__ = parts_of(
@@ -20,6 +21,7 @@ else:
             "load_config",
         ),
         modelprovider=("ModelProvider",),
+        oauth=("OAuth",),
         people=(
             "AgentRules",
             "People",
@@ -34,6 +36,7 @@ __all__ = [
     "Config",
     "Knobs",
     "ModelProvider",
+    "OAuth",
     "People",
     "SelfProgramming",
     "Workspace",

@@ -12,6 +12,7 @@ from typing import Any, cast
 from druse.model import Invalid
 from druse.permissions import Layer, Policy
 from druse.settings.modelprovider import ModelProvider, model_of
+from druse.settings.oauth import OAuth, oauth_of
 from druse.settings.people import People, narrower, people_of
 from druse.settings.textfile import text_of
 from druse.settings.workspace import Workspace
@@ -64,6 +65,7 @@ class Config:
     knobs: Knobs = field(default_factory=Knobs)
     model: ModelProvider | None = None
     people: People = field(default_factory=People)
+    oauth: OAuth | None = None
 
 
 def load_config(workspace: Workspace) -> Config:
@@ -72,14 +74,17 @@ def load_config(workspace: Workspace) -> Config:
     blocks: dict[str, dict[str, Any]] = {"self_programming": {}, "settings": {}}
     model: ModelProvider | None = None
     people = People()
+    oauth: OAuth | None = None
     for name, path in (("user", workspace.user_config), ("project", workspace.config)):
         text = _read(path)
         if text is None:
             continue
         parsed = _parse(path, text)
-        _known(path, text, parsed, {"permissions", "model", *_PEOPLE, *blocks}, "")
+        _known(path, text, parsed, {"permissions", "model", "oauth", *_PEOPLE, *blocks}, "")
         if "model" in parsed:
             model = _model(name, path, text, _table(path, text, parsed, "model"))
+        if "oauth" in parsed:
+            oauth = _oauth(name, path, text, _table(path, text, parsed, "oauth"))
         people = _people(path, text, parsed, people)
         layers.append(_layer(name, path, text, parsed.get("permissions", {})))
         for block, merged in blocks.items():
@@ -93,6 +98,7 @@ def load_config(workspace: Workspace) -> Config:
         Knobs(**blocks["settings"]),
         model,
         people,
+        oauth,
     )
 
 
@@ -113,6 +119,15 @@ def _model(layer: str, path: Path, text: str, given: dict[str, Any]) -> ModelPro
         return model_of(given)
     except Invalid as error:
         raise _wrong(path, _line_of(text, error.where or "[model]"), error.problem) from error
+
+
+def _oauth(layer: str, path: Path, text: str, given: dict[str, Any]) -> OAuth:
+    """The project's table stands in place of the user's: each workspace that is served has an address of its own."""
+    try:
+        return oauth_of(given, layer)
+    except Invalid as error:
+        where = error.where if error.where in text else "[oauth"
+        raise _wrong(path, _line_of(text, where), error.problem) from error
 
 
 def _narrow_trust(merged: Mapping[str, Any], given: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,18 +21,20 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from druse.front.application import Application
-from druse.front.http import bearer_of
+from druse.front.guests import Guest
+from druse.front.http import TurnedAway
 from druse.model import DruseError, Invalid, NotAllowed, NotFound
 from druse.store import StoreBusy, StoreFull
 from druse.web import shapes
+from druse.web.admission import Admission
 from druse.web.chatting import chat
 from druse.web.guard import LARGEST_BODY, answer, body_of, refusal_of
 from druse.web.openapi import Operation, document
 from druse.web.reading import get_trace, list_traces, volume_history, volume_stats
 from druse.web.skills import create_skill, evolve, get_skill, list_skills, promote_skill
 from druse.web.tools import register_tool
-from druse.web.visit import Refused, Reply, Visit
-from druse.web.visitors import Keyring, Visitor
+from druse.web.visit import Refused, Reply, RoleTooLow, Visit
+from druse.web.visitors import Visitor
 
 log = logging.getLogger("druse.web")
 
@@ -134,9 +136,9 @@ DOCUMENT = "/openapi.json"
 class HttpApi:
     """Serves the table beside MCP (see `druse.front.http.Beside`)."""
 
-    def __init__(self, application: Application, keyring: Keyring, hosts: frozenset[str] | None) -> None:
+    def __init__(self, application: Application, admission: Admission, hosts: frozenset[str] | None) -> None:
         self._application = application
-        self._keyring = keyring
+        self._admission = admission
         self._hosts = hosts
         by_path: dict[str, list[Served]] = {}
         for row in TABLE:
@@ -152,27 +154,35 @@ class HttpApi:
         )
 
     def owns(self, path: str) -> bool:
-        """Whether a path is one of the table's."""
-        return path == DOCUMENT or (path.split("/")[1:2] != [] and path.split("/")[1] in _FIRST)
+        """Whether a path is one of the table's, or that of the metadata."""
+        first = path.split("/")[1:2]
+        return path == DOCUMENT or (first != [] and first[0] in _FIRST) or self._admission.metadata(path) is not None
 
-    async def accepts(self, token: str) -> bool:
-        """Whether the token is one of the keyring."""
-        return await self._keyring.visitor(token) is not None
+    @property
+    def names(self) -> Sequence[str]:
+        """Names by which this server is known beside the address it is bound to."""
+        return self._admission.names
+
+    async def admit(self, headers: Iterable[tuple[bytes, bytes]]) -> Guest | TurnedAway:
+        """Whose request for MCP this is."""
+        return await self._admission.admit(headers)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One ASGI request."""
-        refused = refusal_of(scope, self._hosts)
+        metadata = self._admission.metadata(scope["path"])
+        if metadata is not None:  # public, for whoever wants to know where tokens come from
+            await answer(send, 200, metadata, {"access-control-allow-origin": "*"})
+            return
+        hosts = self._hosts | frozenset(self.names) if self._hosts is not None else None
+        refused = refusal_of(scope, hosts)
         if refused is not None:
             await answer(send, refused[0], {"detail": refused[1], "kind": "not_allowed"})
             return
         if scope["path"] != DOCUMENT:
-            visitor = await self._keyring.visitor(bearer_of(scope["headers"]))
-            if visitor is None:
-                problem = {
-                    "detail": "Send the token of .druse/keys/http.token, or a key, as a bearer token.",
-                    "kind": "no_token",
-                }
-                await answer(send, 401, problem, {"www-authenticate": "Bearer"})
+            visitor = await self._admission.visitor(scope["headers"])
+            if isinstance(visitor, TurnedAway):
+                problem = {"detail": visitor.detail, "kind": visitor.kind}
+                await answer(send, visitor.status, problem, visitor.headers)
                 return
             scope = {**scope, "druse.visitor": visitor}
         await self._starlette(scope, receive, send)
@@ -187,8 +197,8 @@ class HttpApi:
         return endpoint
 
     async def _carried_out(self, row: Served, request: Request) -> Response:
+        visitor: Visitor = request.scope["druse.visitor"]
         try:
-            visitor: Visitor = request.scope["druse.visitor"]
             visit = Visit(
                 self._application,
                 visitor,
@@ -203,6 +213,10 @@ class HttpApi:
             return _json(reply.status, reply.content)
         except Refused as refused:
             return _json(refused.status, refused.problem)
+        except RoleTooLow as error:
+            more = self._admission.needs(error.needed, "A token of a higher role may do this.")
+            problem = shapes.Problem(detail=str(error), kind=error.kind)
+            return _json(403, problem, more if visitor.by_token else {})
         except DruseError as error:
             return _json(_status_of(error), shapes.Problem(detail=str(error), kind=error.kind))
         except Exception:  # top handler of HTTP requests: the client gets an id, the log the traceback
@@ -263,9 +277,10 @@ def _status_of(error: DruseError) -> int:
     return 503 if isinstance(error, StoreBusy | StoreFull) else 500
 
 
-def _json(status: int, content: BaseModel) -> Response:
+def _json(status: int, content: BaseModel, more: Mapping[str, str] | None = None) -> Response:
     plain = content.model_dump(mode="json", by_alias=True, exclude_none=isinstance(content, shapes.Problem))
-    return JSONResponse(plain, status, {"cache-control": "no-store", "x-content-type-options": "nosniff"})
+    told = {"cache-control": "no-store", "x-content-type-options": "nosniff", **(more or {})}
+    return JSONResponse(plain, status, told)
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

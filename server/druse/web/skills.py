@@ -18,7 +18,7 @@ from druse.web.shapes import (
     SkillPromoted,
     SkillQuery,
 )
-from druse.web.visit import Refused, Reply, Visit, waits
+from druse.web.visit import Refused, Reply, RoleTooLow, Visit, waits
 from druse.web.visitors import HttpRole
 
 _NO_TEAM = 'Cannot promote a skill: this user belongs to no team. Join one with "druse volumes use team:NAME".'
@@ -74,12 +74,15 @@ async def _write(visit: Visit, body: SkillCreate, keywords: str) -> Reply:
     ref, base = VolumeRef.parse(str(body.volume)), visit.application.base
     identity, visitor = base.skills.volumes.identity, visit.visitor
     if visitor.role is HttpRole.USER:
-        raise NotAllowed(
+        raise RoleTooLow(
             f"Cannot write into volume {ref} with a user's token: leave volume out, then a person is asked, or "
-            "use a key of a team_admin or system_admin."
+            "use a token of a team_admin or system_admin.",
+            HttpRole.TEAM_ADMIN if str(ref) == f"team:{identity.team}" else HttpRole.SYSTEM_ADMIN,
         )
     if visitor.role is HttpRole.TEAM_ADMIN and str(ref) != f"team:{visitor.team}":
-        raise NotAllowed(f"Cannot write into volume {ref}: this key administers team {visitor.team} only.")
+        raise RoleTooLow(
+            f"Cannot write into volume {ref}: this token administers team {visitor.team} only.", HttpRole.SYSTEM_ADMIN
+        )
     known = {str(one) for one in base.skills.volumes.existing()} | {f"team:{identity.team}", f"user:{identity.user}"}
     if str(ref) not in known | {"system:main"}:
         raise NotFound(f"Cannot write into volume {ref}: there is none. GET /volumes/stats shows those there are.")
@@ -91,7 +94,9 @@ async def _write(visit: Visit, body: SkillCreate, keywords: str) -> Reply:
     document = SkillDocument(body.skill_id, body.description, text).with_own(
         category=body.category, keywords=keywords, origin="http"
     )
-    payload: JsonObject = {"volume": str(ref), "skill": body.skill_id, "key": visitor.key_id}
+    payload: JsonObject = {"volume": str(ref), "skill": body.skill_id}
+    if visitor.key_id:
+        payload["key"] = visitor.key_id
     await base.audit.record("skill.write", body.skill_id, visit.caller, payload, durable=True)
     written = await base.skills.write(document, visit.actor, ref=ref)
     await visit.application.skills_changed()

@@ -24,7 +24,15 @@ from druse.model import (
 )
 from druse.skills import Actor
 from druse.web.shapes import Pending, Problem
-from druse.web.visitors import Visitor
+from druse.web.visitors import HttpRole, Visitor
+
+
+class RoleTooLow(NotAllowed):
+    """Somebody with the role `needed` may do this."""
+
+    def __init__(self, message: str, needed: HttpRole) -> None:
+        super().__init__(message)
+        self.needed = needed
 
 
 class Refused(Exception):
@@ -56,7 +64,9 @@ class Visit:
         self.query = query
         self.body = body
         self.path = path
-        self.caller: Caller = visitor.caller(f"http-{visitor.key_id or 'local'}-{secrets.token_hex(6)}")
+        self.caller: Caller = visitor.caller(
+            f"http-{visitor.key_id or ('oauth' if visitor.by_token else 'local')}-{secrets.token_hex(6)}"
+        )
 
     @property
     def actor(self) -> Actor:

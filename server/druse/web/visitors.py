@@ -1,7 +1,8 @@
 """Who comes over HTTP, in which role (seed id L-35).
 
 The token in `.druse/keys/http.token` is a user's. Further keys are made by a person with `druse keys new`; they are
-shown once, and only a digest of each is kept. None of them is a person's word: nobody decides an approval with one.
+shown once, and only a digest of each is kept. Access tokens of OAuth are made elsewhere (see `druse.web.accesstokens`).
+None of them is a person's word: nobody decides an approval with one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from druse.front.guests import Guest
 from druse.governance import HTTP_API, AuditChain
 from druse.model import Caller, CallerKind, Invalid, NotFound
 from druse.skills import Actor, Role, Volumes
@@ -38,6 +40,13 @@ class Visitor:
     role: HttpRole
     team: str = ""
     key_id: str = ""
+    identity: str = ""  # who is answerable; empty for clients of this account
+    client: str = ""  # the program that an access token was made for
+    by_token: bool = False  # with an access token of OAuth: another one may give more
+
+    def guest(self) -> Guest:
+        """As MCP sees it."""
+        return Guest(self.identity, str(self.role) if self.identity else "", self.client)
 
     def caller(self, session: str) -> Caller:
         """As the router and the audit chain see it: an agent, whatever its role."""
@@ -46,6 +55,8 @@ class Visitor:
             session=session,
             connection=HTTP_API,
             client=f"{self.name} ({self.role}) over HTTP",
+            identity=self.identity,
+            role=str(self.role) if self.identity else "",
         )
 
     def actor(self, volumes: Volumes) -> Actor:
@@ -76,7 +87,7 @@ class Keyring:
             return None
         if (key.last_used_at or 0.0) < self._clock() - 60:
             await self._store.http_keys.used(key.id, now=self._clock())
-        return Visitor(key.name, HttpRole(key.role), key.team, key.id)
+        return Visitor(key.name, HttpRole(key.role), key.team, key.id, identity=f"key {key.id} ({key.name})")
 
 
 async def make_key(
