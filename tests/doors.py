@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 import json
 import re
-import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from mcp import Client, StdioServerParameters
+
+import warm
 
 _LOOP = """
 import json, pathlib, sys
@@ -44,8 +45,9 @@ async def agent(
     root: Path, environment: Mapping[str, str], *, mode: Any = "legacy", on_message: Any = None
 ) -> AsyncGenerator[Client]:
     """A client over stdio, as an editor starts it."""
+    python, *words = warm.command()
     server = StdioServerParameters(
-        command=sys.executable, args=["-m", "druse", "serve", "--no-daemon"], cwd=root, env=dict(environment)
+        command=python, args=[*words, "serve", "--no-daemon"], cwd=root, env=dict(environment)
     )
     async with Client(server, mode=mode, message_handler=on_message) as client:
         yield client
@@ -55,7 +57,7 @@ async def agent(
 async def over_http(root: Path, environment: Mapping[str, str]) -> AsyncGenerator[tuple[str, str]]:
     """`druse serve --http` in a process of its own: its address, and the token that local clients read."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", "serve", "--http", "127.0.0.1:0"),
+        *(*warm.command(), "serve", "--http", "127.0.0.1:0"),
         cwd=root,
         stderr=asyncio.subprocess.PIPE,
         env=dict(environment),
@@ -79,7 +81,7 @@ async def command(root: Path, environment: Mapping[str, str], *arguments: str) -
     """A person's command in a second process; its JSON answer."""
     at = arguments.index("--") if "--" in arguments else len(arguments)
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", *arguments[:at], "--json", *arguments[at:]),
+        *(*warm.command(), *arguments[:at], "--json", *arguments[at:]),
         cwd=root,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
