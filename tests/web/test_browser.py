@@ -143,6 +143,7 @@ async def test_every_view_is_readable_in_light_and_dark_on_phone_and_desk(
             await page.wait_for_selector("[data-key=approve]")
             assert (await page.evaluate(CONTRAST))[0][0] >= 4.5
             small = await page.evaluate(
-                "[...document.querySelectorAll('button, .views a')].map((e) => e.getBoundingClientRect().height).filter((h) => h < 24)"
+                "[...document.querySelectorAll('button, .views a')].filter((e) => e.checkVisibility())"
+                ".map((e) => e.getBoundingClientRect().height).filter((h) => h < 24)"
             )
             assert small == []

@@ -57,7 +57,7 @@ async def test_only_a_page_opened_by_a_link_of_the_terminal_decides(house: House
                 return str((await http.get(f"/api/approvals/{approval}", headers=bearer(look))).json()["subject_hash"])
 
             # the page itself holds nothing, and without a pass there is nothing to see
-            for path in ("/", "/page.js", "/page.css", "/graph.js", "/icon.svg"):
+            for path in ("/", "/page.js", "/parts.js", "/page.css", "/graph.js", "/icon.svg"):
                 page = await http.get(path)
                 policy = page.headers["content-security-policy"]
                 assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from druse.model import visible
+from druse.model import ToolVersion, visible
 
 if TYPE_CHECKING:
     from druse.front.base import Base
 
-__all__ = ["review_of", "reviewed", "text_of", "visible"]
+__all__ = ["compared", "review_of", "reviewed", "text_of", "visible"]
 
 
 async def reviewed(base: Base, approval_id: str) -> dict[str, Any]:
@@ -56,6 +56,15 @@ def review_of(approval: dict[str, Any], before: dict[str, Any] | None) -> dict[s
         "manifest_diff": _diff(_plain(old["manifest"]), _plain(manifest), "manifest"),
         "dry_run": details.get("dry_run"),
     }
+
+
+def compared(before: ToolVersion, after: ToolVersion) -> dict[str, Any]:
+    """What a version changed against an earlier one: lines of its source, and what it may call."""
+    had, has = _listed(before.manifest, "permissions"), _listed(after.manifest, "permissions")
+    lines = difflib.unified_diff(
+        before.source.splitlines(), after.source.splitlines(), f"v{before.version}", f"v{after.version}", lineterm=""
+    )
+    return {"diff": list(lines), "permissions_gained": sorted(has - had), "permissions_lost": sorted(had - has)}
 
 
 def text_of(data: dict[str, Any]) -> str:

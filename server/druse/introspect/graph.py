@@ -15,7 +15,7 @@ class Graph:
     """Nodes by id, and edges from one to another. An edge's kind is calls, made_from or replaced_by."""
 
     nodes: dict[str, JsonObject] = field(default_factory=dict[str, JsonObject])
-    edges: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+    edges: dict[tuple[str, str, str], None] = field(default_factory=dict[tuple[str, str, str], None])
 
     def node(self, identifier: str, kind: str, label: str, **more: str | int) -> str:
         """Add a node, or more about one."""
@@ -24,8 +24,7 @@ class Graph:
 
     def edge(self, source: str, target: str, kind: str) -> None:
         """Add an edge once."""
-        if (source, target, kind) not in self.edges:
-            self.edges.append((source, target, kind))
+        self.edges[source, target, kind] = None
 
     def as_dict(self) -> JsonObject:
         """Nodes and edges as JSON."""

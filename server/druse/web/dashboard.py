@@ -24,9 +24,9 @@ from druse.crystal import signature_of
 from druse.front.base import Base
 from druse.front.http import bearer_of
 from druse.front.overview import overview
-from druse.front.review import reviewed, text_of
+from druse.front.review import compared, reviewed, text_of
 from druse.introspect import capability_graph
-from druse.model import DruseError, NotFound, StoreDamaged, visible
+from druse.model import DruseError, Invalid, NotFound, StoreDamaged, VersionStatus, visible
 from druse.store import StoreBusy
 from druse.web.guard import answer, body_of, refusal_of
 from druse.web.passes import Passes
@@ -36,9 +36,11 @@ log = logging.getLogger("druse.web")
 LOOK_SECONDS = 0.5  # between two looks at whether something changed
 _QUIET_SECONDS = 15.0  # after which a line is sent all the same, so that a broken connection is found out
 _STREAMS = 16
+_ONCE_IN_SERVICE = frozenset(VersionStatus) - {VersionStatus.PROPOSED, VersionStatus.REJECTED}
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/parts.js": ("parts.js", "text/javascript; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/graph.js": ("graph.js", "text/javascript; charset=utf-8"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
@@ -170,18 +172,35 @@ class Dashboard:
         return _json(200, {**data, "text": text_of(data)})
 
     async def _tool(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        version = self._base.shelf.active.get(name)
-        if version is None:
-            raise NotFound(f"Cannot show {name[:80]!r}: no such tool is in service.")
-        return _json(
-            200,
-            {"name": name, "version": version.version, "source": version.source, "manifest": version.manifest},
-        )
+        """A version that is or was in service, with what it changed against the one before it."""
+        name, asked = request.path_params["name"], request.query_params.get("version", "")
+        known = [record for record in await self._base.store.tools.versions(name) if record.status in _ONCE_IN_SERVICE]
+        serving = self._base.shelf.active.get(name)
+        if not known:
+            raise NotFound(f"Cannot show {name[:80]!r}: no such tool is or was in service.")
+        latest = serving.version if serving else known[-1].version
+        number = int(asked) if asked.isdecimal() and len(asked) < 10 else latest
+        record = next((one for one in known if one.version == number), None)
+        if record is None:
+            raise NotFound(f"Cannot show {name} v{number}: it is or was not in service.")
+        version = await asyncio.to_thread(self._base.shelf.files.read, name, number)
+        told = {"name": name, "version": number, "source": version.source, "manifest": version.manifest}
+        told |= {"status": str(record.status), "before": None, "problem": ""}
+        if version.approval_hash != record.approval_hash:
+            told["problem"] = f"The files of {name} v{number} are not what was approved."
+        earlier = [one.version for one in known if one.version < number]
+        if earlier:
+            try:
+                before = await asyncio.to_thread(self._base.shelf.files.read, name, earlier[-1])
+            except Invalid as error:  # the version itself is still worth showing
+                told["problem"] = told["problem"] or str(error)
+            else:
+                told |= {"before": before.version, **compared(before, version)}
+        return _json(200, told)
 
     async def _audit(self, request: Request) -> Response:
         limit = request.query_params.get("limit", "")
-        count = min(int(limit), 1000) if limit.isdigit() and len(limit) < 5 else 100
+        count = max(1, min(int(limit), 1000)) if limit.isdecimal() and len(limit) < 5 else 100
         return _json(200, {"entries": [*reversed(await self._base.audit.newest(count))]})
 
     async def _verify(self, request: Request) -> Response:
