@@ -101,7 +101,14 @@ SPECS: tuple[ToolSpec, ...] = (
         "planner.undo_plan",
         Action.EXECUTE,
         "Take an execution back: the known inverse of each step, the last one first. Says what cannot be undone.",
-        {"execution": _TEXT},
+        {
+            "execution": _TEXT,
+            "redo": {
+                "type": "boolean",
+                "description": "Of a step whose taking back had begun and whose end nobody knows: true makes it again, "
+                "false counts it as taken back.",
+            },
+        },
         ["execution"],
     ),
     _capability(

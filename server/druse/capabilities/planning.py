@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import cast
 
@@ -16,6 +17,7 @@ from druse.planner import (
     PLAN_SCHEMA,
     Capability,
     Conductor,
+    Holds,
     Issue,
     Stopped,
     calls_in,
@@ -43,7 +45,7 @@ class Planning:
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
-        self.going: set[str] = set()  # executions that this process carries out
+        self.holds = Holds(bench.store.database.path.parent / "executions")
         self.handlers: dict[str, Handler] = {
             "planner.decompose": self._decompose,
             "planner.resolve_intent": self._resolve_intent,
@@ -202,22 +204,25 @@ class Planning:
                 where=str(cannot[0]["step"]),
                 problem="not undoable",
             )
-        execution, known = await self._opened(arguments, named, caller)
-        try:
+        with ExitStack() as held:
+            execution, known = await self._opened(arguments, named, caller, held)
             return await self._conduct(plan, execution, known, caller, redo=bool(arguments.get("redo")))
-        finally:
-            self.going.discard(execution.id)
 
-    async def _opened(self, arguments: JsonObject, named: str, caller: Caller) -> tuple[Execution, dict[str, object]]:
+    async def _opened(
+        self, arguments: JsonObject, named: str, caller: Caller, stack: ExitStack
+    ) -> tuple[Execution, dict[str, object]]:
+        """The execution, held by this process from now on, and what is known of its steps."""
         plans = self._bench.store.plans
         again = arguments.get("execution")
         if isinstance(again, str):
             held = await (plans.unfinished(named) if again == "last" else plans.execution(again))
             if held is None or held.plan != named:
                 raise NotFound(f"Cannot go on with execution {again!r}: there is none of this plan.")
-            if held.status == "done" or held.id in self.going:
-                raise Invalid(f"Cannot go on with execution {held.id}: it is {held.status}.", where="execution")
-            self.going.add(held.id)
+            mine = stack.enter_context(self.holds.of(held.id))
+            now = await plans.execution(held.id)  # it may have ended before it was ours
+            if not mine or now is None or now.status == "done":
+                status = "being carried out or taken back" if not mine else "done"
+                raise Invalid(f"Cannot go on with execution {held.id}: it is {status}.", where="execution")
             return held, {step.place: step for step in await plans.steps(held.id)}
         given = arguments.get("inputs")
         inputs = _with_defaults(cast("JsonObject", arguments["plan"]), given if isinstance(given, dict) else {})
@@ -228,8 +233,8 @@ class Planning:
             *(named, masked, "running", caller.session, run_id, self._bench.clock()),
             agent=agent_of(caller.client),
         )
+        stack.enter_context(self.holds.of(made.id))
         await plans.begin(made)
-        self.going.add(made.id)
         return replace(made, inputs=inputs), {}
 
     async def _conduct(

@@ -31,7 +31,7 @@ class Capabilities:
         self._handlers = {
             **Succeeding(bench).handlers,
             **planning.handlers,
-            **Undoing(bench, planning.going).handlers,
+            **Undoing(bench, planning.holds).handlers,
             **self.teaching.handlers,
             **self.orchestrating.handlers,
             **inspecting.handlers,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from druse.capabilities.workbench import Handler, Workbench
 from druse.model import Caller, Invalid, Json, JsonObject, NotFound, Outcome, OutcomeStatus
-from druse.planner import digest_of_file, inverses_in
+from druse.planner import UNKNOWN, Holds, digest_of_file, inverses_in, taken_back
 from druse.routing import is_read
 from druse.store import Execution, KeptInverse
 
@@ -16,9 +16,9 @@ _LISTED = 20
 class Undoing:
     """The handlers of what was carried out, and of taking it back."""
 
-    def __init__(self, bench: Workbench, going: set[str]) -> None:
+    def __init__(self, bench: Workbench, holds: Holds) -> None:
         self._bench = bench
-        self._going = going  # executions that this process carries out or takes back
+        self._holds = holds
         self.handlers: dict[str, Handler] = {
             "planner.plan_history": self._history,
             "planner.undo_plan": self._undo,
@@ -26,6 +26,7 @@ class Undoing:
 
     async def _history(self, arguments: JsonObject, caller: Caller) -> Outcome:
         plans, named, limit = self._bench.store.plans, arguments.get("execution"), arguments.get("limit")
+        await self._holds.settle(self._bench.store.plans, self._bench.clock())
         if isinstance(named, str):
             return Outcome.of(await self._told(await self._execution(named)))
         found = await plans.executions(limit if isinstance(limit, int) else _LISTED)
@@ -57,28 +58,49 @@ class Undoing:
         }
 
     async def _undo(self, arguments: JsonObject, caller: Caller) -> Outcome:
+        await self._holds.settle(self._bench.store.plans, self._bench.clock())
         execution = await self._execution(str(arguments["execution"]))
-        if execution.id in self._going:
-            raise Invalid(f"Cannot undo {execution.id}: it is being carried out. Wait for its end.", where="execution")
-        self._going.add(execution.id)
-        try:
-            return await self._taken_back(execution, replace(caller, depth=caller.depth + 1))
-        finally:
-            self._going.discard(execution.id)
+        redo = arguments.get("redo")
+        with self._holds.of(execution.id) as mine:
+            if not mine:
+                said = f"Cannot undo {execution.id}: it is being carried out or taken back. Wait for its end."
+                raise Invalid(said, where="execution")
+            deeper = replace(caller, depth=caller.depth + 1)
+            return await self._taken_back(execution, deeper, redo if isinstance(redo, bool) else None)
 
-    async def _taken_back(self, execution: Execution, caller: Caller) -> Outcome:
+    async def _taken_back(self, execution: Execution, caller: Caller, redo: bool | None) -> Outcome:
         """The inverses, the last step's first; where one does not go through it stops and can be called again."""
         bench, undone = self._bench, list[Json]()
         stopped: JsonObject = {}
         for part in await bench.store.plans.inverses(execution.id):
             if part.why_not or part.undone_at is not None:
                 continue
-            if part.touched and digest_of_file(part.touched) != part.after:
+            unknown = part.after == UNKNOWN or (part.begun_at is not None and not part.touched)
+            if (part.touched and taken_back(part)) or (unknown and redo is False):
+                # Done before a process ended that could not note it any more.
+                await bench.store.plans.undone(execution.id, part.place, now=bench.clock())
+                undone.append(part.place)
+                continue
+            if unknown and redo is None:
+                reason = (
+                    f"{part.touched} was being written when the execution ended, and nobody knows whether what stands "
+                    'there is of this step: look. Then go on with "redo": true to put back what stood there before it, '
+                    "or false to leave it."
+                    if part.touched
+                    else f"taking {part.place} back ({part.tool}) had begun when that ended, and nobody knows how: "
+                    'look whether it happened. Then go on with "redo": false if it did, true if it did not.'
+                )
+                stopped = {"stopped_at": part.place, "reason": reason}
+                break
+            if part.touched and part.after != UNKNOWN and digest_of_file(part.touched) != part.after:
                 reason = f"{part.touched} was changed since the step wrote it; undoing it takes that away as well"
                 stopped = {"stopped_at": part.place, "reason": reason}
                 break
+            await bench.store.plans.undoing(execution.id, part.place, bench.clock())
             outcome = await bench.desk.call(part.tool, part.arguments, caller)
             if not outcome.ok:
+                if not outcome.unsure:
+                    await bench.store.plans.undoing(execution.id, part.place, None)
                 stopped = {"stopped_at": part.place, "reason": outcome.message}
                 if outcome.approval_id:
                     stopped["approval_id"] = outcome.approval_id

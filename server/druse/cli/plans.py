@@ -49,15 +49,21 @@ def show(execution: str, as_json: bool) -> None:
 @plans.command()
 @click.argument("execution")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--redo/--done",
+    default=None,
+    help="Of a step whose taking back had begun when a process ended: make it again, or it did happen.",
+)
 @json_option
-def undo(execution: str, yes: bool, as_json: bool) -> None:
+def undo(execution: str, yes: bool, redo: bool | None, as_json: bool) -> None:
     """Take EXECUTION back, the last step first. It stops where an inverse does not go through; call it again then."""
     if not yes:
         told = _called("planner.plan_history", {"execution": execution}, as_json=as_json)
         click.echo(json.dumps(told, indent=2, ensure_ascii=False), err=True)
         if not click.confirm("Undo this?", default=False, err=as_json):
             raise SystemExit(1)
-    data = _called("planner.undo_plan", {"execution": execution}, as_json=as_json)
+    given = {"execution": execution} | ({} if redo is None else {"redo": redo})
+    data = _called("planner.undo_plan", given, as_json=as_json)
     emit(data, as_json=as_json, render=lambda: json.dumps(data, indent=2, ensure_ascii=False))
     raise SystemExit(0 if data.get("status") == "undone" else 1)
 

@@ -14,6 +14,7 @@ from druse.front.base import Base
 from druse.jobs import CommitWatch
 from druse.model import DruseError
 from druse.past import take_quietly
+from druse.planner import Holds
 from druse.skills import watch_skills
 
 if TYPE_CHECKING:
@@ -73,9 +74,11 @@ def _report(task: asyncio.Task[None]) -> None:
 
 
 async def _close_idle(base: Base) -> None:
+    holds = Holds(base.store.database.path.parent / "executions")
     while True:
         try:
             await base.recorder.close_idle()
+            await holds.settle(base.store.plans, base.clock())
         except DruseError as error:
             log.warning("idle runs were not closed: %s", error)
         await asyncio.sleep(_IDLE_CHECK_SECONDS)

@@ -88,6 +88,7 @@ class Outcome:
     approval_id: str = ""
     content: tuple[JsonObject, ...] | None = None  # MCP content blocks as JSON; None = render from data
     structured: JsonObject | None = None
+    unsure: bool = False  # it was begun, and nobody can say whether it happened
     details: JsonObject = field(default_factory=dict[str, Json])
 
     @classmethod

@@ -71,9 +71,10 @@ class UpstreamFailure(DruseError):
 
     kind = "upstream_failure"
 
-    def __init__(self, message: str, *, server: str) -> None:
+    def __init__(self, message: str, *, server: str, asked: bool = True) -> None:
         super().__init__(message)
         self.server = server
+        self.asked = asked  # False: the request never reached it, so that nothing has happened
 
 
 class SandboxFailure(DruseError):

@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 
 from druse.model import Caller, Invalid, Json, JsonObject, Outcome, ToolSpec, first_error
 from druse.planner.plans import arguments_of, needs, resolve, steps_of
-from druse.planner.undoing import Inverse, digest_of_file, named_inverse
+from druse.planner.undoing import UNKNOWN, Inverse, digest_of_file, named_inverse
 from druse.store import ExecutedStep, KeptInverse, PlanRepository
 
 Specs: TypeAlias = "Callable[[list[str]], Awaitable[Mapping[str, ToolSpec]]]"
@@ -130,11 +130,13 @@ class Conductor:
             raise Stopped(place, f"the result of {place} held a secret and was not kept; what follows cannot be built")
         if held is not None and held.status == "begun" and not self.reads(tool) and not self.redo:
             text = (
-                f"{tool} had begun when the last execution ended, and nobody noted its end: look whether it happened. "
+                f"{tool} had begun when the last execution ended, and nobody knows its end: look whether it happened. "
             )
             raise Stopped(place, text + 'If it did not, go on with "redo": true.')
         undo = step.get("undo")
         before = self.inverse(tool, arguments) if undo is None and not self.reads(tool) else None
+        if before is not None and before.touched:  # what stands there must outlive a process that ends while it writes
+            await self._keep(place, tool, before, after=UNKNOWN)
         result = await self._call(place, tool, arguments)
         if isinstance(undo, dict):
             own = {**results, str(step["id"]): result}
@@ -143,7 +145,7 @@ class Conductor:
             await self._keep(place, tool, before or Inverse(why_not=f"no inverse of {tool} is known"))
         return result
 
-    async def _keep(self, place: str, tool: str, inverse: Inverse) -> None:
+    async def _keep(self, place: str, tool: str, inverse: Inverse, after: str = "") -> None:
         """Note what takes a step back that was done; what holds a secret is not kept."""
         if inverse.arguments is not None and self.mask(inverse.arguments) != inverse.arguments:
             inverse = Inverse(why_not=f"what would take {tool} back holds a secret, and was not kept")
@@ -153,7 +155,7 @@ class Conductor:
             inverse.arguments or {},
             inverse.why_not,
             inverse.touched,
-            digest_of_file(inverse.touched) if inverse.touched else "",
+            after or (digest_of_file(inverse.touched) if inverse.touched else ""),
         )
         await self.plans.keep_inverse(self.execution, kept)
 
@@ -166,7 +168,7 @@ class Conductor:
         done = ExecutedStep(
             place,
             tool,
-            "done" if outcome.ok else "failed",
+            "done" if outcome.ok else "begun" if outcome.unsure else "failed",
             kept,
             kept == outcome.data,
             outcome.message,

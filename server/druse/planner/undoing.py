@@ -15,8 +15,10 @@ from pathlib import Path
 
 from druse.model import Invalid, Json, JsonObject
 from druse.planner.plans import arguments_of, literal_of, resolve, steps_of
+from druse.store import KeptInverse
 
 KEPT_BYTES = 1024 * 1024  # of a file's text before a step wrote it
+UNKNOWN = "unknown"  # what a step left of a file, where the process ended before that was noted
 _FILES = ("Write", "Edit")
 _COMMAND = "Bash"
 
@@ -100,6 +102,13 @@ def file_inverse(tool: str, arguments: JsonObject, root: Path) -> Inverse | None
         return Inverse(_COMMAND, {"command": f"rm -- {shlex.quote(named)}"}, touched=str(path))
     except (OSError, ValueError) as error:
         return Inverse(why_not=f"what stood in {named} could not be kept: {error}")
+
+
+def taken_back(kept: KeptInverse) -> bool:
+    """Whether a file stands as the step found it, although the step had changed it."""
+    now, content = digest_of_file(kept.touched), kept.arguments.get("content")
+    before = hashlib.sha256(content.encode()).hexdigest() if isinstance(content, str) else ""
+    return now == before != kept.after
 
 
 def digest_of_file(path: str) -> str:

@@ -32,6 +32,7 @@ from druse.model import (
     Source,
     Step,
     ToolSpec,
+    UpstreamFailure,
     Verdict,
     digest,
 )
@@ -248,6 +249,7 @@ def _refused(status: OutcomeStatus, error: DruseError) -> Outcome:
         message=str(error),
         kind=error.kind,
         approval_id=error.approval_id if isinstance(error, NeedsApproval) else "",
+        unsure=isinstance(error, UpstreamFailure) and error.asked,
     )
 
 

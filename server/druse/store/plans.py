@@ -66,6 +66,7 @@ class KeptInverse:
     touched: str = ""
     after: str = ""
     undone_at: float | None = None
+    begun_at: float | None = None  # when taking it back began, as long as no end of that is noted
 
 
 class PlanRepository:
@@ -123,6 +124,11 @@ class PlanRepository:
             )
 
         await self._database.write(work)
+
+    async def running(self) -> list[str]:
+        """The executions that are said to be running, also those whose process ended."""
+        rows = await self._database.all("SELECT id FROM execution WHERE status = 'running'")
+        return [str(row[0]) for row in rows]
 
     async def execution(self, execution_id: str) -> Execution | None:
         """One execution."""
@@ -192,11 +198,21 @@ class PlanRepository:
     async def inverses(self, execution_id: str) -> list[KeptInverse]:
         """What takes the steps of an execution back, the last one done first."""
         rows = await self._database.all(
-            "SELECT place, tool, arguments, why_not, touched, after, undone_at FROM plan_undo WHERE execution = ?"
-            " ORDER BY number DESC",
+            "SELECT place, tool, arguments, why_not, touched, after, undone_at, begun_at FROM plan_undo"
+            " WHERE execution = ? ORDER BY number DESC",
             (execution_id,),
         )
         return [KeptInverse(row[0], row[1], cast("JsonObject", json.loads(row[2])), *row[3:]) for row in rows]
+
+    async def undoing(self, execution_id: str, place: str, begun_at: float | None) -> None:
+        """Note that a step is being taken back, on the disk before this returns; None: it was not."""
+
+        async def work(transaction: Transaction) -> None:
+            await transaction.execute(
+                "UPDATE plan_undo SET begun_at = ? WHERE execution = ? AND place = ?", (begun_at, execution_id, place)
+            )
+
+        await self._database.write(work, durable=True)
 
     async def undone(self, execution_id: str, place: str, *, now: float) -> None:
         """Note that a step was taken back."""

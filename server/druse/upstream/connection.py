@@ -97,7 +97,7 @@ class Connection:
     async def ready(self) -> Client:
         """The connected client. Raises UpstreamFailure saying what stopped it and what to do."""
         if self.entry.problem:
-            raise self._failure(self.entry.problem)
+            raise self._failure(self.entry.problem, asked=False)
         if self.connected and self._client is not None:
             return self._client
         if not self._connecting:
@@ -109,7 +109,7 @@ class Connection:
         except TimeoutError:
             self.problem = "it did not answer in time"
         if self._client is None:
-            raise self._failure(self.problem or "it could not be reached")
+            raise self._failure(self.problem or "it could not be reached", asked=False)
         return self._client
 
     async def call(self, tool: str, arguments: JsonObject, progress: Progress | None, caller: Caller) -> Answer:
@@ -296,13 +296,14 @@ class Connection:
         self._retry_at = self._clock() + _BACK_OFF[min(self._failures, len(_BACK_OFF) - 1)]
         log.warning("server %s: %s", self.entry.name, self.problem)
 
-    def _failure(self, problem: str, *, refused: bool = False) -> UpstreamFailure:
+    def _failure(self, problem: str, *, refused: bool = False, asked: bool = True) -> UpstreamFailure:
         advice = (
             "Check the arguments."
             if refused
             else f'Try again, check its entry in mcp.json, or see .druse/logs/{self.entry.name}.log ("druse status").'
         )
-        return UpstreamFailure(f"Server {self.entry.name!r}: {problem}. {advice}", server=self.entry.name)
+        told = f"Server {self.entry.name!r}: {problem}. {advice}"
+        return UpstreamFailure(told, server=self.entry.name, asked=asked and not refused)
 
     def mark_broken(self) -> None:
         """Drop the connection; the next call connects again."""
