@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import warm
 from capabilities.desk import SELF, Desk, run_tool, surface, worked
 
 
@@ -29,7 +29,7 @@ async def test_an_exported_tool_lands_unapproved_elsewhere_and_a_changed_byte_is
 ) -> None:
     desk.configure(SELF)
     name = await learned(desk)
-    command = [sys.executable, "-m", "druse", "tools", "export", name]
+    command = [*warm.command(), "tools", "export", name]
     done = await asyncio.to_thread(
         subprocess.run, command, cwd=desk.root, env=desk.environment, capture_output=True, check=True
     )

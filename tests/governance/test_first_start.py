@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import warm
 from druse.cli import main
 
 Druse = Callable[..., Any]
@@ -100,7 +100,7 @@ def test_taking_the_approved_rules_out_of_the_database_makes_no_second_first_sta
 
 def test_two_processes_that_start_at_once_adopt_once(druse: Druse) -> None:
     write('[permissions]\nallow = ["Bash(touch:*)"]\n')
-    command = [sys.executable, "-m", "druse", "policy", "show", "--json"]
+    command = [*warm.command(), "policy", "show", "--json"]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(3)]
     for process in started:
         out, _ = process.communicate()

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import warm
+
 from .conftest import Home  # type: ignore[import-not-found]
 
 SKILL = "---\nname: pdf-forms\ndescription: Fill forms\nallowed-tools: Bash\n---\n\n# Forms\n\nFill them.\n"
@@ -136,7 +138,8 @@ def test_another_druse_is_a_server_of_skills(home: Home, tmp_path: Path) -> None
     (other / ".druse").mkdir(parents=True)
     (other / "skills" / "greet").mkdir(parents=True)
     (other / "skills" / "greet" / "SKILL.md").write_text("---\nname: greet\ndescription: Greets\n---\n\nSay hello.\n")
-    server = {"command": sys.executable, "args": ["-m", "druse", "serve", "--no-daemon", "--workspace", str(other)]}
+    python, *words = warm.command()
+    server = {"command": python, "args": [*words, "serve", "--no-daemon", "--workspace", str(other)]}
     (home.root / "mcp.json").write_text(json.dumps({"mcpServers": {"acme": server}}))
     assert (taken(home, "--only", "greet"))["status"] == "draft"
     unknown = home.said("skills", "import", "--server", "acme", "--only", "nothing")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import sysconfig
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ import pytest
 from mcp import Client
 
 import doors
+import warm
 
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
@@ -37,7 +37,7 @@ class Project:
         (self.root / ".druse" / "config.toml").write_text(config or '[permissions]\nallow = ["shop__*"]\n')
         if approved and (self.root / ".druse" / "druse.db").exists():
             subprocess.run(
-                [sys.executable, "-m", "druse", "policy", "approve", "--yes"],
+                [*warm.command(), "policy", "approve", "--yes"],
                 cwd=self.root,
                 env=self.environment,
                 stdout=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ import pytest
 from mcp import Client
 
 import doors
+import warm
 from druse.model import nested_deeper
 
 from .conftest import Project  # type: ignore[import-not-found]
@@ -36,7 +37,11 @@ class Raw:
     @classmethod
     async def start(cls, root: Path, *options: str) -> Raw:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "druse", "serve", *(options or ("--no-daemon",))),
+            *(
+                (sys.executable, "-m", "druse", "serve", *options)
+                if options
+                else (*warm.command(), "serve", "--no-daemon")
+            ),
             cwd=root,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,

@@ -18,6 +18,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 import doors
+import warm
 
 from .conftest import Project  # type: ignore[import-not-found]
 
@@ -255,7 +256,7 @@ async def test_two_clients_that_both_say_yes_to_the_same_call_get_one_effect(pro
 async def spoken(project: Project, capabilities: dict[str, Any]) -> AsyncGenerator[asyncio.subprocess.Process]:
     """A client that speaks the handshake era by hand, so that it can lie."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", "serve", "--no-daemon"),
+        *(*warm.command(), "serve", "--no-daemon"),
         cwd=project.root,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

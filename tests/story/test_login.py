@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+import warm
 from druse.upstream import ServerEntry, read_servers
 from druse.upstream.login import authorization, tokens_of
 
@@ -48,7 +49,7 @@ async def test_a_server_that_wants_oauth_says_which_command_signs_in_and_works_a
             refused = await client.call_tool("run_tool", call)
             assert "druse login paid" in refused.content[0].text  # type: ignore[union-attr]
             login = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "druse", "login", "paid", "--no-browser", "--json"),
+                *(*warm.command(), "login", "paid", "--no-browser", "--json"),
                 cwd=project.root,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import doors
+import warm
 from druse.front.deferred import Deferred
 from druse.model import Caller, CallerKind
 from druse.store import DeferredCall, Store
@@ -88,7 +89,7 @@ class Speaker:
 @asynccontextmanager
 async def speaker(project: Project, capabilities: dict[str, Any] = TASKS) -> AsyncGenerator[Speaker]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "druse", "serve", "--no-daemon"),
+        *(*warm.command(), "serve", "--no-daemon"),
         cwd=project.root,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -4,7 +4,7 @@ Importing takes longer than most commands, and the suite starts hundreds of them
 one: a relay hands its folder, environment, arguments and standard streams to a server that has imported and waits; that
 forks, and the new process runs `druse.__main__.main()` and exits. It is a process like any other: killing the relay kills
 it, a signal to the relay reaches it, its exit code or signal is the relay's. Nothing of Druse has run in the server
-before a fork, only imports.
+before a fork but its imports and the reading of its table of word pieces.
 
 With DRUSE_TESTS_COLD set every process starts from nothing. How such a start goes is proved where it is the matter: the
 daemon, the hook, the editors, the order of imports.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import gc
 import importlib
@@ -12,7 +13,10 @@ import selectors
 import signal
 import socket
 import sys
+import threading
+import traceback
 from dataclasses import dataclass
+from typing import NoReturn
 
 _LENGTH = 8  # bytes of a number on the socket
 
@@ -149,12 +153,38 @@ def become(order: Order) -> None:
 
 
 def load() -> None:
-    """Import every module of Druse, but those that are programs of their own."""
+    """Import every module of Druse, but those that are programs of their own, and read the table of word pieces."""
     import druse
+    from druse.retrieval.embedding import default_embedder
 
     for module in pkgutil.walk_packages(druse.__path__, "druse."):
         if module.name not in ("druse.__main__", "druse.shim", "druse.hook"):
             importlib.import_module(module.name)
+    default_embedder()  # the same for every process that finds something
+
+
+def run() -> NoReturn:
+    """Be the command. At its end nothing is taken apart, which takes long in a process that shares so much."""
+    from druse.__main__ import main
+
+    try:
+        main()
+        code: object = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]  # as Python does: threads end, then what is registered runs
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit((code or 0) & 0xFF)
 
 
 if __name__ == "__main__":
@@ -166,6 +196,4 @@ if __name__ == "__main__":
     os.write(1, b"ready\n")
     os.dup2(2, 1)  # the tests wait for nothing more
     become(server.next())
-    from druse.__main__ import main
-
-    main()
+    run()
