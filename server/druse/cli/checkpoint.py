@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from druse.cli.output import emit, fail, finish, json_option, table, workspace_here
-from druse.model import Invalid
+from druse.model import Invalid, JsonObject
+
+if TYPE_CHECKING:
+    from druse.store import Transaction
 
 
 @click.group()
@@ -85,10 +88,14 @@ def restore(name: str, yes: bool, as_json: bool) -> None:
         from druse.store import checkpoints
 
         async with open_base(workspace_here()) as base:
-            await checkpoints.save(base.store.database, _path(before, as_json=as_json))
+            kept = _path(before, as_json=as_json)
             cause = await base.audit.record("checkpoint.restore", name, person(), {"before": before}, durable=True)
-            counts = await checkpoints.restore(base.store.database, path)
-            await base.audit.record("checkpoint.restored", name, person(), {"rows": dict(counts)}, cause=cause)
+
+            async def note(transaction: Transaction, rows: dict[str, int]) -> None:
+                payload: JsonObject = {"rows": dict(rows)}
+                await base.audit.append(transaction, "checkpoint.restored", name, person(), payload, cause=cause)
+
+            counts = await checkpoints.restore(base.store.database, path, before=kept, note=note)
             await base.shelf.reload()
             base.shelf.files.touch()
             return {"checkpoint": name, "rows": counts, "before": before}

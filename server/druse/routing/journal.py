@@ -57,16 +57,21 @@ class CallJournal:
             "ms": round(step.duration_ms or 0.0, 3),
         }
 
-        async def entry_and_step(transaction: Transaction) -> None:
+        async def entry_and_step(transaction: Transaction) -> bool:
+            there = True
             if masked is not None:
                 # A call that is made in the name of a run is part of a goal or a plan, not a request of its own.
                 asked = call.caller.kind is CallerKind.AGENT and not call.caller.run_id
-                await self._recorder.add_masked(transaction, run_id, masked, asked=asked)
-                if call.caller.call_id:
+                there = await self._recorder.add_masked(transaction, run_id, masked, asked=asked)
+                if not there:
+                    payload["run"] = ""
+                elif call.caller.call_id:
                     await self._store.clients.key_call(transaction, call.caller.call_id, run_id)
             await self._audit.append(transaction, "call.end", call.spec.name, call.caller, payload, cause=cause)
+            return there
 
-        await self._store.database.write(entry_and_step)
+        if not await self._store.database.write(entry_and_step):
+            self._recorder.forget(run_id)  # set back with all that was learned since; the chain has the call
 
     def _described(self, call: Call) -> JsonObject:
         masked = self._recorder.handles.mask_object(call.arguments, call.spec.input_schema)

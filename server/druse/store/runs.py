@@ -95,7 +95,12 @@ class RunRepository:
     async def add_step(
         self, transaction: Transaction, run_id: str, step: Step, *, now: float, asked: bool = False
     ) -> int:
-        """Append a step; its position in the run. `asked`: an agent made a request for it, not a program of its own."""
+        """Append a step; its position in the run, -1 where the run is gone: somebody went back to a checkpoint.
+
+        `asked`: an agent made a request for it, not a program of its own.
+        """
+        if await transaction.one("SELECT 1 FROM run WHERE id = ?", (run_id,)) is None:
+            return -1
         row = await transaction.one("SELECT coalesce(max(position), -1) + 1 FROM step WHERE run_id = ?", (run_id,))
         position = int(row[0]) if row else 0
         await insert_step(transaction, run_id, step, position=position, turn=step.turn or position)

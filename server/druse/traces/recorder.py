@@ -107,9 +107,9 @@ class Recorder:
             result=self.handles.mask(step.result),
         )
 
-    async def add_masked(self, transaction: Transaction, run_id: str, step: Step, *, asked: bool = False) -> None:
-        """Append a step that was masked."""
-        await self._store.runs.add_step(transaction, run_id, step, now=self._clock(), asked=asked)
+    async def add_masked(self, transaction: Transaction, run_id: str, step: Step, *, asked: bool = False) -> bool:
+        """Append a step that was masked; False where the run is gone (then `forget` it)."""
+        return await self._store.runs.add_step(transaction, run_id, step, now=self._clock(), asked=asked) >= 0
 
     async def close(
         self,
@@ -145,7 +145,7 @@ class Recorder:
                 cost=cost,
                 tokens=tokens,
             )
-        self._forget(run_id)
+        self.forget(run_id)
         return Closed(run_id, status, workflow, changed)
 
     async def close_own(self) -> None:
@@ -187,9 +187,10 @@ class Recorder:
             await self._store.runs.close(
                 transaction, run_id, RunStatus.UNFINISHED, now=self._clock(), note=note, tokens=tokens
             )
-        self._forget(run_id)
+        self.forget(run_id)
 
-    def _forget(self, run_id: str) -> None:
+    def forget(self, run_id: str) -> None:
+        """The run takes no more steps: the next call of its session begins another."""
         for session, (held, _) in list(self._open.items()):
             if held == run_id:
                 del self._open[session]
