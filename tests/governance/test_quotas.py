@@ -51,3 +51,15 @@ async def test_a_person_is_not_counted_and_a_session_long_gone_is_forgotten(benc
         await quotas.spend("synthesis", UNNAMED, 1, setting="")
     bench.clock.now += 18 * 3600
     assert await quotas.spend("synthesis", UNNAMED, 1, setting="") == 1
+
+
+@pytest.mark.requirement("S-27", "L-35")
+async def test_who_proved_to_be_somebody_is_counted_as_that_whatever_the_session(bench: Bench) -> None:
+    quotas = Quotas(bench.store, clock=bench.clock)
+    alice, bob = (replace(AGENT, identity=f"{name} (idp)", role="user") for name in ("alice", "bob"))
+    assert await quotas.spend("synthesis", alice, 1, setting="") == 1
+    for again in (alice, replace(alice, session="s2", connection="c2", client="another")):
+        with pytest.raises(NotAllowed):
+            await quotas.spend("synthesis", again, 1, setting="")
+    assert await quotas.spend("synthesis", bob, 1, setting="") == 1
+    assert await quotas.spend("synthesis", AGENT, 1, setting="") == 1

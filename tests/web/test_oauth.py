@@ -225,6 +225,9 @@ async def test_a_token_counts_only_if_an_issuer_of_ours_signed_it_for_us_and_for
         found = urlsplit(told(answer)["resource_metadata"])
         assert found.path == "/.well-known/oauth-protected-resource/mcp"
         metadata = (await http.get(found.path)).json()
+        preflight = await http.options(found.path, headers={"origin": "https://page.example"})
+        assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, "*")
+        assert (await http.post(found.path)).status_code == 405
         assert (metadata["resource"], metadata["authorization_servers"]) == (resource, [issuer.base])
         assert metadata["scopes_supported"] == ["druse:user"] and metadata["bearer_methods_supported"] == ["header"]
         assert (await http.get("/.well-known/oauth-protected-resource/other")).status_code in (401, 404)
@@ -301,7 +304,7 @@ async def test_scopes_give_roles_and_two_bearers_are_two_callers(house: House, i
             assert taken.status_code == 404, "a session is its owner's"
         renewed = await http.post("/mcp", json=listing, headers=of("alice") | hers)
         assert renewed.status_code == 200, "an access token is renewed, its bearer stays"
-        assert "pending" in await change(alice | hers)
+        assert "pending" in await change(alice | hers)  # her client, which could be asked, is not
         (waiting,) = (await house.druse("approvals", "list"))["approvals"]
         await house.druse("approvals", "approve", waiting["id"], "--yes")
         assert "pending" in await change(bob | his), "what was approved for one is not approved for another"
@@ -407,6 +410,44 @@ async def test_keys_come_from_where_they_are_said_to_be_within_limits(issuer: Is
     issuer.silent = set()
     direct = IssuerKeys("https://issuer.example", f"{issuer.base}/keys", clock=Clock())
     assert len(await direct.fitting(lambda key: key.get("kid") == issuer.shown[0]["kid"])) == 1
+
+
+@pytest.mark.requirement("L-35", "X-07")
+async def test_a_task_is_whose_call_it_is_and_only_an_administrators_client_decides(
+    house: House, issuer: Issuer
+) -> None:
+    configured(house, issuer, "[settings]\nelicit = true\nelicit_writes = true\n")
+    async with opened(house, issuer) as (http, _):
+
+        async def ask(sub: str, method: str, name: str, capabilities: Any, /, **params: Any) -> dict[str, Any]:
+            headers = bearer(issuer.token(sub=sub, scope=f"druse:{'system_admin' if sub == 'root' else 'user'}"))
+            headers |= {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2026-07-28"}
+            meta = {
+                "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+                "io.modelcontextprotocol/clientInfo": {"name": "speaker", "version": "1"},
+                "io.modelcontextprotocol/clientCapabilities": capabilities,
+            }
+            body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+            answer = await http.post("/mcp", json=body, headers=headers | {"mcp-method": method, "mcp-name": name})
+            text = next((line[5:] for line in answer.text.splitlines() if line.startswith("data:")), answer.text)
+            read = json.loads(text)
+            return read.get("result") or read["error"]
+
+        form = {"elicitation": {"form": {}}}
+        call = {"name": "run_tool", "arguments": {"name": "shop__change", "arguments": {}}}
+        asked = await ask("root", "tools/call", "run_tool", form, **call)
+        assert asked["resultType"] == "input_required", "the client of a system_admin is asked"
+        told = await ask("alice", "tools/call", "run_tool", form, **call)
+        assert "druse approvals" in told["content"][0]["text"], "that of a user is not"
+        tasks = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
+        begun = await ask("alice", "tools/call", "run_tool", tasks, **call)
+        one = begun["taskId"]
+        assert (await ask("alice", "tasks/get", one, tasks, taskId=one))["status"] == "working"
+        for method in ("tasks/get", "tasks/cancel"):
+            refused = await ask("bob", method, one, tasks, taskId=one)
+            assert "no such task" in refused["message"]
+        assert (await ask("bob", "tasks/update", one, tasks, taskId=one, inputResponses={}))["code"] == -32602
+        await ask("alice", "tasks/cancel", one, tasks, taskId=one)
 
 
 async def test_doctor_says_whether_the_issuers_show_their_keys(house: House, issuer: Issuer) -> None:

@@ -131,6 +131,12 @@ TABLE: tuple[Served, ...] = (
 )
 _FIRST = frozenset(row.operation.path.split("/")[1] for row in TABLE)
 DOCUMENT = "/openapi.json"
+_ASKING = ("GET", "HEAD", "OPTIONS")
+_FOR_PAGES = {  # clients in a browser read the metadata before they have a token
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET",
+    "access-control-allow-headers": "mcp-protocol-version",
+}
 
 
 class HttpApi:
@@ -171,7 +177,7 @@ class HttpApi:
         """One ASGI request."""
         metadata = self._admission.metadata(scope["path"])
         if metadata is not None:  # public, for whoever wants to know where tokens come from
-            await answer(send, 200, metadata, {"access-control-allow-origin": "*"})
+            await answer(send, 200 if scope["method"] in _ASKING else 405, metadata, _FOR_PAGES)
             return
         hosts = self._hosts | frozenset(self.names) if self._hosts is not None else None
         refused = refusal_of(scope, hosts)
