@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,19 @@ async def test_who_writes_requests_and_closes_the_pipe_gets_all_answers(
         said, _ = await raw.process.communicate()
     answers = {answer["id"]: answer for answer in map(json.loads, said.splitlines())}
     assert all("result" in answers[number] for number in (1, 2, 3)), answers
+
+
+def test_a_server_that_has_no_standard_input_ends(project: Project) -> None:
+    """A loop cannot wait for /dev/null: a server that tried never ended."""
+    done = subprocess.run(
+        [*warm.command(), "serve", "--no-daemon"],
+        cwd=project.root,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0
 
 
 @pytest.mark.requirement("H-34")

@@ -1,7 +1,8 @@
 """The stdio transport: asyncio pipes, nothing but JSON-RPC on stdout.
 
 The SDK's transport hops to a worker thread for every line; reading the pipe on the event loop halves the time of a
-call. Where standard input is not a pipe, socket or terminal (a regular file, Windows), the SDK's transport is used.
+call. Where standard input is no pipe, socket or terminal (a regular file, /dev/null, Windows), the SDK's transport is
+used.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def _pipes_usable() -> bool:
     if sys.platform == "win32":
         return False
     modes = [os.fstat(descriptor).st_mode for descriptor in (0, 1)]
-    return all(stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode) for mode in modes)
+    pipes = [stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes]
+    # A loop cannot wait for every character device: /dev/null is never ready to it, and never ends.
+    return (pipes[0] or os.isatty(0)) and (pipes[1] or stat.S_ISCHR(modes[1]))
 
 
 @asynccontextmanager
