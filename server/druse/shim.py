@@ -1,9 +1,10 @@
-"""`druse serve` as a client starts it: joins the daemon of the workspace and carries lines to and fro.
+"""`druse serve` as a client starts it: joins the daemon of the workspace and hands it the client's pipes.
 
 Standard library only, and little of it: a client waits for this process at every start, so it may be started as
 `python -I -S .../druse/shim.py serve`. It starts the daemon where there is none (one, however many clients come at
-once), hands over what the client gave it (folder and environment) and, should the daemon die, tells the client which
-requests were lost and joins the next one.
+once), hands over what the client gave it (folder, environment, input and output) and waits. Should the daemon die, it
+tells the client which requests were lost, joins the next one, and carries lines to and fro from then on; so it does
+from the beginning where pipes cannot be handed over.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import select
 import stat
 import sys
 import time
-from _socket import AF_UNIX, MSG_DONTWAIT, SHUT_WR, SOCK_STREAM
+from _socket import AF_UNIX, MSG_DONTWAIT, SCM_RIGHTS, SHUT_WR, SOCK_STREAM, SOL_SOCKET
 from _socket import socket as Socket
 
 TYPE_CHECKING = False
@@ -209,15 +210,21 @@ class Relay:
         self._handshake: list[bytes] = []
         self._swallow = ""  # the id of a repeated handshake, whose answer the client has already
         self._crashes: list[float] = []
+        self._ledger: tuple[int, ...] = ()  # what the daemon that reads the client's pipes writes into
 
     def run(self) -> None:
-        """Carry lines until both sides are done. Raises CannotJoin where nothing was carried yet."""
+        """Be there until both sides are done. Raises CannotJoin where nothing was carried yet."""
         self._place.prepare()
+        kinds = [os.fstat(descriptor).st_mode for descriptor in (0, 1)]
+        pipes = [stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) for kind in kinds]
+        if all(pipes):
+            self._ledger = _two_files()
         self._join()
         for descriptor in (0, 1):
-            kind = os.fstat(descriptor).st_mode
-            if stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind):
+            if pipes[descriptor]:
                 os.set_blocking(descriptor, False)
+        if self._ledger and self._daemon is not None and not self._stand_by(self._daemon):
+            return
         while not self._finished():
             daemon = self._daemon
             reads: list[Any] = [0] if not self._client_left and len(self._for_daemon) < _FULL else []
@@ -243,16 +250,61 @@ class Relay:
         for _ in range(10):
             connection = self._place.connect() or self._place.start()
             try:
-                connection.sendall(hello(self._link, self._place.cwd))
+                self._greet(connection)
                 heard, _, _ = select.select([connection], [], [], _START_SECONDS)
                 answer = connection.recv(64) if heard else b""
             except OSError:
                 answer = b""
-            if answer == b"welcome\n":
+            if answer in (b"welcome\n", b"taken\n"):
                 self._daemon = connection
+                if answer == b"welcome\n":
+                    self._ledger = ()
                 return
             connection.close()
         raise CannotJoin(f"The daemon of {self._place.root} takes nobody in.")
+
+    # while the daemon reads the client's pipes
+
+    def _greet(self, connection: Socket) -> None:
+        greeting = hello(self._link, self._place.cwd)
+        sent = 0
+        if self._ledger:
+            handed = b"".join(number.to_bytes(4, sys.byteorder) for number in (0, 1, *self._ledger))
+            try:
+                sent = connection.sendmsg([greeting], [(SOL_SOCKET, SCM_RIGHTS, handed)])
+            except OSError:
+                self._ledger = ()  # not allowed here: lines are carried
+        connection.sendall(greeting[sent:])
+
+    def _stand_by(self, daemon: Socket) -> bool:
+        """Wait until the daemon is done with the client's pipes; whether they are this process's again."""
+        try:
+            said = daemon.recv(64)
+        except OSError:
+            said = b""
+        if said == b"bye\n":
+            return False
+        self._recall()
+        self._lost()
+        return True
+
+    def _recall(self) -> None:
+        """Know what the daemon knew of the client when it died (see `druse.front.ledger`)."""
+        for kind, body in _frames(self._ledger):
+            if kind == b"i":
+                *lines, rest = (bytes(self._from_client) + body).split(b"\n")
+                self._from_client[:] = rest
+                self._unread += lines
+                self._look()
+            elif kind == b"h":
+                self._handshake.append(body)
+            elif kind == b"w":
+                self._waiting[body.decode()] = None
+            elif kind == b"a":
+                self._waiting.pop(body.decode(), None)
+            elif kind == b"b":  # a line may have been cut: what comes next begins a new one
+                self._for_client[:] = b"\n" if body == b"1" else b""
+        self._ledger = ()
 
     # the client's side
 
@@ -402,6 +454,34 @@ class Relay:
         if self._handshake:
             self._swallow = json.dumps(json.loads(self._handshake[0]).get("id"))
             self._for_daemon += b"".join(line + b"\n" for line in self._handshake)
+
+
+def _two_files() -> tuple[int, ...]:
+    """Two files in memory; none where the system has no such thing."""
+    try:
+        return os.memfd_create("druse"), os.memfd_create("druse")
+    except (AttributeError, OSError):
+        return ()
+
+
+def _frames(files: tuple[int, ...]) -> list[tuple[bytes, bytes]]:
+    """What stands in the newer file of a ledger: letters and bytes."""
+    numbered: list[tuple[int, int]] = []
+    for file in files:
+        try:
+            numbered.append((int(os.pread(file, 8, 0), 16), file))
+        except ValueError:
+            continue  # not in use yet
+    found: list[tuple[bytes, bytes]] = []
+    if numbered:
+        file = max(numbered)[1]
+        text = os.pread(file, os.fstat(file).st_size, 8)
+        at = 0
+        while at + 9 <= len(text):
+            end = at + 9 + int(text[at + 1 : at + 9], 16)
+            found.append((text[at : at + 1], text[at + 9 : end]))
+            at = end
+    return found
 
 
 def _answered(line: bytes) -> str:

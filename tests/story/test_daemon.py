@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import asyncio
+import fcntl
 import json
 import os
 import select
@@ -10,6 +12,7 @@ import signal
 import stat
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -240,6 +243,141 @@ async def test_where_the_folder_of_the_socket_is_open_to_others_a_client_is_serv
     async with daemons.client() as client:
         assert (await _who(client))["token"] == "t"
         assert daemons.ask("status") is None
+
+
+class Raw:
+    """A client that writes and reads its shim's pipes itself."""
+
+    def __init__(self, daemons: Daemons, stdout: int = subprocess.PIPE) -> None:
+        command = [sys.executable, "-I", "-S", SHIM, "serve"]
+        environment = {**os.environ, "XDG_CONFIG_HOME": str(daemons.project.root / "none"), "TOKEN": "t"}
+        self.process = subprocess.Popen(
+            command, cwd=daemons.project.root, env=environment, stdin=subprocess.PIPE, stdout=stdout, bufsize=0
+        )
+
+    def __enter__(self) -> Raw:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self.process.wait()
+
+    def write(self, text: bytes) -> None:
+        assert self.process.stdin is not None
+        while text:
+            text = text[self.process.stdin.write(text) :]
+
+    def read(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        return json.loads(self.process.stdout.readline())
+
+    def ask(self, number: int, method: str, **params: Any) -> dict[str, Any]:
+        self.write(_request(number, method, **params))
+        return self.read()
+
+    def begin(self) -> None:
+        who = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
+        assert "result" in self.ask(1, "initialize", **who)
+        self.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+
+    def until_read(self) -> None:
+        """Wait until all that was written has been read by somebody."""
+        assert self.process.stdin is not None
+        left = array.array("i", [1])
+        while left[0]:
+            fcntl.ioctl(self.process.stdin, termios.FIONREAD, left)
+
+
+def _request(number: int, method: str, **params: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode() + b"\n"
+
+
+def _who_of(number: int, **more: Any) -> bytes:
+    return _request(number, "tools/call", name="run_tool", arguments={"name": "e__who", "arguments": more})
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="pipes are handed over on Linux")
+
+
+@linux
+def test_the_daemon_reads_the_pipes_of_a_client_and_lets_go_of_them(daemons: Daemons) -> None:
+    with Raw(daemons) as bystander:
+        bystander.begin()
+        folder = Path(f"/proc/{daemons.pid()}/fd")
+
+        def held() -> set[str]:
+            return {str(entry.readlink()) for entry in folder.iterdir() if entry.is_symlink()}
+
+        before = held()
+        for _ in range(3):
+            with Raw(daemons) as client:
+                client.begin()
+                pipes = {str(Path(f"/proc/{client.process.pid}/fd/{number}").readlink()) for number in (0, 1)}
+                assert pipes <= held()
+                client.process.kill()
+                assert client.process.stdout is not None
+                client.process.stdout.read()  # to the end: nobody holds the other end any more
+        assert "result" in bystander.ask(2, "ping")
+        assert not {name for name in held() - before if name.startswith("pipe")}
+
+
+@linux
+def test_a_client_that_closes_its_input_gets_its_answers_and_the_end(daemons: Daemons) -> None:
+    with Raw(daemons) as client:
+        client.begin()
+        client.write(_who_of(2) + _who_of(3)[:-1])  # the last line lacks its end
+        assert client.process.stdin is not None
+        client.process.stdin.close()
+        assert {client.read()["id"], client.read()["id"]} == {2, 3}
+        assert client.process.wait(30) == 0
+
+
+@linux
+def test_a_daemon_killed_amid_a_line_loses_nothing_of_it(daemons: Daemons) -> None:
+    with Raw(daemons) as client:
+        client.begin()
+        assert not client.ask(2, "tools/call", name="run_tool", arguments={"name": "e__who"})["result"]["isError"]
+        line = _who_of(3, padding="x" * 300_000)
+        client.write(line[:200_000])
+        client.until_read()
+        os.kill(daemons.pid(), signal.SIGKILL)
+        client.write(line[200_000:])
+        answer = client.read()
+        assert (answer["id"], answer["result"]["isError"]) == (3, False)
+        assert client.ask(4, "ping")["result"] == {}
+
+
+@linux
+def test_a_client_hears_which_of_its_requests_a_killed_daemon_had_not_answered(daemons: Daemons) -> None:
+    with Raw(daemons) as client:
+        client.begin()
+        for number in range(2, 40):
+            assert client.ask(number, "ping")["id"] == number
+        hang = {"name": "run_tool", "arguments": {"name": "e__hang"}}
+        client.write(_request(40, "tools/call", **hang) + _request(39, "ping"))
+        assert client.read()["id"] == 39
+        while not daemons.mark.exists():
+            os.sched_yield()
+        os.kill(daemons.pid(), signal.SIGKILL)
+        lost = client.read()
+        assert lost["id"] == 40
+        assert "daemon ended" in lost["error"]["message"]
+        assert client.ask(41, "ping") == {"jsonrpc": "2.0", "id": 41, "result": {}}
+
+
+def test_where_output_is_no_pipe_lines_are_carried(daemons: Daemons, tmp_path: Path) -> None:
+    with (tmp_path / "said").open("wb") as said, Raw(daemons, said.fileno()) as client:
+        who = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
+        client.write(_request(1, "initialize", **who) + b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n')
+        client.write(_who_of(2))
+        assert client.process.stdin is not None
+        client.process.stdin.close()
+        assert client.process.wait(60) == 0
+    answers = [json.loads(line) for line in (tmp_path / "said").read_bytes().splitlines()]
+    assert [answer["id"] for answer in answers] == [1, 2]
 
 
 def test_the_shim_imports_next_to_nothing() -> None:

@@ -20,6 +20,7 @@ from mcp.shared.exceptions import MCPError
 from druse.front.counterparts import Direct
 from druse.front.elicitation import within
 from druse.front.guests import Guest
+from druse.front.ledger import Ledger, id_text
 from druse.model import Caller, CallerKind, Counterpart, Json, JsonObject, Outcome, Progress, digest_text
 
 _SESSION_KEYS = ("claudecode/sessionId", "sessionId", "conversationId", "threadId")
@@ -47,7 +48,15 @@ class Carrier(Protocol):
 class Link:
     """A client on a pipe or socket. `name` is ours; nothing the client sends changes it."""
 
-    def __init__(self, name: str = "", *, shared: bool = False, guest: Guest | None = None) -> None:
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        shared: bool = False,
+        guest: Guest | None = None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.ledger = ledger  # of a client whose pipes are read here in place of its own process
         self.shared = shared  # clients that cannot be told apart
         self.guest = guest or Guest()
         self.name = name or f"c-{uuid.uuid4().hex[:12]}"
@@ -116,6 +125,8 @@ class Link:
         if not isinstance(message, dict):
             return False
         received = cast("JsonObject", message)
+        if self.ledger is not None:
+            self.ledger.asked(received)
         method, params = received.get("method"), received.get("params")
         given: JsonObject = params if isinstance(params, dict) else {}
         if method == "tools/call" and self._open and self._take_call(received.get("id"), given):
@@ -128,7 +139,8 @@ class Link:
             number = given.get("requestId")
             if isinstance(number, str | int):
                 self._asked.discard(number)
-            call = self._calls.get(json.dumps(number))
+                self._note_answered(number)
+            call = self._calls.get(id_text(number))
             return call is not None and call.cancel()
         if method is None:
             return self._take_answer(received)
@@ -167,6 +179,7 @@ class Link:
     def answered(self, number: str | int) -> None:
         """The session answered a request."""
         self._asked.discard(number)
+        self._note_answered(number)
         self._look()
 
     async def linger(self) -> None:
@@ -213,12 +226,12 @@ class Link:
             and (arguments is None or isinstance(arguments, dict))
             and isinstance(meta, dict)
             and _MODERN not in meta
-            and json.dumps(number) not in self._calls
+            and id_text(number) not in self._calls
         )
         if not well_formed or self._spawn is None:
             return False  # the session knows what to answer
         work = self._answer(number, cast("str", name), arguments or {}, cast("JsonObject", meta))
-        self._calls[json.dumps(number)] = self.context.run(self._spawn, work)
+        self._calls[id_text(number)] = self.context.run(self._spawn, work)
         return True
 
     async def _answer(self, number: Json, name: str, arguments: Json, meta: JsonObject) -> None:
@@ -232,9 +245,14 @@ class Link:
         except MCPError as error:
             answer["error"] = error.error.model_dump(mode="json", exclude_none=True)
         finally:
-            del self._calls[json.dumps(number)]
+            del self._calls[id_text(number)]
         await self._send(answer)
+        self._note_answered(number)
         self._look()
+
+    def _note_answered(self, number: Json) -> None:
+        if self.ledger is not None and self._writer is not None:
+            self.ledger.answered(number, behind=self._writer.transport.get_write_buffer_size() > 0)
 
     def _progress(self, token: str | int) -> Progress:
         async def report(done: float, total: float | None, message: str | None) -> None:

@@ -187,7 +187,8 @@ class Front:
 
         async with asyncio.TaskGroup() as group:
             link.attach(writer, spawn=group.create_task, carry=self._carry_out, wire=wire_of)
-            lines = LineReader(on_bad=bad, linger=link.linger, take=link.take, context=link.context)
+            context, ledger = link.context, link.ledger
+            lines = LineReader(on_bad=bad, linger=link.linger, take=link.take, context=context, witness=ledger)
             await protocol.divert(lines, reads)
             try:
                 await self.server.run(lines, LineWriter(writer, answered, link.answered), self.options())

@@ -17,8 +17,11 @@ from pathlib import Path
 from typing import cast
 
 from druse import __version__
+from druse.front.arrivals import Handed, arriving, first_of
+from druse.front.ledger import Ledger
 from druse.front.links import Link
 from druse.front.served import Served
+from druse.front.stdio import on_pipes
 from druse.model import DruseError, JsonObject
 from druse.settings import Workspace, likeness, needed_environment
 from druse.upstream.lines import CHUNK, LineProtocol
@@ -29,6 +32,8 @@ _HELLO_SECONDS = 10.0
 _HELLO_BYTES = 16 * 1024 * 1024
 _FIRST_SECONDS = 30.0  # that a daemon waits for its first client
 _MISTAKEN_SECONDS = 10.0  # that it waits for a client where its configuration has a mistake
+_FLUSH_SECONDS = 10.0  # that a client which asks nothing more is given to read its answers
+_HANDED = 100  # clients whose pipes are read here: each takes five descriptors, and a process has 1,024 as a rule
 _LOOK_SECONDS = 5.0  # between two looks at whether the socket is still there
 
 
@@ -71,18 +76,17 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             connections: set[asyncio.Task[None]] = set()
 
-            def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, protocol: LineProtocol) -> None:
-                task = group.create_task(self._connection(group, reader, writer, protocol))
+            def arrived(connection: socket.socket) -> None:
+                task = group.create_task(self._arrived(group, connection))
                 connections.add(task)
                 task.add_done_callback(connections.discard)
 
-            def protocol() -> LineProtocol:
-                return LineProtocol(asyncio.StreamReader(limit=2 * CHUNK), accept)
-
-            server = await asyncio.get_running_loop().create_unix_server(protocol, sock=self.listener)
+            door = group.create_task(arriving(self.listener, arrived))
             await self._until_over()
             self._let_go()
-            server.close()
+            door.cancel()
+            await asyncio.wait([door])
+            self.listener.close()
             while self.clients and not self.stopped:
                 self.stirred.clear()
                 await self.stirred.wait()
@@ -146,12 +150,30 @@ class Daemon:
         os.close(self.lock)
         self.lock = -1
 
+    async def _arrived(self, group: asyncio.TaskGroup, connection: socket.socket) -> None:
+        try:
+            async with asyncio.timeout(_HELLO_SECONDS):
+                first, handed = await first_of(connection)
+        except (TimeoutError, OSError):
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=2 * CHUNK, loop=loop)
+        reader.feed_data(first)
+        transport, protocol = await loop.connect_accepted_socket(lambda: LineProtocol(reader), connection)
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        with contextlib.ExitStack() as held:
+            if handed is not None:
+                held.callback(handed.close)
+            await self._connection(group, reader, writer, protocol, handed)
+
     async def _connection(
         self,
         group: asyncio.TaskGroup,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         protocol: LineProtocol,
+        handed: Handed | None,
     ) -> None:
         try:
             hello = await _hello(reader)
@@ -168,8 +190,16 @@ class Daemon:
             if self.retiring or self.stopped:
                 writer.write(b"again\n")
                 return
+            served = self._served(group, hello.environment)
+            if handed is not None and self.clients < _HANDED:
+                writer.write(b"taken\n")
+                await self._serve_handed(served, hello.link, handed, reader, writer)
+                writer.write(b"bye\n")
+                return
             writer.write(b"welcome\n")
-            await self._serve(group, hello, writer, protocol)
+            # A socket's transport is for both directions.
+            streams = protocol, cast("asyncio.ReadTransport", writer.transport), writer
+            await self._serve(served, Link(hello.link), *streams)
         except ConnectionError:
             return  # the client is gone
         except Exception:  # top handler of a connection: one that fails takes no other along
@@ -177,17 +207,30 @@ class Daemon:
         finally:
             writer.close()
 
-    async def _serve(
-        self, group: asyncio.TaskGroup, hello: Hello, writer: asyncio.StreamWriter, protocol: LineProtocol
+    async def _serve_handed(
+        self, served: Served, name: str, handed: Handed, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        served = self._served(group, hello.environment)
-        link = Link(hello.link)
+        """Serve a client on its own pipes; its process waits beside for the end, or to go on should this one die."""
+        pipes = on_pipes(os.dup(handed.reads), os.dup(handed.writes))
+        async with asyncio.TaskGroup() as group, pipes as (protocol, reads, told):
+            watching = group.create_task(_end_with(reader, reads, told))
+            await self._serve(served, Link(name, ledger=Ledger(*handed.ledger)), protocol, reads, told)
+            watching.cancel()
+            await _flushed(told)
+
+    async def _serve(
+        self,
+        served: Served,
+        link: Link,
+        protocol: LineProtocol,
+        reads: asyncio.ReadTransport,
+        writer: asyncio.StreamWriter,
+    ) -> None:
         served.links.add(link)
         self.clients += 1
         self.stirred.set()
         try:
-            # A socket's transport is for both directions.
-            await served.serve(protocol, cast("asyncio.ReadTransport", writer.transport), writer, link)
+            await served.serve(protocol, reads, writer, link)
         finally:
             self.clients -= 1
             await asyncio.shield(served.left(link))
@@ -224,6 +267,22 @@ def serve_workspace(root: str, listener: socket.socket, lock: int, place: os.sta
     form = "%(asctime)s %(name)s %(levelname)s %(message)s"
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=form)
     asyncio.run(Daemon(Path(root), listener, lock, place).run())
+
+
+async def _end_with(client: asyncio.StreamReader, reads: asyncio.ReadTransport, told: asyncio.StreamWriter) -> None:
+    """Let go of a client's pipes when its process ended: whoever killed that waits for them to be closed."""
+    with contextlib.suppress(ConnectionError):
+        await client.read(1)
+    told.transport.abort()
+    reads.close()
+
+
+async def _flushed(told: asyncio.StreamWriter) -> None:
+    """Wait until the client has all that was written to it, as long as it reads."""
+    told.transport.set_write_buffer_limits(0)
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(_FLUSH_SECONDS):
+            await told.drain()
 
 
 async def _hello(reader: asyncio.StreamReader) -> Hello | None:

@@ -46,12 +46,21 @@ def _pipes_usable() -> bool:
 
 @asynccontextmanager
 async def _pipes() -> AsyncGenerator[tuple[LineProtocol, asyncio.ReadTransport, asyncio.StreamWriter]]:
-    loop = asyncio.get_running_loop()
     incoming, outgoing = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     os.dup2(2, 1)
+    async with on_pipes(incoming, outgoing) as streams:
+        yield streams
+
+
+@asynccontextmanager
+async def on_pipes(
+    incoming: int, outgoing: int
+) -> AsyncGenerator[tuple[LineProtocol, asyncio.ReadTransport, asyncio.StreamWriter]]:
+    """What a client is served with on two descriptors, which are closed at the end."""
+    loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=2 * CHUNK, loop=loop)
     read_transport, protocol = await loop.connect_read_pipe(lambda: LineProtocol(reader), os.fdopen(incoming, "rb", 0))
     write_transport, flow = await loop.connect_write_pipe(

@@ -11,7 +11,7 @@ from druse.model import DEEPEST, Invalid, Json, JsonObject, ToolSpec, nested_dee
 
 MAX_ARGUMENT_BYTES = 8 * 1024 * 1024
 _SHOWN = 80  # characters of a wrong value that an error repeats
-
+_encoded = json.JSONEncoder(ensure_ascii=False).encode  # made once: that takes longer than a few arguments
 
 _KINDS: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -138,7 +138,7 @@ def _size(arguments: Mapping[str, Json]) -> int:
             problem="too deep",
         )
     try:
-        return len(json.dumps(arguments, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        return len(_encoded(arguments).encode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as error:
         raise Invalid(
             f"Cannot use the arguments: {error}. Send plain JSON of ordinary depth.",

@@ -5,9 +5,9 @@ instead of one a statement. Units that wait while another commit is under way sh
 any of them asks for it one sync. Each stands behind a savepoint, so one that fails takes nothing else along. Nobody is
 answered before the commit that holds their unit has returned (D19).
 
-A unit that needs no sync is committed on the event loop itself while nothing else is under way: that is a write into
-the cache of the system, and takes less than waking a thread. It never waits there: for another process's
-lock, for the log to be moved, or for a sync, the writer's thread does.
+A unit is committed on the event loop itself while nothing else is under way: that is a write into the cache of the
+system, and takes less than waking a thread. So does a sync on most disks of today; where the last ones took longer, the
+writer's thread makes them. It is also the thread that waits for another process's lock and for the log to be moved.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ Values: TypeAlias = "Sequence[Value] | Mapping[str, Value]"
 Row: TypeAlias = "tuple[Any, ...]"
 
 _BATCH = 256  # units in one commit
+# A durable commit that takes less is made on the event loop: waking a thread and being woken by it takes as long.
+_QUICK_SECONDS = 0.0006
 # Moving the log into the database takes several syncs. It waits for a pause, or for a log of this many pages.
 _PAUSE_SECONDS = 0.25
 _LOG_PAGES = 2000
@@ -128,6 +131,9 @@ class Writer:
         self._logged = 0  # units since then
         self._restarted = True  # the next commit begins the log anew, which syncs its head
         self._rolled_out = os.name != "posix"
+        self._durable_seconds = (
+            2 * _QUICK_SECONDS
+        )  # what a durable commit takes: half the last one, a quarter the one before
         self._thread = Thread(target=self._serve, name="druse-writer", daemon=True)
         self.commits = 0
 
@@ -155,10 +161,12 @@ class Writer:
         The unit awaits nothing but its transaction. `durable` has the log synced to the disk before this returns. A
         cancelled caller's unit is carried out all the same, unless its turn had not come yet.
         """
-        if not durable and not self._under_way and not self._restarted and self._turn.acquire(blocking=False):
+        here = not self._under_way and not self._restarted
+        if here and (not durable or self._durable_seconds < _QUICK_SECONDS) and self._turn.acquire(blocking=False):
             try:
-                if self._begun_at_once():
-                    return self._committed(work)
+                with self._synced(durable=durable):
+                    if self._begun_at_once():
+                        return self._committed(work, durable=durable)
             finally:
                 self._turn.release()
         answer: asyncio.Future[Any] = self._loop.create_future()
@@ -174,10 +182,10 @@ class Writer:
             return False  # the thread waits for its turn, and says so if that does not come
         return True
 
-    def _committed(self, work: Callable[[Transaction], Coroutine[Any, Any, T]]) -> T:
+    def _committed(self, work: Callable[[Transaction], Coroutine[Any, Any, T]], *, durable: bool) -> T:
         try:
             result = _driven(work(Transaction(self._connection)))
-            self._connection.execute("COMMIT")
+            self._commit_now(durable=durable)
         except BaseException:
             self._roll_back()
             raise
@@ -187,6 +195,12 @@ class Writer:
             self._dirty = True
             self._queue.put(_Wake())
         return result
+
+    def _commit_now(self, *, durable: bool) -> None:
+        began = time.perf_counter()
+        self._connection.execute("COMMIT")
+        if durable:
+            self._durable_seconds = (self._durable_seconds + time.perf_counter() - began) / 2
 
     @asynccontextmanager
     async def transaction(self, *, durable: bool = False) -> AsyncGenerator[Transaction]:
@@ -309,12 +323,13 @@ class Writer:
     def _commit(self, batch: Sequence[_Unit]) -> None:
         """Carry out units in one transaction; how that went stands in each."""
         try:
-            with self._synced(durable=any(unit.durable for unit in batch)):
+            durable = any(unit.durable for unit in batch)
+            with self._synced(durable=durable):
                 self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     for unit in batch:
                         self._run(unit)
-                    self._connection.execute("COMMIT")
+                    self._commit_now(durable=durable)
                 except BaseException:
                     self._roll_back()
                     raise

@@ -16,6 +16,7 @@ from druse.model import Json, JsonObject, Progress
 
 _FIRST_ID = 1 << 40  # the session counts its own ids up from 1
 _CLOSED: JsonObject = {"error": {"code": -32000, "message": "Connection closed"}}
+_encoded = json.JSONEncoder(ensure_ascii=False).encode  # made once: that takes longer than a short message
 
 
 class _Answer:
@@ -126,7 +127,7 @@ class DirectCalls:
 
     def _write(self, message: JsonObject) -> None:
         if not self._ended:
-            self._writer.write(json.dumps(message, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            self._writer.write(_encoded(message).encode("utf-8", "replace") + b"\n")
 
 
 def _progress_of(received: JsonObject) -> tuple[float, float | None, str | None]:

@@ -12,9 +12,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextvars import Context
 from dataclasses import dataclass
-from functools import partial
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, cast
 
 import anyio
 import mcp_types as types
@@ -31,6 +30,18 @@ class _Bad:
 
     line: bytes | None
     problem: ValueError | None
+
+
+class Witness(Protocol):
+    """Keeps what came in, so that another process can go on should this one die."""
+
+    def heard(self, chunk: bytes) -> None:
+        """Bytes came; nothing has looked at them yet."""
+        ...
+
+    def tidy(self) -> None:
+        """All lines that began so far are complete."""
+        ...
 
 
 class LineReader:
@@ -50,7 +61,9 @@ class LineReader:
         linger: Callable[[], Awaitable[None]] | None = None,
         take: Callable[[Any], bool] | None = None,
         context: Context | None = None,
+        witness: Witness | None = None,
     ) -> None:
+        self._witness = witness
         self.last_context = context  # the session handles each message in a copy of it
         self._take = take
         self._on_bad = on_bad
@@ -72,6 +85,8 @@ class LineReader:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes."""
+        if self._witness is not None and self._size <= MAX_LINE_BYTES:
+            self._witness.heard(chunk)
         *complete, rest = chunk.split(b"\n")
         for piece in complete:
             whole = self._size + len(piece)
@@ -85,6 +100,8 @@ class LineReader:
                 self._parts.append(rest)
             else:
                 self._parts = []
+        elif self._witness is not None:
+            self._witness.tidy()
 
     def end(self) -> None:
         """The other side closed; the session hears of it behind what came before."""
@@ -170,13 +187,8 @@ class LineReader:
 class LineProtocol(asyncio.StreamReaderProtocol):
     """A stream that is read as ever until `divert`, and from then on in lines."""
 
-    def __init__(
-        self,
-        reader: asyncio.StreamReader,
-        connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter, LineProtocol], None] | None = None,
-    ) -> None:
-        told = partial(self._tell, connected) if connected is not None else None
-        super().__init__(reader, told, loop=asyncio.get_running_loop())
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        super().__init__(reader, loop=asyncio.get_running_loop())
         self._reader = reader
         self._lines: LineReader | None = None
         self._over = False
@@ -214,14 +226,6 @@ class LineProtocol(asyncio.StreamReaderProtocol):
         if self._lines is not None:
             self._lines.end()
 
-    def _tell(
-        self,
-        connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter, LineProtocol], None],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        connected(reader, writer, self)
-
 
 class LineWriter:
     """Messages into a stream of bytes; each is handed over whole, however many tasks send.
@@ -245,10 +249,10 @@ class LineWriter:
         if self._closed:
             raise anyio.ClosedResourceError
         message = item.message
-        if self._on_answer is not None and isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
-            self._on_answer(cast("types.RequestId", message.id))
         text = message.model_dump_json(by_alias=True, exclude_unset=True)
         self._writer.write(text.encode("utf-8", "replace") + b"\n")
+        if self._on_answer is not None and isinstance(message, types.JSONRPCResponse | types.JSONRPCError):
+            self._on_answer(cast("types.RequestId", message.id))
         try:
             await self._writer.drain()
         except ConnectionError:
