@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from capabilities.desk import Desk, run_tool, surface, worked
+from druse.store import Store, Task
 
 
 @pytest.mark.requirement("H-28", "L-39", "S-44")
@@ -49,3 +51,14 @@ async def test_a_lease_that_ran_out_hands_the_task_to_another_and_the_late_one_c
         assert late["task"]["id"] == other["task"]["id"] == "task01"
         refused = await run_tool(client, "orchestrator.finish", graph=graph, task="task01", **{"as": "slow"})
         assert "does not hold it" in refused["message"]
+
+
+async def test_a_task_taken_by_a_clock_that_was_set_back_since_is_not_held_for_ever(tmp_path: Path) -> None:
+    async with Store.open(tmp_path / "druse.db") as store:
+        await store.tasks.add([Task("g", "task01", "goal", {})])
+        assert await store.tasks.claim("g", "gone", now=1e9, seconds=600.0) is not None
+        assert await store.tasks.claim("g", "next", now=1e9 - 1.0, seconds=600.0) is None
+        taken = await store.tasks.claim("g", "next", now=1e9 - 86400.0, seconds=600.0)
+        assert taken is not None and taken.holder == "next"
+        assert not await store.tasks.finish("g", "task01", "gone", 1)
+        assert await store.tasks.finish("g", "task01", "next", 1)

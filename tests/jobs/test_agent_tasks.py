@@ -115,7 +115,10 @@ async def test_a_cancelled_task_is_gone_with_its_processes_and_others_cannot_be_
 ) -> None:
     mark = "864.2502"
     code = f'call("Bash", command="sleep {mark}")'
-    started = [await tool(application, "tasks.start", goal="sleep", code=code, seconds=60) for _ in range(8)]
+    asked = (tool(application, "tasks.start", goal="sleep", code=code, seconds=60) for _ in range(12))  # all at once
+    answers = await asyncio.gather(*asked)
+    started = [one for one in answers if one.get("status") == "running"]
+    assert len(started) == 8 and sum("8 are running" in str(one.get("message")) for one in answers) == 4
     assert "8 are running" in (await tool(application, "tasks.start", goal="one more", code="1"))["message"]
     for one in started:
         gone = await tool(application, "tasks.cancel", id=one["id"])

@@ -27,12 +27,20 @@ class Office:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.now = datetime(2026, 3, 4, 12, 0).timestamp()
+        self.monotonic = 0.0
         self.ran: list[str] = []
         self.gate = asyncio.Event()
         self.count = 0
 
     def scheduler(self, owner: str, *jobs: Job) -> Scheduler:
-        return Scheduler(self.store, jobs, clock=lambda: self.now, owner=owner, new_id=self.new_id, lease=3.0)
+        return Scheduler(
+            *(self.store, jobs),
+            clock=lambda: self.now,
+            owner=owner,
+            new_id=self.new_id,
+            lease=3.0,
+            monotonic=lambda: self.monotonic,
+        )
 
     def new_id(self) -> str:
         self.count += 1
@@ -204,6 +212,22 @@ async def test_a_run_whose_owner_stopped_renewing_is_taken_over_once(office: Off
     assert (run.owner, run.attempt, run.status) == ("a", 2, "done")
     assert not await office.store.jobs.renew(dead, now=office.now, lease=3.0)
     assert not await office.store.jobs.finish(dead, "done", {}, now=office.now)
+
+
+async def test_a_lease_from_before_the_clock_was_set_back_is_over_when_nobody_renews_it(office: Office) -> None:
+    dead = await office.store.jobs.claim("nightly", "77", "schedule", "dead", now=office.now, lease=3.0)
+    alive = await office.store.jobs.claim("hourly", "78", "schedule", "alive", now=office.now, lease=3.0)
+    assert dead is not None and alive is not None
+    scheduler = office.scheduler("a", office.job("nightly"), office.job("hourly"))
+    office.now -= 365 * 86400
+    for _ in range(4):
+        assert await office.tick(scheduler) == 0
+        office.monotonic += 1.0
+        assert await office.store.jobs.renew(alive, now=office.now, lease=3.0)
+    await office.tick(scheduler)
+    await office.tick(scheduler)
+    assert office.ran == ["nightly"]
+    assert await office.store.jobs.renew(alive, now=office.now, lease=3.0)
 
 
 WORKER = """

@@ -118,6 +118,7 @@ class AgentTasks:
         self._new_id = new_id
         self._group: asyncio.TaskGroup | None = None
         self._running: dict[str, _Task] = {}
+        self._starting = 0  # that are not in `_running` yet
 
     def specs(self) -> Sequence[ToolSpec]:
         """The capabilities."""
@@ -149,11 +150,18 @@ class AgentTasks:
     async def _start(self, arguments: JsonObject, caller: Caller) -> JsonObject:
         if self._group is None:
             raise NotAllowed("Cannot start a background task here: no server is running that could carry it on.")
-        if len(self._running) >= MAX_RUNNING:
+        if len(self._running) + self._starting >= MAX_RUNNING:
             raise NotAllowed(
                 f"Cannot start another background task: {MAX_RUNNING} are running. Wait for one (tasks.status) or "
                 "cancel one (tasks.cancel)."
             )
+        self._starting += 1
+        try:
+            return await self._started(arguments, caller, self._group)
+        finally:
+            self._starting -= 1
+
+    async def _started(self, arguments: JsonObject, caller: Caller, group: asyncio.TaskGroup) -> JsonObject:
         seconds, steps, given = arguments.get("seconds"), arguments.get("steps"), arguments.get("arguments")
         name = self._new_id()
         own = replace(caller, session=f"{_PREFIX}{name}", run_id="")
@@ -172,7 +180,7 @@ class AgentTasks:
         run = await self._scheduler.claim(job, name, caller.client[:120] or "agent")
         assert run is not None, "ids are new"
         self._running[name] = task
-        task.work = self._group.create_task(self._live(task, job, run))
+        task.work = group.create_task(self._live(task, job, run))
         return {"id": name, "status": "running", "seconds": task.seconds, "steps": task.steps}
 
     async def _live(self, task: _Task, job: Job, run: JobRun) -> None:

@@ -22,6 +22,7 @@ from mcp.shared.exceptions import MCPError
 from druse.front.calls import Call
 from druse.model import Caller, CallerKind, Json, JsonObject
 from druse.store import DeferredCall, Store
+from druse.store.leases import Unrenewed
 
 MAX_LIVE = 200  # tasks at work at a time
 _DAY = 86400.0
@@ -54,6 +55,7 @@ class Deferred:
         self._clock = clock
         self._spawn = spawn
         self._live: dict[str, tuple[Call, DeferredCall]] = {}
+        self._unrenewed = Unrenewed[str](_LEASE_SECONDS)
         self._ends: dict[str, JsonObject] = {}
         self._watchers: dict[str, set[asyncio.Queue[JsonObject]]] = {}
 
@@ -153,6 +155,7 @@ class Deferred:
     async def _take_over(self, go_on: GoOn) -> None:
         """What waits for a person goes on waiting, what was at work has failed."""
         now = self._clock()
+        await self._store.hold(self._unrenewed.over(await self._store.ends(), now), until=0.0)
         for held in await self._store.take_over(now=now, until=now + _LEASE_SECONDS):
             if not (held.approval_id and held.call and held.caller):
                 said = _SECRET if held.approval_id else _GONE

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -16,6 +17,7 @@ from druse.jobs.job import Job, Trigger
 from druse.model import DruseError, Invalid, JsonObject, NotFound, first_error
 from druse.store import Store
 from druse.store.jobs import JobRun
+from druse.store.leases import Unrenewed
 
 log = logging.getLogger("druse.jobs")
 
@@ -36,6 +38,7 @@ class Scheduler:
         owner: str,
         new_id: Callable[[], str],
         lease: float = LEASE_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
         self.jobs = {job.name: job for job in jobs}
@@ -43,6 +46,7 @@ class Scheduler:
         self._owner = owner
         self._new_id = new_id
         self._lease = lease
+        self._unrenewed = Unrenewed[int](lease, monotonic=monotonic)
         self._waiting: dict[str, tuple[str, float]] = {}  # job -> cause and time of the newest event
         self._looked = 0.0
         self._since: dict[str, float] = {}  # job -> when this process first looked at its schedule
@@ -76,7 +80,7 @@ class Scheduler:
             self._waiting = {name: (cause, min(at, now)) for name, (cause, at) in self._waiting.items()}
         self._looked = now
         found: list[tuple[Job, str, str]] = []
-        for run in await self._store.jobs.abandoned(now=now):
+        for run in await self._abandoned(now):
             if run.job in self.jobs:
                 found.append((self.jobs[run.job], run.slot, run.cause))
             else:  # nobody can take it up again
@@ -92,6 +96,13 @@ class Scheduler:
             if slot:
                 found.append((job, slot, "schedule"))
         return found
+
+    async def _abandoned(self, now: float) -> list[JobRun]:
+        """Runs whose owner did not renew its lease."""
+        held = await self._store.jobs.unfinished()
+        for number in self._unrenewed.over({run.id: run.lease_until for run in held}, now):
+            await self._store.jobs.let_go(next(run for run in held if run.id == number))
+        return [run for run in held if run.lease_until < now]
 
     def _again(self, job: Job, cause: str) -> None:
         """The job is being worked on: what just came up is looked at once more."""
@@ -133,6 +144,7 @@ class Scheduler:
         other = await self._store.jobs.running(name, now=self._clock())
         while other is not None and other.status == "running" and other.lease_until >= self._clock():
             await asyncio.sleep(0.1)
+            await self._abandoned(self._clock())
             other = await self._store.jobs.get(other.id)
         return other if other is not None and other.status != "running" else await self.run_now(name, cause=cause)
 

@@ -94,6 +94,13 @@ class DeferredRepository:
 
         await self._database.write(work)
 
+    async def ends(self) -> dict[str, float]:
+        """When the lease of each ends that is at work."""
+        rows = await self._database.all(
+            "SELECT id, lease_until FROM deferred_call WHERE status IN ('working', 'input_required')"
+        )
+        return {str(row[0]): float(row[1]) for row in rows}
+
     async def take_over(self, *, now: float, until: float) -> list[DeferredCall]:
         """Those at which nobody is at work any more; their lease is the caller's now."""
 

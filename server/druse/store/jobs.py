@@ -84,12 +84,17 @@ class JobRepository:
             )
         return changed == 1
 
-    async def abandoned(self, *, now: float) -> list[JobRun]:
-        """Runs whose owner did not renew its lease."""
-        rows = await self._database.all(
-            f"SELECT {_COLUMNS} FROM job_run WHERE status = 'running' AND lease_until < ? ORDER BY id", (now,)
-        )
+    async def unfinished(self) -> list[JobRun]:
+        """Runs that are held by somebody, or were when their process ended."""
+        rows = await self._database.all(f"SELECT {_COLUMNS} FROM job_run WHERE status = 'running' ORDER BY id")
         return [_run(row) for row in rows]
+
+    async def let_go(self, run: JobRun) -> None:
+        """End a lease that stands as it was read."""
+        async with self._database.transaction() as transaction:
+            await transaction.execute(
+                "UPDATE job_run SET lease_until = 0 WHERE id = ? AND lease_until = ?", (run.id, run.lease_until)
+            )
 
     async def running(self, job: str, *, now: float) -> JobRun | None:
         """The run somebody works on at this moment."""

@@ -10,6 +10,7 @@ from typing import cast
 from druse.model import Json, JsonObject
 from druse.store.database import Database, Row, Transaction
 
+_CLOCK_TOLERANCE = 5.0  # seconds that clocks of processes on one machine may differ
 _COLUMNS = "graph, id, goal, about, status, holder, lease_until, result"
 
 
@@ -46,19 +47,23 @@ class TaskRepository:
         await self._database.write(work)
 
     async def claim(self, graph: str, holder: str, *, now: float, seconds: float) -> Task | None:
-        """Hand the first free task to a holder; None where there is none. A lease that ran out frees its task."""
+        """Hand the first free task to a holder; None where there is none.
+
+        A lease that ran out frees its task, and so does one that began later than now: the clock was set back since.
+        """
 
         async def work(transaction: Transaction) -> Task | None:
             row = await transaction.one(
                 f"SELECT {_COLUMNS} FROM task WHERE graph = ? AND (status = 'open'"
-                " OR (status = 'held' AND lease_until <= ?)) ORDER BY id LIMIT 1",
-                (graph, now),
+                " OR (status = 'held' AND (lease_until <= ? OR claimed_at > ?))) ORDER BY id LIMIT 1",
+                (graph, now, now + _CLOCK_TOLERANCE),
             )
             if row is None:
                 return None
             await transaction.execute(
-                "UPDATE task SET status = 'held', holder = ?, lease_until = ? WHERE graph = ? AND id = ?",
-                (holder, now + seconds, graph, row[1]),
+                "UPDATE task SET status = 'held', holder = ?, lease_until = ?, claimed_at = ?"
+                " WHERE graph = ? AND id = ?",
+                (holder, now + seconds, now, graph, row[1]),
             )
             return _task((*row[:4], "held", holder, now + seconds, row[7]))
 
