@@ -83,11 +83,10 @@ def commands_of(block: str) -> list[tuple[str, list[str]]]:
     return found
 
 
-def printed(command: str, folder: Path) -> list[str]:
+def printed(command: str, folder: Path, programs: str) -> list[str]:
     """What a command prints, on both streams, in the tour's folder."""
-    scripts = sysconfig.get_path("scripts")
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DRUSE")}
-    environment |= {"PATH": f"{scripts}{os.pathsep}{environment.get('PATH', '')}", "USER": "ada", "LOGNAME": "ada"}
+    environment |= {"PATH": f"{programs}{os.pathsep}{environment.get('PATH', '')}", "USER": "ada", "LOGNAME": "ada"}
     environment |= {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder / ".config"), "COLUMNS": "110"}
     done = subprocess.run(
         ["bash", "-c", command],
@@ -103,8 +102,12 @@ def printed(command: str, folder: Path) -> list[str]:
     return [line.rstrip() for line in lines]
 
 
-def walk(folder: Path, *, write: bool) -> list[str]:
-    """Do what the page says; the lines that differ from it. `write` puts what was printed into the page instead."""
+def walk(folder: Path, *, write: bool, programs: str = "") -> list[str]:
+    """Do what the page says; the lines that differ from it. `write` puts what was printed into the page instead.
+
+    `programs` are folders in which programs are looked for before those of this environment.
+    """
+    programs = os.pathsep.join(filter(None, (programs, sysconfig.get_path("scripts"))))
     shutil.copytree(FILES, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     text = PAGE.read_text(encoding="utf-8")
     names, wrong = Names(), list[str]()
@@ -114,7 +117,7 @@ def walk(folder: Path, *, write: bool) -> list[str]:
         for command, expected in commands_of(found[1]):
             if write:
                 names.guess(command)
-            seen = printed(names.into_run(command), folder)
+            seen = printed(names.into_run(command), folder, programs)
             fits = len(expected) == len(seen) and all(map(names.fits, expected, seen))
             names.asked += [line.split()[-1] for line in seen if line.lstrip().startswith("approval_id: ")]
             if not fits and not write:

@@ -55,9 +55,10 @@ class User:
 
 @asynccontextmanager
 async def client_of(project: Project, era: str, user: User | None) -> AsyncGenerator[Client]:
+    python, *words = warm.command()
     server = StdioServerParameters(
-        command=sys.executable,
-        args=["-m", "druse", "serve", "--no-daemon"],
+        command=python,
+        args=[*words, "serve", "--no-daemon"],
         cwd=project.root,
         env={"XDG_CONFIG_HOME": str(project.root / "none")},
     )
