@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import httpx2
+import jwt
 from mcp.client.auth import AuthorizationCodeResult
 
 from druse.model import CallContext, Caller, CallerKind, DruseError
@@ -94,7 +95,7 @@ def wanted(scenario: str, tools: Mapping[str, Any], context: Mapping[str, Any]) 
     return listed[:1] if scenario.startswith("auth/") else listed
 
 
-def registered(context: Mapping[str, Any], folder: Path) -> dict[str, str]:
+def registered(url: str, context: Mapping[str, Any], folder: Path) -> dict[str, str]:
     """The `oauth` of an entry for the client that a scenario has registered."""
     scenario = os.environ.get("MCP_CONFORMANCE_SCENARIO", "")
     if not context.get("client_id"):
@@ -103,6 +104,18 @@ def registered(context: Mapping[str, Any], folder: Path) -> dict[str, str]:
     if context.get("private_key_pem"):
         (folder / "key.pem").write_text(context["private_key_pem"])
         return {**oauth, "privateKeyFile": str(folder / "key.pem"), "algorithm": context["signing_algorithm"]}
+    if context.get("valid_jwt"):  # its audience is the server that it is for, which a user writes down
+        (folder / "assertion.jwt").write_text(context["valid_jwt"])
+        issuer = jwt.decode(context["valid_jwt"], options={"verify_signature": False})["aud"]
+        return {**oauth, "grant": "jwt_bearer", "assertionFile": str(folder / "assertion.jwt"), "issuer": issuer}
+    if context.get("idp_id_token"):
+        (folder / "id.jwt").write_text(context["idp_id_token"])
+        metadata = httpx2.get(url.replace("/mcp", "/.well-known/oauth-protected-resource/mcp")).json()
+        return {
+            **{**oauth, "clientSecret": context["client_secret"], "grant": "identity_assertion"},
+            **{"issuer": metadata["authorization_servers"][0], "idTokenFile": str(folder / "id.jwt")},
+            **{"idpTokenEndpoint": context["idp_token_endpoint"], "idpClientId": context["idp_client_id"]},
+        }
     grant = "client_credentials" if scenario.startswith("auth/client-credentials") else "authorization_code"
     return {**oauth, "clientSecret": context["client_secret"], "grant": grant}
 
@@ -122,7 +135,7 @@ async def main(url: str) -> None:
     context: dict[str, Any] = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT") or "{}")
     browser, caller = Browser(), Caller(CallerKind.AGENT, "suite", "suite", "suite", client_side=User())
     with tempfile.TemporaryDirectory() as folder:
-        entry = ServerEntry("suite", url=url, oauth=registered(context, Path(folder)))
+        entry = ServerEntry("suite", url=url, oauth=registered(url, context, Path(folder)))
         tokens = tokens_of(entry, Path(folder))
 
         def sign(entry: ServerEntry) -> Any:

@@ -35,11 +35,8 @@ SKILL_CHECKS = ("no-prefetch", "verify-digest", "verify-size", "verify-frontmatt
 HERE = Path(__file__).resolve().parent
 
 # What is not passed, and why. A check that fails without standing here makes the run fail.
-_NO_GRANT = "Druse signs in for a person or as a registered client; it takes no assertion of another identity provider"
 _NO_PROOF = "the SDK's client has no DPoP"
 KNOWN: dict[str, str] = {
-    "auth/enterprise-managed-authorization": _NO_GRANT,
-    "auth/wif-jwt-bearer": _NO_GRANT,
     "auth/dpop": _NO_PROOF,
     "auth/dpop-nonce": _NO_PROOF,
 }

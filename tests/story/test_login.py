@@ -21,6 +21,10 @@ from druse.upstream.login import authorization, tokens_of
 from .conftest import Project  # type: ignore[import-not-found]
 
 SERVER = Path(__file__).parent / "oauth_server.py"
+MANAGED = {
+    **{"clientId": "c", "clientSecret": "s", "issuer": "https://a.test", "grant": "identity_assertion"},
+    **{"idTokenFile": "i", "idpTokenEndpoint": "https://idp.test/token", "idpClientId": "d"},
+}
 
 
 def free_port() -> int:
@@ -89,8 +93,18 @@ async def test_a_server_that_wants_oauth_says_which_command_signs_in_and_works_a
         ({"clientSecret": "s"}, "needs `clientId`"),
         ({"clientId": "c", "clientSecret": "${UNSET}"}, "UNSET, which is not set"),
         ({"clientId": "c", "clientSecret": "s", "privateKeyFile": "k"}, "leave one out"),
-        ({"clientId": "c", "grant": "client_credentials"}, "needs `clientSecret` or `privateKeyFile`"),
-        ({"clientId": "c", "grant": "password"}, "must be authorization_code or client_credentials"),
+        ({"clientId": "c", "grant": "client_credentials"}, "needs `clientSecret`, `privateKeyFile` or"),
+        ({"clientId": "c", "grant": "password"}, "must be authorization_code or client_credentials or jwt_bearer or"),
+        ({"clientId": "c", "assertionFile": "a", "issuer": "https://a.test"}, ""),
+        ({"clientId": "c", "assertionFile": "a"}, "needs `issuer`"),
+        ({"clientId": "c", "assertionFile": "a", "clientSecret": "s", "issuer": "https://a.test"}, "leave one out"),
+        ({"clientId": "c", "grant": "jwt_bearer", "clientSecret": "s"}, "needs `assertionFile`"),
+        ({"clientId": "c", "clientSecret": "s", "idTokenFile": "i"}, "for `grant` identity_assertion only"),
+        (MANAGED, ""),
+        ({**MANAGED, "assertionFile": "a"}, "leave one out"),
+        ({**MANAGED, "idpTokenEndpoint": "http://idp.test/token"}, "must begin with https://"),
+        ({name: MANAGED[name] for name in MANAGED if name != "issuer"}, "needs `issuer`"),
+        ({name: MANAGED[name] for name in MANAGED if name != "idTokenFile"}, "needs `idTokenFile`"),
         ({"clientId": "c", "secret": "s"}, "fields that are not known: secret"),
     ],
 )

@@ -18,7 +18,8 @@ from druse.model import UpstreamFailure
 from druse.upstream.servers import ServerEntry
 
 if TYPE_CHECKING:
-    from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
+    from httpx2 import Auth
+    from mcp.client.auth import AuthorizationCodeResult
     from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
 REDIRECT = "http://127.0.0.1:{port}/callback"
@@ -98,7 +99,7 @@ def tokens_of(entry: ServerEntry, folder: Path) -> KeptTokens:
     return KeptTokens(folder / f"{plain}-{about[-12:]}.json", entry.oauth)
 
 
-def signing(keys: Path) -> Callable[[ServerEntry], OAuthClientProvider | None]:
+def signing(keys: Path) -> Callable[[ServerEntry], Auth | None]:
     """What signs the requests to any server with the tokens kept under `keys`; nobody can sign in meanwhile."""
     return lambda entry: authorization(entry, tokens_of(entry, keys / "oauth"))
 
@@ -110,7 +111,7 @@ def authorization(
     wait: Wait | None = None,
     *,
     metadata_url: str = "",
-) -> OAuthClientProvider | None:
+) -> Auth | None:
     """What signs the requests to a server, by OAuth; None for one with an Authorization header of its own.
 
     Without `show` and `wait` nobody can sign in: then a request that would need it raises UpstreamFailure.
@@ -119,7 +120,7 @@ def authorization(
         return None
     # It writes a traceback for each login that was wanted and not made; the problem of the server says the same.
     logging.getLogger("mcp.client.auth.oauth2").setLevel(logging.CRITICAL)
-    if entry.oauth.get("grant", "client_credentials") == "client_credentials":
+    if entry.oauth.get("grant", "client_credentials") != "authorization_code":
         machine = _machine(entry, tokens)
         if machine is not None:
             return machine
@@ -153,8 +154,16 @@ def authorization(
     )
 
 
-def _machine(entry: ServerEntry, tokens: KeptTokens) -> OAuthClientProvider | None:
-    """Signs as the client itself, with the secret or the key of the entry; None where that has neither."""
+def _machine(entry: ServerEntry, tokens: KeptTokens) -> Auth | None:
+    """Signs without anybody who signs in, with what the entry has for that; None where it has nothing."""
+    if entry.oauth.get("grant") == "identity_assertion":
+        from druse.upstream.assertions import managed
+
+        return managed(entry, tokens)
+    if "assertionFile" in entry.oauth:
+        from druse.upstream.assertions import workload
+
+        return workload(entry, tokens)
     from mcp.client.auth.extensions.client_credentials import (
         ClientCredentialsOAuthProvider,
         PrivateKeyJWTOAuthProvider,

@@ -11,6 +11,7 @@ from typing import cast
 
 from druse.model import Invalid, Json, JsonObject, NotFound
 from druse.settings import Workspace
+from druse.settings.oauth import safe
 from druse.settings.textfile import text_of
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
@@ -21,8 +22,13 @@ _KNOWN = {
 }
 
 
-_OAUTH = {"clientId", "clientSecret", "privateKeyFile", "algorithm", "scope", "issuer", "grant"}
-GRANTS = ("authorization_code", "client_credentials")
+_OAUTH = {
+    *("clientId", "clientSecret", "privateKeyFile", "algorithm", "scope", "issuer", "grant", "assertionFile"),
+    *("idTokenFile", "idpTokenEndpoint", "idpClientId", "idpClientSecret"),
+}
+_FILES = ("privateKeyFile", "assertionFile", "idTokenFile")
+_PROOFS = ("clientSecret", "privateKeyFile", "assertionFile")
+GRANTS = ("authorization_code", "client_credentials", "jwt_bearer", "identity_assertion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +163,7 @@ def _checked(name: str, raw: Json, folder: Path, environment: Mapping[str, str])
 
 
 def _oauth(raw: Json, folder: Path, environment: Mapping[str, str]) -> dict[str, str]:
-    """`clientId` with what proves it: `clientSecret`, or `privateKeyFile` and `algorithm`."""
+    """`clientId` with what proves it: `clientSecret`, `privateKeyFile` and `algorithm`, or `assertionFile`."""
     given = _texts(raw, "oauth", environment)
     unknown = sorted(set(given) - _OAUTH)
     if unknown:
@@ -166,13 +172,44 @@ def _oauth(raw: Json, folder: Path, environment: Mapping[str, str]) -> dict[str,
         raise ValueError("its `oauth` needs `clientId`")
     if given.get("grant", GRANTS[0]) not in GRANTS:
         raise ValueError(f"`oauth.grant` must be {' or '.join(GRANTS)}")
-    if "clientSecret" in given and "privateKeyFile" in given:
-        raise ValueError("its `oauth` has both `clientSecret` and `privateKeyFile`; leave one out")
-    if given.get("grant") == GRANTS[1] and not ("clientSecret" in given or "privateKeyFile" in given):
-        raise ValueError("`oauth.grant` client_credentials needs `clientSecret` or `privateKeyFile`")
-    if "privateKeyFile" in given:
-        given["privateKeyFile"] = str(folder / given["privateKeyFile"])
+    if given.get("grant") == "identity_assertion":
+        _managed(given)
+    else:
+        _proved(given)
+    if "assertionFile" in given and "issuer" not in given:
+        raise ValueError("`oauth.assertionFile` needs `issuer`, the only server that may be sent what is in the file")
+    for name in _FILES:
+        if name in given:
+            given[name] = str(folder / given[name])
     return given
+
+
+def _proved(given: Mapping[str, str]) -> None:
+    proofs, grant = [name for name in _PROOFS if name in given], given.get("grant")
+    if len(proofs) > 1:
+        raise ValueError(f"its `oauth` has both `{proofs[0]}` and `{proofs[1]}`; leave one out")
+    if grant == "client_credentials" and not proofs:
+        raise ValueError("`oauth.grant` client_credentials needs `clientSecret`, `privateKeyFile` or `assertionFile`")
+    if grant == "jwt_bearer" and proofs != ["assertionFile"]:
+        raise ValueError("`oauth.grant` jwt_bearer needs `assertionFile`, and nothing else that proves the client")
+    strange = sorted(name for name in given if name.startswith("id"))
+    if strange:
+        raise ValueError(f"`oauth.{strange[0]}` is for `grant` identity_assertion only")
+
+
+def _managed(given: Mapping[str, str]) -> None:
+    missing = [name for name in ("clientSecret", "issuer") if name not in given]
+    exchange = ("idTokenFile", "idpTokenEndpoint", "idpClientId")
+    if "assertionFile" not in given:
+        missing += [name for name in exchange if name not in given]
+    elif any(name in given for name in exchange):
+        raise ValueError("its `oauth` has both `assertionFile` and what to exchange for one; leave one out")
+    if missing:
+        raise ValueError(f"`oauth.grant` identity_assertion needs `{missing[0]}`")
+    if "privateKeyFile" in given:
+        raise ValueError("`oauth.grant` identity_assertion takes `clientSecret`, not `privateKeyFile`")
+    if "idpTokenEndpoint" in given and not safe(given["idpTokenEndpoint"]):
+        raise ValueError("`oauth.idpTokenEndpoint` must begin with https://, save on loopback")
 
 
 def _texts(raw: Json, where: str, environment: Mapping[str, str]) -> dict[str, str]:
