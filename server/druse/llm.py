@@ -11,13 +11,14 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-from druse.model import DruseError, Invalid, JsonObject
+from druse.model import DruseError, Invalid, JsonObject, visible
 from druse.settings import ModelProvider
 
 _LARGEST = 8 * 1024 * 1024  # bytes of an answer
 _ATTEMPTS = 3
 _AGAIN = frozenset((408, 429, 500, 502, 503, 504, 529))
 _LONGEST_PAUSE = 20.0  # seconds that a Retry-After is obeyed
+_MOST_TOKENS = 2**53  # more is no count, and more than half of the range that the store has for numbers
 _ANTHROPIC_VERSION = "2023-06-01"
 
 
@@ -46,7 +47,8 @@ class Answer:
 async def ask(provider: ModelProvider, system: str, message: str, environment: Mapping[str, str]) -> Answer:
     """Ask once. `environment` holds the key that `provider.key_env` names. Raises Invalid, ModelFailure.
 
-    An endpoint that is busy is asked again, at most twice, and never after it said yes.
+    An endpoint that is busy is asked again, at most twice, and never after it said yes. One attempt takes at most
+    `provider.timeout` seconds, however slowly the answer drips.
     """
     try:
         import httpx
@@ -67,17 +69,22 @@ async def ask(provider: ModelProvider, system: str, message: str, environment: M
     async with httpx.AsyncClient(timeout=provider.timeout, follow_redirects=False, trust_env=False) as client:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                async with client.stream("POST", url, headers=headers, json=body) as response:
+                async with (
+                    asyncio.timeout(provider.timeout),
+                    client.stream("POST", url, headers=headers, json=body) as response,
+                ):
                     status, content = response.status_code, await _read(response.aiter_bytes(), url)
                     pause = _pause(response.headers.get("retry-after", ""), attempt)
-            except httpx.HTTPError as error:
-                said = str(error) or type(error).__name__
-                raise ModelFailure(f"Cannot ask {provider.model}: {url} did not answer: {said}. Try again.") from error
+            except (httpx.HTTPError, TimeoutError) as error:
+                late = isinstance(error, TimeoutError | httpx.TimeoutException)
+                why = f"it took longer than {provider.timeout} s" if late else _quoted(str(error), provider, key)
+                said = f"Cannot ask {provider.model}: {url} did not answer: {why}. Try again."
+                raise ModelFailure(said) from (None if key and key in str(error) else error)
             if status not in _AGAIN or attempt == _ATTEMPTS:
                 break
             await asyncio.sleep(pause)
     if status != 200:
-        said = content[:300].decode("utf-8", "replace")
+        said = _quoted(content.decode("utf-8", "replace"), provider, key)
         raise ModelFailure(f"Cannot ask {provider.model}: {url} answered {status}: {said}. See [model] in config.toml.")
     return _answer(provider, url, content)
 
@@ -115,15 +122,17 @@ def _answer(provider: ModelProvider, url: str, content: bytes) -> Answer:
 
     try:
         data = cast("dict[str, Any]", json.loads(content))
-        usage = cast("dict[str, Any]", data.get("usage") or {})
-        model = str(data.get("model") or provider.model)
+        counted = data.get("usage")
+        usage = cast("dict[str, Any]", counted if isinstance(counted, dict) else {})
+        named = data.get("model")
+        model = _whole(named) if isinstance(named, str) and named else provider.model
         if provider.api == "anthropic":
             parts = cast("list[dict[str, Any]]", data["content"])
-            text = "".join(str(part["text"]) for part in parts if part.get("type") == "text")
+            text = _whole("".join(part["text"] for part in parts if part.get("type") == "text"))
             counts = (usage.get("input_tokens"), usage.get("output_tokens"))
             return Answer(text, model, _count(counts[0]), _count(counts[1]), data.get("stop_reason") == "max_tokens")
         choice = cast("dict[str, Any]", data["choices"][0])
-        text = str(choice["message"].get("content") or "")
+        text = _whole(choice["message"].get("content") or "")
         counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
         return Answer(text, model, _count(counts[0]), _count(counts[1]), choice.get("finish_reason") == "length")
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
@@ -132,8 +141,18 @@ def _answer(provider: ModelProvider, url: str, content: bytes) -> Answer:
         ) from error
 
 
+def _whole(text: str) -> str:
+    """A text that can be written down: halves of letters, which JSON can hold, are marked as lost."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _quoted(text: str, provider: ModelProvider, key: str) -> str:
+    """The beginning of what an endpoint said, without our key, should it send that back."""
+    return visible(text.replace(key, f"${provider.key_env}") if key else text)[:300]
+
+
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST_TOKENS else None
 
 
 def _pause(retry_after: str, attempt: int) -> float:

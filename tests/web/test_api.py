@@ -13,6 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from druse.cli import main
+from druse.llm import ModelFailure, ask
+from druse.settings import ModelProvider
 
 from .conftest import House, Model, anthropic, bearer, openai  # type: ignore[import-not-found]
 
@@ -155,7 +157,7 @@ async def test_a_model_that_fails_is_told_as_such_and_never_recorded_as_an_answe
     answers: list[tuple[int, Any, dict[str, str]]] = [
         (200, b"<html>", {}),
         (200, {"content": "none"}, {}),
-        (401, {"error": "bad key"}, {}),
+        (401, {"error": "bad key: key-of-the-model"}, {}),
         (307, {}, {"location": "http://127.0.0.1:1/steal"}),
         (529, {"error": "overloaded"}, {"retry-after": "0"}),
         (200, anthropic("At last.")({})[1], {}),
@@ -165,10 +167,52 @@ async def test_a_model_that_fails_is_told_as_such_and_never_recorded_as_an_answe
         for part in ("not in the shape", "not in the shape", "answered 401", "answered 307"):
             said = await http.post("/chat", json={"message": "hello"})
             assert said.status_code == 502 and part in said.json()["detail"], said.text
+            assert "key-of-the-model" not in said.text, "an endpoint that sends the key back does not get it told"
         assert (await http.post("/chat", json={"message": "hello"})).json()["response"] == "At last."
+
+        # what no text and no count can be is an answer all the same, and is kept
+        text = b'{"model": "\\udfff", "content": [{"type": "text", "text": "half \\ud83d a letter"}]'
+        answers += [
+            (200, text + b', "usage": {"input_tokens": 1' + b"0" * 400 + b', "output_tokens": -1}}', {}),
+            (200, text + b', "usage": [1]}', {}),
+        ]
+        for _ in range(2):
+            said = await http.post("/chat", json={"message": "hello"})
+            assert said.status_code == 200, said.text
+            odd = said.json()
+            assert (odd["response"], odd["tokens_in"], odd["tokens_out"]) == ("half \ufffd a letter", None, None)
+            assert "half \ufffd a letter" in (await http.get(f"/traces/{odd['trace_id']}")).json()["content"]
         traces = (await http.get("/traces")).json()["traces"]
-        assert {one["status"] for one in traces} == {"unfinished"} and len(traces) == 5
-    assert len(model.asked) == 6
+        assert {one["status"] for one in traces} == {"unfinished"} and len(traces) == 7
+    assert len(model.asked) == 8
+    kept = (house.root / ".druse" / "druse.db").read_bytes()
+    assert b"key-of-the-model" not in kept
+
+
+@pytest.mark.requirement("L-19")
+async def test_a_model_that_drips_or_hangs_is_given_up_after_its_time() -> None:
+    seconds = 1
+    left = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Something each tenth of a second, so that no single read is late; until the client leaves."""
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not reader.at_eof():
+            writer.write(b" ")
+            with contextlib.suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(0.1):
+                    await reader.read()
+        writer.close()
+        left.set()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        base = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        provider = ModelProvider("openai", "m", base, "", timeout=seconds)
+        async with asyncio.timeout(60):
+            with pytest.raises(ModelFailure, match=f"it took longer than {seconds} s"):
+                await ask(provider, "", "hello", {})
+            await left.wait()
 
 
 @pytest.mark.requirement("L-35", "L-07")
@@ -205,7 +249,7 @@ async def test_three_roles_come_to_the_volumes_as_their_actors(house: House) -> 
             waits = await http.post(
                 "/skills", json={**NEW, "skill_id": f"of-{role.split('_')[0]}"}, headers=bearer(keys[role])
             )
-            assert waits.status_code in (202, 422), waits.text
+            assert waits.status_code in (202, 409), waits.text
         short = (await house.druse("keys", "new", "for a moment", "--days", "0.00000001"))["key"]
         assert (await http.get("/skills", headers=bearer(short))).status_code == 401, "its days are over"
         for token, status in ((keys["user"], 406), (house.token, 406), (short, 401), ("druse_x", 401)):

@@ -2,7 +2,7 @@
 
 from druse.skills.access import Actor, Role, VolumeKind, VolumeRef
 from druse.skills.desk import SkillDesk, Written, proposer
-from druse.skills.document import SkillDocument, fields_of, parse, render, slug_of
+from druse.skills.document import VISIBLE, SkillDocument, fields_of, parse, render, slug_of
 from druse.skills.evolution import Evolved, Pattern, patterns, run_user_evolution
 from druse.skills.exchange import TARGETS, adapt, check_path_of, export, incoming
 from druse.skills.finding import ByMeaning, Labelled, SkillFinder, SkillIndex, by_words, labelled_queries
@@ -21,6 +21,7 @@ from druse.skills.watching import watch_skills
 
 __all__ = [
     "TARGETS",
+    "VISIBLE",
     "Actor",
     "ByMeaning",
     "Commit",

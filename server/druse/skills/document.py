@@ -30,11 +30,13 @@ _MARKUP = re.compile(r"</?[A-Za-z!]")
 _MAX_EVENTS, _MAX_DEPTH = 600, 4
 # What shows nothing and can carry instructions: zero-width, direction, tag, filler and control characters, variation
 # selectors but for the two of emoji, and runs of those that are harmless alone.
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f"
+_HIDDEN_ALWAYS = (
+    "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f"
     "\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
-    "\U000e0000-\U000e0fff]|[\ufe0e\ufe0f\u200d]{2}"
+    "\U000e0000-\U000e0fff"
 )
+_HIDDEN = re.compile(f"[{_HIDDEN_ALWAYS}]|[\ufe0e\ufe0f\u200d]{{2}}")
+VISIBLE = f"^\ufeff?[^{_HIDDEN_ALWAYS}]*$"  # what every text of a skill matches; the mark of a file may lead
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 _./()+,;=*$%-]*")
 _YAML_WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,8 @@ from starlette.routing import Route
 from druse.front.application import Application
 from druse.front.guests import Guest
 from druse.front.http import TurnedAway
-from druse.model import DruseError, Invalid, NotAllowed, NotFound
+from druse.model import DruseError, Invalid, NotAllowed, NotFound, visible
+from druse.skills import VISIBLE
 from druse.store import StoreBusy, StoreFull
 from druse.web import shapes
 from druse.web.admission import Admission
@@ -267,8 +269,16 @@ async def _read_body(operation: Operation, request: Request) -> Any:
 
 
 def _wrong(error: ValidationError) -> Refused:
-    parts = [f"{'.'.join(map(str, part['loc'])) or 'the body'}: {part['msg']}" for part in error.errors()[:5]]
-    return Refused(422, f"Cannot read the request: {'; '.join(parts)}.", "invalid")
+    parts = [f"{'.'.join(map(str, part['loc'])) or 'the body'}: {_said(part)}" for part in error.errors()[:5]]
+    return Refused(422, visible(f"Cannot read the request: {'; '.join(parts)}."), "invalid")
+
+
+def _said(part: Any) -> str:
+    """What is wrong with one field, in words."""
+    if part["type"] == "string_pattern_mismatch" and part["ctx"]["pattern"] == VISIBLE:
+        hidden = next((letter for letter in part["input"] if not re.match(VISIBLE, letter)), "")
+        return f"It holds the invisible character U+{ord(hidden):04X}" if hidden else "It holds an invisible character"
+    return str(part["msg"])
 
 
 def _status_of(error: DruseError) -> int:

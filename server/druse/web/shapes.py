@@ -8,13 +8,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from druse.skills import VISIBLE
 
 _ID = r"^[a-z0-9][a-z0-9-]*$"
 SkillId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 OwnerId = Annotated[str, Field(min_length=1, max_length=64, pattern=_ID)]
 VolumeText = Annotated[str, Field(max_length=80, pattern=r"^(user|team|system):[a-z0-9][a-z0-9-]{0,63}$")]
+Keyword = Annotated[str, Field(min_length=1, max_length=60, pattern=VISIBLE)]
 Category = Literal["coding", "analysis", "writing", "data"]
+
+
+def _whole(given: Any) -> Any:
+    """JSON knows one kind of number: 5.0 is an integer there."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
 
 
 class _Shape(BaseModel):
@@ -48,8 +59,8 @@ class ChatRequest(_Body):
 
     message: str = Field(min_length=1, max_length=400_000)
     include_skills: bool = True
-    max_skills: int = Field(5, ge=0, le=50)
-    tokens: int = Field(2000, ge=50, le=100_000, description="At most so many tokens of context.")
+    max_skills: Whole = Field(5, ge=0, le=50)
+    tokens: Whole = Field(2000, ge=50, le=100_000, description="At most so many tokens of context.")
 
 
 class ChatResponse(_Shape):
@@ -77,6 +88,24 @@ class Pending(_Shape):
 
 class ToolRegister(_Body):
     """A tool: its source with the recorded runs it must reproduce, or the text of a file of "druse tools export"."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": ["name", "code"],
+                    "properties": {"name": {"type": "string"}, "code": {"type": "string"}, "bundle": {"type": "null"}},
+                },
+                {
+                    "required": ["bundle"],
+                    "properties": {
+                        **{"bundle": {"type": "string"}, "name": {"type": "null"}, "code": {"type": "null"}},
+                        "run_ids": {"type": "array", "maxItems": 0},
+                    },
+                },
+            ]
+        }
+    )
 
     name: str | None = Field(None, pattern=r"^[a-z][a-z0-9_]{0,39}$")
     code: str | None = Field(None, min_length=1, max_length=200_000, description="def run(call, *, name: type) -> type")
@@ -119,11 +148,13 @@ class SkillCreate(_Body):
     """A new skill, or another text for one of this id."""
 
     skill_id: SkillId
-    name: str = Field("", max_length=200, description="A title; the id is what the skill is called by.")
+    name: str = Field("", max_length=200, pattern=VISIBLE, description="A title; it is called by its id.")
     category: Category = "coding"
-    description: str = Field(min_length=1, max_length=1024)
-    content: str = Field(min_length=1, max_length=200_000, description="Markdown: the body, or a whole SKILL.md.")
-    keywords: list[Annotated[str, Field(min_length=1, max_length=60)]] = Field(default=[], max_length=40)
+    description: str = Field(min_length=1, max_length=1024, pattern=VISIBLE)
+    content: str = Field(
+        min_length=1, max_length=200_000, pattern=VISIBLE, description="Markdown: the body, or a whole SKILL.md."
+    )
+    keywords: list[Keyword] = Field(default=[], max_length=40)
     volume: VolumeText | None = Field(default=None, description="Administrators: into this volume, at once.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from druse.model import JsonObject, NotAllowed, NotFound, OutcomeStatus, Verdict
+from druse.model import Invalid, JsonObject, NotAllowed, NotFound, OutcomeStatus, Verdict
 from druse.skills import Skill, SkillDocument, VolumeRef, adapt
 from druse.web.shapes import (
     EvolveResponse,
@@ -50,12 +50,20 @@ async def get_skill(visit: Visit) -> Reply:
 
 
 async def create_skill(visit: Visit) -> Reply:
-    """A proposal; with `volume`, a text that the visitor's role lets it put in service there at once."""
+    """A proposal; with `volume`, a text that the visitor's role lets it put in service there at once.
+
+    What is no skill, or is too like one that is here, is refused with 409.
+    """
     body: SkillCreate = visit.body
     visit.own(body)
     keywords = " ".join(body.keywords)
-    if body.volume is not None:
-        return await _write(visit, body, keywords)
+    try:
+        return await (_propose if body.volume is None else _write)(visit, body, keywords)
+    except Invalid as error:
+        raise Refused(409, str(error), "refused") from error
+
+
+async def _propose(visit: Visit, body: SkillCreate, keywords: str) -> Reply:
     asked: JsonObject = {"name": body.skill_id, "description": body.description, "category": body.category}
     asked["text"] = _titled(body)
     if keywords:

@@ -8,11 +8,14 @@ from __future__ import annotations
 from druse.crystal import imported
 from druse.model import Effect, Invalid, NotAllowed, Source, ToolSpec, Verdict
 from druse.web.shapes import ToolRegister
-from druse.web.visit import Reply, Visit, waits
+from druse.web.visit import Refused, Reply, Visit, waits
 
 
 async def register_tool(visit: Visit) -> Reply:
-    """A tool as source with the recorded runs it reproduces, or as a file that another project exported."""
+    """A tool as source with the recorded runs it reproduces, or as a file that another project exported.
+
+    What is no tool, or does not pass the gate beside what is here, is refused with 409.
+    """
     body: ToolRegister = visit.body
     visit.own(body)
     spec = ToolSpec(
@@ -26,18 +29,20 @@ async def register_tool(visit: Visit) -> Reply:
     decision = visit.application.decide(spec, {"name": body.name or ""}, visit.caller)
     if decision.verdict is not Verdict.ALLOW:
         raise NotAllowed(f"{visit.tool} over HTTP is not allowed: {decision.verdict} {decision.rule}.")
-    making = visit.application.making
-    if body.bundle is not None:
-        if body.name or body.code or body.run_ids:
-            raise Invalid(
-                "Cannot take the tool in: give a bundle, or name, code and run_ids. Not both.", where="bundle"
-            )
-        version, origin = imported(body.bundle)
-        report = await making.take_in(version, origin, visit.caller)
-    elif body.name and body.code:
-        report = await making.offer(body.name, body.code, body.description, body.run_ids, visit.caller)
-    else:
+    given = (body.name, body.code, body.run_ids)
+    if body.bundle is not None and any(given):
+        raise Invalid("Cannot take the tool in: give a bundle, or name, code and run_ids. Not both.", where="bundle")
+    if body.bundle is None and not (body.name and body.code):
         raise Invalid("Cannot take the tool in: name or code is missing. Give both, or a bundle.", where="code")
+    making = visit.application.making
+    try:
+        if body.bundle is not None:
+            version, origin = imported(body.bundle)
+            report = await making.take_in(version, origin, visit.caller)
+        else:
+            report = await making.offer(body.name or "", body.code or "", body.description, body.run_ids, visit.caller)
+    except Invalid as error:
+        raise Refused(409, str(error), "refused") from error
     if report.status != "proposed":
-        raise Invalid(f"The tool was not taken in, at {report.stage}: {report.message}", where=report.stage)
+        raise Refused(409, f"The tool was not taken in, at {report.stage}: {report.message}", "refused")
     return waits(report.approval_id, report.message)
