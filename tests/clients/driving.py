@@ -98,24 +98,27 @@ class Client:
                 started(self.finish)
 
 
+def _put(path: Path, text: str) -> None:
+    """Write a client's own settings."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 def _codex(desk: Desk, model: Model) -> None:
-    path = desk.home / ".codex" / "config.toml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(
+    _put(
+        desk.home / ".codex" / "config.toml",
         'model = "scripted"\nmodel_provider = "scripted"\n\n[model_providers.scripted]\nname = "scripted"\n'
-        f'base_url = "{model.url}/v1"\nwire_api = "responses"\n'
+        f'base_url = "{model.url}/v1"\nwire_api = "responses"\n',
     )
 
 
 def _gemini(desk: Desk, model: Model) -> None:
-    path = desk.home / ".gemini" / "settings.json"
-    path.parent.mkdir(exist_ok=True)
     settings = {
         "security": {"auth": {"selectedType": "gemini-api-key"}, "folderTrust": {"enabled": False}},
         "telemetry": {"enabled": False},
         "general": {"disableAutoUpdate": True},
     }
-    path.write_text(json.dumps(settings, indent=2))
+    _put(desk.home / ".gemini" / "settings.json", json.dumps(settings, indent=2))
 
 
 def _opencode(desk: Desk, model: Model) -> None:
@@ -125,9 +128,7 @@ def _opencode(desk: Desk, model: Model) -> None:
         "models": {"scripted": {"name": "scripted", "tool_call": True}},
     }
     settings = {"provider": {"scripted": provider}, "permission": {"*": "allow"}, "autoupdate": False}
-    path = desk.home / ".config" / "opencode" / "opencode.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(settings, indent=2))
+    _put(desk.home / ".config" / "opencode" / "opencode.json", json.dumps(settings, indent=2))
 
 
 def _cline(desk: Desk, model: Model) -> None:
@@ -143,12 +144,11 @@ def _cline(desk: Desk, model: Model) -> None:
 
 
 def _continue(desk: Desk, model: Model) -> None:
-    path = desk.home / ".continue" / "config.yaml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(
+    _put(
+        desk.home / ".continue" / "config.yaml",
         "name: Scripted\nversion: 0.0.1\nschema: v1\nmodels:\n  - name: scripted\n    provider: openai\n"
         f"    model: scripted\n    apiBase: {model.url}/v1\n    apiKey: x\n    roles: [chat]\n"
-        "    capabilities: [tool_use] # else it offers no tools\n"
+        "    capabilities: [tool_use] # else it offers no tools\n",
     )
 
 

@@ -181,18 +181,23 @@ def test_the_savings_of_the_seed_come_out_to_the_cent() -> None:
 async def test_the_report_is_made_of_what_hosts_told_and_what_was_measured(application: Application) -> None:
     name = await in_service(application, cost=0.5, tokens=4000)
     took: list[float] = []
-    for number in range(10):
-        began = time.perf_counter()
-        outcome = await application.call(name, _only(application, name, f"e{number}"), AGENT)
-        took.append(time.perf_counter() - began)
-        assert outcome.ok, outcome.message
-    assert max(took) < 1.0  # of ten calls the slowest is not below their 95th percentile
+
+    async def ten_calls() -> None:
+        for number in range(10):
+            began = time.perf_counter()
+            outcome = await application.call(name, _only(application, name, f"e{number}"), AGENT)
+            took.append(time.perf_counter() - began)
+            assert outcome.ok, outcome.message
+
+    await ten_calls()
     told = await doors.command(application.base.workspace.root, os.environ, "stats", "--making-cost", "1.00")
     (row,) = told["tools"]
     assert (row["saved"], row["saved_net"], row["break_even_run"]) == (5.0, 4.0, 2)
     learner = next(part for part in told["modes"] if part["mode"] == "LEARNER")
     assert (learner["cost"], learner["tokens"]) == (0.5, 4000.0)
     assert learner["wall_ms"] > 0
+    await ten_calls()
+    assert sorted(took)[18] < 1.0  # the 95th percentile: others use this machine as well
     assert 0 < row["mean_wall_ms"] < 1000 and (row["runs"], row["stale"]) == (10, False)
 
 

@@ -65,10 +65,10 @@ def test_whatever_lies_in_a_volume_the_good_skills_are_listed_and_the_rest_has_a
     (skills / "bomb").mkdir()
     bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [*{a},*{a},*{a},*{a},*{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))  # fmt: skip
     (skills / "bomb" / "SKILL.md").write_text(f"---\nname: bomb\ndescription: x\nmetadata:\n  {bomb}---\n")
-    began = time.perf_counter()
+    began = time.process_time()
     library = SkillLibrary(tmp_path / "none", volumes)
     mine = [skill for skill in library.every() if skill.origin == "user"]
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5  # of the processor, which others use as well
     assert [skill.name for skill in mine if skill.usable] == ["good"]
     assert all(skill.problem for skill in mine if not skill.usable)
     names = [skill.name for skill in mine]

@@ -117,11 +117,11 @@ HEAD = "name: a\ndescription: d\n"
     ],
 )
 def test_a_malformed_or_hostile_skill_is_refused_with_line_and_reason(text: str, line: int, reason: str) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(Invalid) as error:
         parse(text)
     assert error.value.where == f"SKILL.md:{line}" and reason in error.value.problem
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1  # of the processor, which others use as well
 
 
 def test_a_name_that_is_not_its_folders_is_refused() -> None:

@@ -148,7 +148,7 @@ async def test_a_unit_must_not_wait_for_anything_else(tmp_path: Path) -> None:
 
 async def test_reading_does_not_wait_for_an_open_block(tmp_path: Path) -> None:
     async with Database.open(tmp_path / "druse.db") as database:
-        async with database.transaction() as transaction, asyncio.timeout(5):
+        async with database.transaction() as transaction, asyncio.timeout(120):
             await _give(transaction, "open")
             assert await _held(database) == []
         assert await _held(database) == ["open"]
