@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import json
@@ -18,6 +19,7 @@ import httpx
 import httpx2
 import jwt
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 from mcp import Client
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
@@ -26,6 +28,7 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata, OAu
 from pydantic import AnyUrl
 
 import doors
+from druse.cli import main
 from druse.settings import OAuth, Workspace, load_config
 from druse.web.accesstokens import AccessTokens, TokenRefused
 from druse.web.issuers import (
@@ -416,8 +419,19 @@ async def test_keys_come_from_where_they_are_said_to_be_within_limits(issuer: Is
 async def test_a_task_is_whose_call_it_is_and_only_an_administrators_client_decides(
     house: House, issuer: Issuer
 ) -> None:
-    configured(house, issuer, "[settings]\nelicit = true\nelicit_writes = true\n")
+    more = 'resource = "https://druse.example/mcp"\n[settings]\nelicit = true\nelicit_writes = true\n'
+    configured(house, issuer, more)
     async with opened(house, issuer) as (http, _):
+        issuer.resource = "https://druse.example/mcp"
+        behind = {"host": "druse.example", "origin": "https://druse.example"}  # a proxy that ends TLS
+        for where, status in (("/skills", 200), ("/mcp", 400)):
+            for headers in ({}, behind):
+                answer = await http.get(where, headers=bearer(issuer.token()) | headers)
+                assert answer.status_code == status, (where, headers, answer.text)
+            for headers in ({"host": "evil.example"}, {"origin": "https://evil.example"}, {"host": "x.druse.example"}):
+                assert (await http.get(where, headers=bearer(issuer.token()) | headers)).status_code in (403, 421)
+        unknown = told(await http.get("/mcp", headers=behind))["resource_metadata"]
+        assert unknown == "https://druse.example/.well-known/oauth-protected-resource/mcp"
 
         async def ask(sub: str, method: str, name: str, capabilities: Any, /, **params: Any) -> dict[str, Any]:
             headers = bearer(issuer.token(sub=sub, scope=f"druse:{'system_admin' if sub == 'root' else 'user'}"))
@@ -437,8 +451,8 @@ async def test_a_task_is_whose_call_it_is_and_only_an_administrators_client_deci
         call = {"name": "run_tool", "arguments": {"name": "shop__change", "arguments": {}}}
         asked = await ask("root", "tools/call", "run_tool", form, **call)
         assert asked["resultType"] == "input_required", "the client of a system_admin is asked"
-        told = await ask("alice", "tools/call", "run_tool", form, **call)
-        assert "druse approvals" in told["content"][0]["text"], "that of a user is not"
+        said = await ask("alice", "tools/call", "run_tool", form, **call)
+        assert "druse approvals" in said["content"][0]["text"], "that of a user is not"
         tasks = {"extensions": {"io.modelcontextprotocol/tasks": {}}}
         begun = await ask("alice", "tools/call", "run_tool", tasks, **call)
         one = begun["taskId"]
@@ -448,6 +462,13 @@ async def test_a_task_is_whose_call_it_is_and_only_an_administrators_client_deci
             assert "no such task" in refused["message"]
         assert (await ask("bob", "tasks/update", one, tasks, taskId=one, inputResponses={}))["code"] == -32602
         await ask("alice", "tasks/cancel", one, tasks, taskId=one)
+
+
+def test_a_server_for_others_must_be_told_its_address(house: House) -> None:
+    house.configure('[oauth]\nissuers = ["https://login.example"]\n')
+    with contextlib.chdir(house.root):
+        done = CliRunner().invoke(main, ["serve", "--http", "0.0.0.0:0"], env=house.environment)
+    assert done.exit_code == 1 and "Name it as oauth.resource in config.toml" in done.output, done.output
 
 
 async def test_doctor_says_whether_the_issuers_show_their_keys(house: House, issuer: Issuer) -> None:

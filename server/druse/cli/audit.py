@@ -118,7 +118,7 @@ def show(limit: int, why: str | None, since: str | None, as_json: bool, **filter
             row["action"],
             row["subject"][:40],
             row["actor"],
-            row["client"][:30],
+            str(row.get("identity") or row["client"])[:30],
             row["cause"],
         ]
         for row in data
@@ -131,7 +131,8 @@ def _because(entries: list[dict[str, Any]]) -> str:
     lines: list[str] = []
     for entry in entries:
         when = datetime.fromtimestamp(entry["time"], UTC).strftime("%Y-%m-%d %H:%M:%S")
-        who = " ".join(part for part in (entry["actor"], entry["client"]) if part)
+        answerable = f"for {entry['identity']}" if entry.get("identity") else ""
+        who = " ".join(part for part in (entry["actor"], entry["client"], answerable) if part)
         lines.append(f"a{entry['seq']}  {when}  {entry['action']} {entry['subject']}, by {who}")
         evidence = entry["payload"].get("evidence")
         if evidence:

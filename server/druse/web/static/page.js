@@ -179,7 +179,7 @@
     ];
   }
 
-  const asker = (row) => ({ person: "you", job: "a job of Druse" })[row.requested_by.kind] ?? `${row.requested_by.kind ?? "somebody"} ${row.requested_by.client ?? ""}`.trim();
+  const asker = (row) => ({ person: "you", job: "a job of Druse" })[row.requested_by.kind] ?? [row.requested_by.kind ?? "somebody", row.requested_by.client, row.requested_by.identity && `for ${row.requested_by.identity}`].filter(Boolean).join(" ");
   const listed = (value) => (Array.isArray(value) && value.every((part) => typeof part === "string") ? value.join("\n") || "none" : shown(value));
   const given = (value) => (typeof value === "string" && value.includes("\n") ? h("dd", {}, prose(lines(value), "Text")) : h("dd", { class: "code", dir: "ltr" }, shown(value)));
   const plain = (data) => [block("What it is", pairs(Object.entries(data.details).map(([key, value]) => [key.replaceAll("_", " "), listed(value)])))];
@@ -392,7 +392,7 @@
     const open = state.open.has(key);
     const row = h("tr", {},
       h("td", {}, h("button", { class: "link code", type: "button", "data-key": key, "data-item": true, "aria-expanded": String(open), "aria-label": `Entry a${entry.seq}, ${entry.action}`, onclick: () => { state.open[open ? "delete" : "add"](key); draw(); } }, `a${entry.seq}`)),
-      h("td", {}, clock(entry.time)), h("td", {}, entry.action), h("td", { class: "any code" }, quoted(String(entry.subject))), h("td", { class: "any" }, quoted(`${entry.actor} ${entry.client}`)));
+      h("td", {}, clock(entry.time)), h("td", {}, entry.action), h("td", { class: "any code" }, quoted(String(entry.subject))), h("td", { class: "any" }, quoted([entry.actor, entry.client, entry.identity && `for ${entry.identity}`].filter(Boolean).join(" "))));
     if (!open) return [row];
     const { seq, time: at, action, subject, actor, client, ...more } = entry;
     return [row, h("tr", { class: "more" }, h("td", { colspan: 5 }, pairs(Object.entries(more).filter(([, value]) => value !== "" && value !== null).map(([part, value]) => [part, part === "payload" ? Object.entries(value).map(([k, v]) => `${k}: ${typeof v === "string" ? v : JSON.stringify(v)}`).join("\n") || "empty" : shown(value)]))))];
