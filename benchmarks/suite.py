@@ -10,12 +10,15 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.induction.coverage import uncovered, workflows
+from benchmarks.induction.noise import KINDS, disturbed
 from benchmarks.induction.scoring import SEEDS_HELD, SEEDS_TRAIN, Score, score
 from benchmarks.induction.workflows import Workflow
+from druse.crystal.verification import verify
 from druse.induction import Induction, induce
 from druse.runtime import SandboxHost
 
@@ -28,14 +31,76 @@ def main() -> None:
     parser.add_argument(
         "--peers", action="store_true", help="agentjit and etchplan too, installed from PyPI where possible"
     )
+    parser.add_argument(
+        "--noise",
+        nargs="*",
+        choices=list(KINDS),
+        help="something goes astray in one of six runs, of each kind or of these; tools pass the gate",
+    )
     parser.add_argument("--show", action="store_true", help="print the learned sources and notes too")
     options = parser.parse_args()
     chosen = [workflow for workflow in workflows() if options.only in workflow.name]
+    if options.noise is not None:
+        _disturbed(chosen, options.noise or list(KINDS), as_json=options.json, show=options.show)
+        return
     data = asyncio.run(measure(chosen, options.train))
     if options.peers:
         data["peers"] = peers(chosen)
     print(json.dumps(data, indent=2, ensure_ascii=False) if options.json else table(data, show=options.show))
     sys.exit(1 if any(part["silently_wrong"] for part in data["totals"].values()) else 0)
+
+
+def _disturbed(chosen: Sequence[Workflow], kinds: Sequence[str], *, as_json: bool, show: bool) -> None:
+    data = asyncio.run(measure_noise(chosen, kinds))
+    print(json.dumps(data, indent=2, ensure_ascii=False) if as_json else noise_table(data, show=show))
+    sys.exit(1 if any(part["silently_wrong"] for part in data["totals"].values()) else 0)
+
+
+async def measure_noise(chosen: Sequence[Workflow], kinds: Sequence[str]) -> dict[str, Any]:
+    """Scores of tools learned from six runs, one of them with noise, that passed the gate; by kind of noise."""
+    rows: list[dict[str, Any]] = []
+    totals = {kind: Score() for kind in kinds}
+    made: Counter[str] = Counter()
+    async with SandboxHost.open() as host:
+        for workflow in chosen:
+            held = [workflow.perform(seed) for seed in SEEDS_HELD]
+            for kind in kinds:
+                train = disturbed(workflow, sorted(SEEDS_TRAIN), kind)
+                runs = [performance.run for performance in train]
+                found = induce(runs)
+                proof = await verify(host, runs, found, {}) if found.source else None
+                if proof is not None and not proof.passed:
+                    found = Induction("refused", reasons=(f"not proved: {proof.failure}", *found.reasons))
+                made[kind] += bool(found.source)
+                own = Score()
+                for performance in held:
+                    own.add(await score(host, workflow, found, train, performance))
+                totals[kind].add(own)
+                rows.append({"workflow": workflow.name, "noise": kind, **_row(found, own)})
+    return {
+        "workflows": len(chosen),
+        "runs": len(SEEDS_TRAIN),
+        "totals": {kind: {"tools": made[kind], **_counts(total)} for kind, total in totals.items()},
+        "rows": rows,
+    }
+
+
+def noise_table(data: dict[str, Any], *, show: bool = False) -> str:
+    """The table for people: a line for each kind of noise."""
+    lines: list[str] = []
+    for row in data["rows"]:
+        if show or row["silently_wrong"]:
+            lines.append(_line(row["workflow"], row["noise"], row["status"], row))
+            lines += [f"      {note}" for note in row["notes"]] + [f"      why: {reason}" for reason in row["reasons"]]
+    lines += [
+        f"{'noise in one of six runs':26} tools {'right':>6} {'refused':>7} {'wrong':>5}   right of what has an answer"
+    ]
+    for kind, total in data["totals"].items():
+        lines.append(
+            f"{kind:26} {total['tools']:>5} {total['right']:>6} {total['refused']:>7} {total['silently_wrong']:>5}   "
+            f"{100 * (total['right_share'] or 0):.1f} %"
+        )
+    return "\n".join(lines)
 
 
 async def measure(chosen: Sequence[Workflow], sizes: Sequence[int]) -> dict[str, Any]:

@@ -83,9 +83,11 @@ class Agent:
     made: list[Made] = field(default_factory=list)
     turns: list[tuple[int, str]] = field(default_factory=list)
     turn: int = 0
+    intrude: Callable[[Agent, int], None] | None = None  # is asked before each call, with its number, and at the end
 
     def __call__(self, tool: str, /, **arguments: Any) -> Any:
         """Call `service.tool`. Raises Refusal as the server does."""
+        self.meet()
         return self._make(tool, arguments, stray=False)
 
     def stray(self, tool: str, /, **arguments: Any) -> Any:
@@ -101,6 +103,7 @@ class Agent:
         self.rng.shuffle(order)
         results: list[Any] = [None] * len(calls)
         for index in order:
+            self.meet()
             results[index] = self._make(calls[index][0], calls[index][1], stray=False)
         return results
 
@@ -108,6 +111,13 @@ class Agent:
         """The user says something in the middle of the work."""
         self.turn += 1
         self.turns.append((self.turn, text))
+
+    def meet(self) -> None:
+        """What happens before the next call, or at the end, though it is no part of the work."""
+        intrude, self.intrude = self.intrude, None
+        if intrude is not None:
+            intrude(self, len(self.made))
+            self.intrude = intrude
 
     def _make(self, tool: str, arguments: dict[str, Any], *, stray: bool) -> Any:
         leaves: set[Leaf] = set()
@@ -153,12 +163,13 @@ class Workflow:
         made = {name: kind(random.Random(f"{self.name}/{name}/{seed}")) for name, kind in self.services.items()}
         return SimpleNamespace(**made)
 
-    def perform(self, seed: int) -> Performance:
+    def perform(self, seed: int, intrude: Callable[[Agent, int], None] | None = None) -> Performance:
         """One run of the workflow, from the state of this seed."""
         world, rng = self.world(seed), random.Random(f"{self.name}/agent/{seed}")
         inputs = self.inputs(world, rng)
-        agent = Agent(world, rng)
+        agent = Agent(world, rng, intrude=intrude)
         self.program(agent, **copy.deepcopy(inputs))
+        agent.meet()
         goal = self.goal.format(**{name: _spoken(value) for name, value in inputs.items()})
         steps = tuple(
             Step(made.tool, made.arguments, made.result, failed=made.failed, turn=made.turn, effect=made.effect)
