@@ -1,6 +1,7 @@
 """From runs of one workflow to a Procedure, and from a Procedure to Python source. Pure: no I/O, no clock."""
 
 from druse.induction.answers import exit_code
+from druse.induction.deviations import Disagreement, Learned, learn, without_deviations
 from druse.induction.elements import is_read
 from druse.induction.induce import MIN_IDENTICAL, Induction, ParameterInfo, bind, goal_patterns, induce, macro_of
 from druse.induction.keys import contains, workflow_key
@@ -11,7 +12,9 @@ from druse.induction.replay import Deviation, Replay, Unrecorded
 __all__ = [
     "MIN_IDENTICAL",
     "Deviation",
+    "Disagreement",
     "Induction",
+    "Learned",
     "ParameterInfo",
     "Part",
     "Procedure",
@@ -24,8 +27,10 @@ __all__ = [
     "goal_patterns",
     "induce",
     "is_read",
+    "learn",
     "macro_of",
     "mine",
     "ranked",
+    "without_deviations",
     "workflow_key",
 ]

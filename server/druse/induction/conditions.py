@@ -7,7 +7,20 @@ from dataclasses import replace
 from itertools import combinations
 
 from druse.induction.procedure import Condition
-from druse.induction.values import MISSING, ONLY, Env, Place, Root, distinct, is_handle, is_weak, look, places_of, same
+from druse.induction.values import (
+    MISSING,
+    ONLY,
+    Env,
+    Path,
+    Place,
+    Root,
+    distinct,
+    is_handle,
+    is_weak,
+    look,
+    places_of,
+    same,
+)
 from druse.model import Json, typed_equal
 
 _STATUS = frozenset(("status", "state", "type", "kind", "phase", "stage", "level", "category", "priority", "severity"))
@@ -71,16 +84,17 @@ def needed(
 
 def _is_plain(condition: Condition) -> bool:
     """Whether people usually decide by such a thing: a state, an input, or whether there is anything at all."""
-    return _is_state_name(condition) or condition.test not in ("equals",)
+    return is_state_name(condition.place.path) or condition.test not in ("equals",)
 
 
-def _is_state_name(condition: Condition) -> bool:
-    last = next((key for key in reversed(condition.place.path) if key != ONLY), "").lower()
+def is_state_name(path: Path) -> bool:
+    """Whether a place is by its name a state: what people decide by."""
+    last = next((key for key in reversed(path) if key != ONLY), "").lower()
     return bool(_STATUS.intersection(last.split("_"))) or last.startswith(("is_", "has_")) or last == "exit_code"
 
 
 def _is_state(condition: Condition) -> bool:
-    return isinstance(condition.value, bool) or _is_state_name(condition)
+    return isinstance(condition.value, bool) or is_state_name(condition.place.path)
 
 
 def _both(

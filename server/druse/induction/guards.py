@@ -45,7 +45,7 @@ _ENOUGH = 3  # runs that show more than one case
 def used_paths(node: str, procedure: Procedure, *, kind: str = "result") -> list[tuple[str, ...]]:
     """The paths of a result (or element) that the program reads."""
     found: dict[Path, None] = {}
-    for place in places(procedure.nodes):
+    for place in (*places(procedure.nodes), *excluding(procedure)):
         if place.root == Root(kind, node):
             found[place.path] = None
         elif kind == "result" and place.root == Root("collected", node):
@@ -55,6 +55,15 @@ def used_paths(node: str, procedure: Procedure, *, kind: str = "result") -> list
             for path in used_paths(loop.id, procedure, kind="element"):
                 found[path] = None
     return [path for path in found if path]
+
+
+def excluding(procedure: Procedure) -> Iterator[Place]:
+    """Every place that is looked at because of runs that were set aside."""
+    for part in procedure.exclusions:
+        open_ended = part.test in ("missing", "there")
+        yield Place(part.place.root, part.place.path[:-1]) if open_ended else part.place
+        if part.other is not None:
+            yield part.other
 
 
 def shape_literal(call: Call, paths: Sequence[Path]) -> str:

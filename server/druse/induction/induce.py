@@ -76,7 +76,7 @@ def induce(
     sequences = [steps for _, steps in kept]
     if _identical(sequences) and len(kept) < MIN_IDENTICAL:
         return Induction("refused", reasons=("the runs do not differ, so nothing shows what is an input",))
-    builder = make(sequences, [_said(run) for run, _ in kept])
+    builder = make(sequences, [words_of(run) for run, _ in kept])
     nodes, left_out = builder.build()
     reasons = list(builder.reasons)
     if len(calls_of(nodes)) < (1 if not left_out else 2):
@@ -166,7 +166,7 @@ def _identical(sequences: Sequence[Sequence[Step]]) -> bool:
     return len(texts) == 1
 
 
-def _said(run: Run) -> str:
+def words_of(run: Run) -> str:
     """Everything the caller said in a run, as one text."""
     turns = [text for _, text in run.user_turns]
     return "\n".join([run.goal, *turns, *(str(value) for value in run.inputs.values())]).strip()

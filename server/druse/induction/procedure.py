@@ -138,6 +138,31 @@ class Condition:
     seen: tuple[Json, ...] = ()  # for equals: all values the runs had, where they are too few to generalise from
 
 
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A test that held in all runs but one, which went another way: where it does not hold, the program stops.
+
+    `among` the values seen, `not` the odd one, `at_most` and `at_least` what was seen (of a list, its length), `filled`
+    or `empty`, `missing` or `there`, `matches` another place. With `inside`, of every element of a list.
+    """
+
+    place: Place
+    test: str
+    value: Json = None
+    inside: Path = ()
+    other: Place | None = None
+    size: bool = False
+    odd: Json = None  # what the odd run had, for among
+
+    @property
+    def path(self) -> Path:
+        """The keys that lead to what is tested."""
+        return (*self.place.path, *self.inside)
+
+    def __hash__(self) -> int:
+        return hash((self.place, self.test, self.inside, self.other, self.size, repr(self.value)))
+
+
 @dataclass(slots=True)
 class Call:
     """One call. `bindings` has one entry for each argument leaf."""
@@ -233,6 +258,7 @@ class Procedure:
     nodes: Block
     parameters: dict[str, Declared]
     runs: tuple[str, ...]
+    exclusions: tuple[Exclusion, ...] = ()  # because of runs that were set aside
 
 
 def calls_of(block: Block) -> list[Call]:

@@ -28,6 +28,7 @@ from druse.induction.procedure import (
     Constant,
     Declared,
     Each,
+    Exclusion,
     Extracted,
     FromPlace,
     Given,
@@ -67,6 +68,8 @@ class _Writer:
     variables: dict[Root, str] = field(default_factory=dict[Root, str])
     collected: dict[str, str] = field(default_factory=dict[str, str])  # call id -> name of the collecting list
     in_loop: bool = False
+    known: set[Root] = field(default_factory=set[Root])  # what the lines before hold, for the exclusions
+    left: list[Exclusion] = field(default_factory=list[Exclusion])
 
     def module(self, description: str) -> str:
         """The whole source."""
@@ -74,7 +77,9 @@ class _Writer:
         for parameter in self.procedure.parameters:
             self.variables[Root("parameter", parameter)] = self.names.take(parameter)
         self._name_results(self.procedure.nodes)
-        lines = list(self._block(self.procedure.nodes, 1))
+        self.left = list(self.procedure.exclusions)
+        roots = [Root("parameter", parameter) for parameter in self.procedure.parameters]
+        lines = [*self._excluded(1, *roots), *self._block(self.procedure.nodes, 1)]
         returned, annotation = self._returned()
         runs = len(self.procedure.runs)
         head = f'"""{_sentence(description)} Made from {runs} runs; see the manifest."""'
@@ -147,6 +152,7 @@ class _Writer:
                 guard = self._element_guard(node)
                 if guard:
                     yield f"{pad}    {guard}"
+                yield from self._excluded(depth + 1, Root("element", node.id))
                 self.in_loop = True
                 yield from self._block(node.body, depth + 1)
                 self.in_loop = not outermost
@@ -176,10 +182,47 @@ class _Writer:
         shape = shape_literal(call, used_paths(call.id, self.procedure))
         if shape:
             yield f"{pad}expect({variable}, {shape})"
+        yield from self._excluded(depth, Root("result", call.id))
         if call.id in self.collected:
             first = any(isinstance(node, Repeat) and node.first == call.id for node in self.procedure.nodes)
             name = self.collected[call.id]
             yield f"{pad}{name} = [{variable}]" if first else f"{pad}{name}.append({variable})"
+
+    def _excluded(self, depth: int, *roots: Root) -> Iterator[str]:
+        """What must hold because one run, in which it did not, went another way; as soon as it is known."""
+        self.known.update(roots)
+        due = [e for e in self.left if e.place.root in self.known and (e.other is None or e.other.root in self.known)]
+        for exclusion in due:
+            self.left.remove(exclusion)
+            test, reason = self._exclusion(exclusion)
+            yield f"{'    ' * depth}require({test}, {_text(reason)})"
+
+    def _exclusion(self, part: Exclusion) -> tuple[str, str]:
+        shown, other_way = self._shown(part.place), "in a run that went another way"
+        if part.test in ("missing", "there"):
+            told = "was there" if part.test == "missing" else "was missing"
+            known = "None" if part.test == "missing" else "not None"
+            return f"{self._optional(part.place)} is {known}", f"{shown} {told} {other_way}"
+        place = self.place(part.place)
+        if part.other is not None:
+            other = self._shown(part.other)
+            return f"{place} == {self.place(part.other)}", f"{shown} was not {other} {other_way}"
+        if part.test in ("filled", "empty"):
+            told = "empty" if part.test == "filled" else "not empty"
+            return place if part.test == "filled" else f"not {place}", f"{shown} was {told} {other_way}"
+        if part.test in ("at_most", "at_least"):
+            what, sign = (f"len({place})", "<=") if part.size else (place, "<=")
+            sign, told = (sign, "more") if part.test == "at_most" else (">=", "less")
+            return f"{what} {sign} {_literal(part.value)}", f"{shown} was {told} {other_way}"
+        if part.test == "among":
+            values = part.value if isinstance(part.value, list) else [part.value]
+            return self._among(part.place, values), f"{shown} was {part.odd!r} {other_way}"
+        if part.inside:
+            keys = ".".join(part.inside)
+            unlike = " and ".join(f"item.get({_text(key)}) != {_literal(part.value)}" for key in part.inside)
+            return f"all({unlike} for item in {place})", f"a {keys} in {shown} was {part.value!r} {other_way}"
+        sign = "is not" if isinstance(part.value, bool) else "!="
+        return f"{place} {sign} {_literal(part.value)}", f"{shown} was {part.value!r} {other_way}"
 
     def _answering(self, call: Call, variable: str, line: str, pad: str) -> Iterator[str]:
         """The call; where its exit code is an answer, it may end with those of the runs and no other."""
