@@ -14,12 +14,13 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks._execution import replayed
 from benchmarks.induction.coverage import uncovered, workflows
 from benchmarks.induction.noise import KINDS, disturbed
 from benchmarks.induction.scoring import SEEDS_HELD, SEEDS_TRAIN, Score, score
 from benchmarks.induction.workflows import Workflow
-from druse.crystal.verification import verify
-from druse.induction import Induction, Learned, induce, learn, without_deviations
+from druse.crystal.verification import ReplayResult, Verification
+from druse.induction import Induction, Learned, bind, induce, learn, without_deviations
 from druse.model import Run
 from druse.runtime import SandboxHost
 
@@ -69,7 +70,7 @@ async def measure_noise(chosen: Sequence[Workflow], kinds: Sequence[str]) -> dic
                 train = disturbed(workflow, sorted(SEEDS_TRAIN), kind)
                 every = [performance.run for performance in train]
                 for way in ("all runs must agree", "one may differ"):
-                    learned = await _proved(host, every, one_may_differ=way == "one may differ")
+                    learned = _proved(every, one_may_differ=way == "one may differ")
                     kept = {run.id for run in learned.runs}
                     shown = [performance for performance in train if performance.run.id in kept]
                     found, own, total = learned.induction, Score(), totals[way][kind]
@@ -89,8 +90,8 @@ async def measure_noise(chosen: Sequence[Workflow], kinds: Sequence[str]) -> dic
     }
 
 
-async def _proved(host: SandboxHost, runs: Sequence[Run], *, one_may_differ: bool) -> Learned:
-    """What passes the gate."""
+def _proved(runs: Sequence[Run], *, one_may_differ: bool) -> Learned:
+    """What passes the gate; sources are our own, so they are replayed in plain Python."""
     ways = [learn, without_deviations] if one_may_differ else [lambda runs: Learned(induce(runs), tuple(runs))]
     reasons: tuple[str, ...] = ()
     for way in ways:
@@ -98,11 +99,23 @@ async def _proved(host: SandboxHost, runs: Sequence[Run], *, one_may_differ: boo
         if learned is None or not learned.induction.source:
             reasons += learned.induction.reasons if learned is not None else ()
             continue
-        proof = await verify(host, learned.runs, learned.induction, {})
+        kept = learned.runs
+        proof = Verification(
+            tuple(_replayed(induce([*kept[:number], *kept[number + 1 :]]), run) for number, run in enumerate(kept)),
+            tuple(_replayed(learned.induction, run) for run in kept),
+        )
         if proof.passed:
             return learned
         reasons += (f"not proved: {proof.failure}", *learned.induction.reasons)
     return Learned(Induction("refused", reasons=reasons), tuple(runs))
+
+
+def _replayed(found: Induction, run: Run) -> ReplayResult:
+    arguments = bind(found, run) if found.source else None
+    if arguments is None:
+        return ReplayResult(run.id, 0, "refused", "; ".join(found.reasons))
+    result, detail = replayed(found.source, arguments, run, whole=not found.left_out)
+    return ReplayResult(run.id, 0, result, detail)
 
 
 def noise_table(data: dict[str, Any], *, show: bool = False) -> str:
