@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 from benchmarks.induction.workflows import Made, Performance, Refusal, Workflow
 from druse.induction import Induction, calls_of
 from druse.induction.procedure import Call, Declared, Parameter, Template
@@ -118,7 +120,8 @@ def supplied(found: Induction, train: Sequence[Performance], held: Performance) 
             return None, asked
         # The step of this value is left out in some runs: any value will do.
         arguments[name] = parameter.values[0] if value is None else value
-    return arguments, asked
+    # The router checks arguments against the tool's schema before anything runs.
+    return (arguments if Draft202012Validator(found.input_schema).is_valid(arguments) else None), asked
 
 
 def _same_size(path: tuple[str, ...], parameter: Declared, train: Sequence[Performance], held: Performance) -> bool:

@@ -153,7 +153,7 @@ def _candidates(env: Env) -> list[Condition]:
     for place, value in places_of(env):
         if place.root.kind == "parameter" or is_handle(value):
             continue
-        text = isinstance(value, str) and 0 < len(value) <= _MAX_ENUM and not _is_id(value)
+        text = isinstance(value, str) and 0 < len(value) <= _MAX_ENUM and not is_id(value)
         if isinstance(value, bool) or text or (isinstance(value, int) and place.path == ("exit_code",)):
             found.append(Condition(place, "equals", value))
         if isinstance(value, list | dict):
@@ -186,7 +186,7 @@ def _absences(taken: Sequence[Env], skipped: Sequence[Env]) -> list[Condition]:
     return [c for c in candidates if all(evaluate(c, env) for env in taken) and _excludes(c, skipped)]
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
     """Ids, dates and amounts are no states: a digit in a short text without blanks."""
     return any(letter.isdigit() for letter in text)
 

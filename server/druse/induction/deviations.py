@@ -20,7 +20,7 @@ from druse.induction.exclusions import MAX_EXCLUSIONS, telling
 from druse.induction.guards import places
 from druse.induction.induce import Induction, induce, macro_of, words_of
 from druse.induction.knowledge import scalars
-from druse.induction.procedure import Exclusion, Procedure, Symbol, calls_of
+from druse.induction.procedure import Choice, Exclusion, Procedure, Symbol, calls_of
 from druse.induction.render import render
 from druse.induction.values import Env
 from druse.model import Json, Run, Step, ToolSpec, canonical
@@ -120,13 +120,13 @@ class _Teacher:
         """The runs without the one that disagrees with all the others, if it is clear which one that is."""
         tried = [(odd, self._taught([run for run in runs if run is not odd])) for odd in runs]
         known = [(odd, found) for odd, found in tried if found is not None]
-        least = min((_lack(found) for _, found in known), default=_NOTHING)
-        options = [self._reconciled(runs, odd, found) for odd, found in known if _lack(found) == least]
-        made = [option for option in options if option is not None]
-        return made[0] if len(made) == 1 else None
+        # Where the rest agree without either of two runs, nobody knows which of them is the odd one.
+        return self._reconciled(runs, *known[0]) if len(known) == 1 else None
 
     def _reconciled(self, runs: Sequence[Run], odd: Run, found: Induction) -> Learned | None:
         procedure, others = found.procedure, [run for run in runs if run is not odd]
+        if _has_rare_choice(found, len(others)):
+            return None
         alignment = align(procedure, macro_of(odd)) if procedure is not None else None
         if procedure is None or alignment is None:
             return None
@@ -162,6 +162,13 @@ class _Teacher:
         if len(found) > MAX_EXCLUSIONS or (own_reading and not found):
             return None
         return found
+
+
+def _has_rare_choice(found: Induction, runs: int) -> bool:
+    """Whether a step is optional because of one run alone: then that may be the odd one."""
+    nodes = found.procedure.nodes if found.procedure is not None else []
+    choices = [node for node in nodes if isinstance(node, Choice)]
+    return any(len(call.examples) in (1, runs - 1) for node in choices for call in calls_of(node.body)[:1])
 
 
 def _lack(found: Induction) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from druse.induction.conditions import is_state_name
+from druse.induction.conditions import is_id, is_state_name
+from druse.induction.guards import GRADES, TELLING
 from druse.induction.procedure import Exclusion
 from druse.induction.values import (
     MISSING,
@@ -49,7 +50,7 @@ def telling(odd: Sequence[Env], others: Sequence[Env]) -> list[Exclusion]:
 
 def _rank(exclusion: Exclusion) -> tuple[object, ...]:
     tests = ("among", "not", "filled", "empty", "missing", "there", "matches", "at_most", "at_least")
-    return not is_state_name(exclusion.path), tests.index(exclusion.test), len(exclusion.place.path), exclusion.place
+    return not _is_telling(exclusion.path), tests.index(exclusion.test), len(exclusion.place.path), exclusion.place
 
 
 def _single(own: Env, others: Sequence[Env]) -> Iterator[Exclusion]:
@@ -111,14 +112,20 @@ def _scalar(place: Place, inside: Path, value: Json, seen: Sequence[Json]) -> It
         elif repeated:
             yield Exclusion(place, "not", value)
         return
-    if isinstance(value, str) and len(value) > _MAX_STATE:
+    if isinstance(value, str) and (len(value) > _MAX_STATE or (is_id(value) and not _is_telling(path))):
         return
-    if value is None or repeated or isinstance(value, bool) or is_state_name(path):
+    if value is None or repeated or isinstance(value, bool) or _is_telling(path):
         known = sorted({(type(v).__name__, v) for v in seen if isinstance(v, str | bool | int | float)}, key=str)
         if len(known) < _GENERAL and len(known) == distinct(list(seen)) and not inside:
             yield Exclusion(place, "among", [v for _, v in known], odd=value)
         else:
             yield Exclusion(place, "not", value, inside=inside)
+
+
+def _is_telling(path: Path) -> bool:
+    """Whether people decide by such a thing, as its name says: a state, a plan, a grade."""
+    last = next((key for key in reversed(path) if key != ONLY), "").lower()
+    return is_state_name(path) or bool((TELLING | GRADES) & set(last.split("_")))
 
 
 def _is_identity(path: Path) -> bool:

@@ -31,13 +31,13 @@ from druse.model import Json
 
 _STATES = frozenset(("status", "state", "phase", "stage"))
 _FLAGS = frozenset(("ok", "success", "active", "enabled", "available", "valid"))
-_TELLING = frozenset(  # what people make the same argument for, until it is another one
+TELLING = frozenset(  # what people make the same argument for, until it is another one
     (
         *("tier", "plan", "class", "vip", "premium", "role", "membership", "category"),
         *("country", "region", "currency", "language", "locale"),
     )
 )
-_GRADES = frozenset(("severity", "priority", "urgency", "risk", "level", "grade"))
+GRADES = frozenset(("severity", "priority", "urgency", "risk", "level", "grade"))
 _FEW = 2  # grades that are too few to show which flag others lead to
 _ENOUGH = 3  # runs that show more than one case
 
@@ -101,7 +101,7 @@ def state_guards(
                 yield place, (values[0],)
             elif any(fixed) or flagged or len(examples) < _ENOUGH:
                 words = set(key.split("_"))
-                few = _FEW if flagged and _GRADES & words else 1 if (_GRADES | _TELLING) & words else 0
+                few = _FEW if flagged and GRADES & words else 1 if (GRADES | TELLING) & words else 0
                 few = _FEW if few and len(examples) < _ENOUGH else few
                 if distinct(values) <= few and all(
                     isinstance(value, bool) or (isinstance(value, str) and _is_state("", value)) for value in values

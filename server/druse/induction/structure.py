@@ -55,6 +55,7 @@ from druse.model import Json, Step, canonical, typed_equal
 _MAX_LOOP_BODY = 12
 _MIN_RUNS = 2  # runs that must have used an input
 _MANY_RUNS = 5  # that had the same of what their users said make it a constant; before, it is an input with a default
+_RARE = 4  # runs that make a step from which a single one that does not is no evidence of a choice
 _LOOK_AHEAD = 6  # how far a read may be moved to meet the other runs
 
 
@@ -525,6 +526,10 @@ class Builder:
                 )
             if any(symbol_of(step) == symbol for track in others for step in track.steps):
                 continue
+            if not depth and len(others) == 1 and len(taking) >= _RARE:
+                raise Unexplained(
+                    f"{shown(symbol[0])} is left out in one run only, which shows nothing about when that is right"
+                )
             found = condition_for([self._known(t) for t in taking], [self._known(t) for t in others], self._state.order)
             if found is None:
                 continue
