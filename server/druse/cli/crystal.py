@@ -84,7 +84,8 @@ def crystallize(signature: str, name: str | None, toolsmith: bool, as_json: bool
 
 def report_text(data: dict[str, Any]) -> str:
     """A crystallization report for people."""
-    lines: list[str] = []
+    disagreements = cast("list[dict[str, Any]]", data.get("disagreements") or [])
+    lines = [("DISAGREEMENT: " if row["set_aside"] else "Left out: ") + row["told"] for row in disagreements]
     if data.get("source"):
         lines += [str(data["source"]).rstrip(), ""]
     if data.get("parameters"):

@@ -68,6 +68,7 @@ class Report:
                         key: manifest.get(key)
                         for key in ("parameters", "permissions", "commands", "economics", "reasons", "ambiguities")
                     },
+                    **{key: manifest[key] for key in ("disagreements",) if key in manifest},
                 }
             )
         elif self.induction is not None:
@@ -193,6 +194,10 @@ class Crystallizer:
         if lack:
             return Report("refused", "replay", lack, draft.induction)
         verification = await draft.prove(self._host, draft.induction)
+        if not verification.passed and draft.otherwise is not None:
+            second = await self._through_gate(draft.otherwise, caller, propose=propose, needs_person=needs_person)
+            if second.status in ("proposed", "suggested"):
+                return second
         if not verification.passed:
             return Report("refused", "replay", verification.failure, draft.induction, verification)
         if not propose:
@@ -247,7 +252,16 @@ class Crystallizer:
         number = await self._store.tools.next_version(induction.name)
         held = await self._held(induction.name, induction.source)
         number = held or number
-        manifest = manifest_for(induction, number, records, draft.specs, verification, made_by=draft.made_by)
+        manifest = manifest_for(
+            induction,
+            number,
+            records,
+            draft.specs,
+            verification,
+            made_by=draft.made_by,
+            disagreements=draft.disagreements,
+        )
+        aside = [str(part) for part in draft.disagreements if part.set_aside]
         version = ToolVersion(induction.name, number, induction.source, manifest)
         twin, alike = nearest(version, self._serving())
         if twin is not None and alike >= TWIN:
@@ -257,16 +271,19 @@ class Crystallizer:
             )
             return Report("refused", "propose", message, induction, verification)
         details: JsonObject = {
+            **({"disagreement": aside[0]} if aside else {}),
             "name": version.name,
             "version": number,
             "workflow": candidate.workflows[0],
             "source": version.source,
             "manifest": manifest,
             "dry_run": await dry_run(self._host, version.source, draft.inputs, records[-1].run),
-            "needs_person": needs_person,
+            "needs_person": needs_person or bool(aside),
             "most_alike": {"tool": twin.name, "likeness": round(alike, 2)} if twin is not None else None,
         }
         title = f"New tool {version.name} v{number}: {induction.description}"
+        if aside:
+            title = f"ONE RUN DISAGREES. {title}"
         evidence = [record.run.id for record in records]
         approval = await self._approvals.request(
             "tool", version.approval_hash, title, details, caller, evidence=evidence

@@ -16,7 +16,17 @@ from druse.crystal.candidates import Candidate
 from druse.crystal.manifest import permissions_of
 from druse.crystal.parts import Recurring
 from druse.crystal.verification import Verification, replay_source, verify
-from druse.induction import MIN_IDENTICAL, Induction, ParameterInfo, bind, goal_patterns, induce, macro_of
+from druse.induction import (
+    MIN_IDENTICAL,
+    Disagreement,
+    Induction,
+    ParameterInfo,
+    bind,
+    goal_patterns,
+    learn,
+    macro_of,
+    without_deviations,
+)
 from druse.model import Json, JsonObject, Run, RunStatus, ToolSpec, canonical, digest_text, object_schema
 from druse.runtime import SandboxHost
 from druse.store import RunRecord
@@ -36,6 +46,8 @@ class Draft:
     prove: Callable[[SandboxHost, Induction], Awaitable[Verification]]
     made_by: str  # induction, agent or the model asked, as the manifest tells it
     may_rename: bool = False
+    disagreements: tuple[Disagreement, ...] = ()  # what some runs did otherwise than the rest
+    otherwise: Synthesizer | None = None  # who is asked where this one is not proved
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +76,7 @@ class Aligned:
     name: str | None = None
     next_version: bool = False
     whole: bool = False  # not only the beginning of the work
+    one_differs: bool = False  # all runs together were not proved: without what went astray in one
 
     async def draft(self, specs_of: SpecsOf) -> Draft | Refused:
         """A program that reproduces the runs."""
@@ -71,7 +84,13 @@ class Aligned:
         if len(runs) < 2:
             return Refused("retrieve", "one successful run shows nothing about what varies; two are needed")
         specs = await specs_of(sorted({step.tool for run in runs for step in run.steps}))
-        induction = induce(runs, specs=specs, name=self.name)
+        if self.one_differs:
+            learned = without_deviations(runs, specs=specs, name=self.name)
+            if learned is None:
+                return Refused("induce", "the runs do not agree, and not because of one of them")
+        else:
+            learned = learn(runs, specs=specs, name=self.name)
+        induction = learned.induction
         if not induction.source:
             return Refused("induce", "; ".join(induction.reasons), induction)
         if self.whole and induction.left_out:
@@ -80,12 +99,17 @@ class Aligned:
         if self.next_version and self.name:
             induction = replace(induction, name=self.name)
 
-        async def prove(host: SandboxHost, named: Induction) -> Verification:
-            return await verify(host, runs, named, specs)
+        by_id = {run.id: run for run in learned.runs}
+        records = [replace(r, run=by_id[r.run.id]) for r in self.records if r.run.id in by_id]
 
-        inputs = bind(induction, runs[-1]) or {}
-        rename = not self.next_version
-        return Draft(self.candidate, self.records, induction, specs, inputs, prove, "induction", rename)
+        async def prove(host: SandboxHost, named: Induction) -> Verification:
+            return await verify(host, [record.run for record in records], named, specs, aside=learned.aside)
+
+        inputs = bind(induction, records[-1].run) or {}
+        told = learned.disagreements
+        otherwise = None if told or self.one_differs else replace(self, one_differs=True)
+        made = Draft(self.candidate, records, induction, specs, inputs, prove, "induction", not self.next_version)
+        return replace(made, disagreements=told, otherwise=otherwise)
 
 
 @dataclass(frozen=True, slots=True)

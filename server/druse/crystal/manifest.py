@@ -11,7 +11,7 @@ from typing import cast
 from druse.crystal.commands import commands_of
 from druse.crystal.drift import declared_by
 from druse.crystal.verification import Verification
-from druse.induction import Induction
+from druse.induction import Disagreement, Induction
 from druse.model import Json, JsonObject, Run, ToolSpec, ToolVersion, canonical, digest_text
 from druse.store import RunRecord
 
@@ -26,9 +26,10 @@ def manifest_for(
     verification: Verification,
     *,
     made_by: str,
+    disagreements: Sequence[Disagreement] = (),
 ) -> JsonObject:
     """The manifest of a tool; `permissions` and `steps` are read off the code, `made_from` are its source traces."""
-    return {
+    made: JsonObject = {
         "format": FORMAT,
         "name": induction.name,
         "version": version,
@@ -52,6 +53,16 @@ def manifest_for(
         "declared": declared_by(induction.calls, specs),
         "sha256": digest_text(induction.source),
     }
+    if disagreements:
+        made["disagreements"] = [_disagreement(part, verification) for part in disagreements]
+    return made
+
+
+def _disagreement(part: Disagreement, verification: Verification) -> JsonObject:
+    """A run that is no evidence, or of which reads were left out, and what the tool does where things are as in it."""
+    met = next((row for row in verification.aside if row.run == part.run), None)
+    told: JsonObject = {"run": part.run, "what": part.what, "set_aside": part.set_aside, "told": str(part)}
+    return told | ({"tool": met.result, "detail": met.detail} if met is not None else {})
 
 
 def is_whole(version: ToolVersion) -> bool:

@@ -7,11 +7,11 @@ results: every call and every argument must be equal. Then the program made of a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from druse.crystal.commands import TOOL, undo_of_command
-from druse.induction import Induction, Replay, Unrecorded, bind, exit_code, induce, macro_of
+from druse.induction import Induction, Replay, Unrecorded, bind, exit_code, induce, inputs_met, macro_of
 from druse.model import Json, JsonObject, Outcome, OutcomeStatus, Run, ToolSpec
 from druse.runtime import EndRun, SandboxHost, SandboxResult, ToolCallFailed
 
@@ -39,6 +39,7 @@ class Verification:
 
     left_out: tuple[ReplayResult, ...]
     all_runs: tuple[ReplayResult, ...]
+    aside: tuple[ReplayResult, ...] = ()  # runs that are no evidence: `stopped`, or `went on` as the others do
 
     @property
     def passed(self) -> bool:
@@ -70,15 +71,20 @@ async def verify(
     specs: Mapping[str, ToolSpec],
     *,
     teach: Callable[[Sequence[Run]], Induction] | None = None,
+    aside: Sequence[Run] = (),
 ) -> Verification:
-    """Prove an induced tool on its runs; `teach` is how it was induced, where that is not `induce`."""
+    """Prove an induced tool on its runs; `teach` is how it was induced, where that is not `induce`.
+
+    Runs set `aside` prove nothing: what the tool does with their inputs and answers is told beside the proof.
+    """
     left_out: list[ReplayResult] = []
     for index, run in enumerate(runs):
         others = [*runs[:index], *runs[index + 1 :]]
         taught = teach(others) if teach else induce(others, specs=specs, name=induction.name)
         left_out.append(await _proved(host, taught, run))
     every = [await _proved(host, induction, run) for run in runs]
-    return Verification(tuple(left_out), tuple(every))
+    odd = [await _met(host, induction, run) for run in aside]
+    return Verification(tuple(left_out), tuple(every), tuple(odd))
 
 
 async def replay_source(
@@ -134,6 +140,15 @@ def _judged(run: Run, replay: Replay, result: SandboxResult, *, whole: bool) -> 
         left = ", ".join(step.tool for step in replay.left)
         return ReplayResult(run.id, replay.calls, "wrong", f"it left out {left}")
     return ReplayResult(run.id, replay.calls, "right")
+
+
+async def _met(host: SandboxHost, induction: Induction, run: Run) -> ReplayResult:
+    """What the tool does where things are as they were in a run that went another way."""
+    arguments = inputs_met(induction, run)
+    if arguments is None:
+        return ReplayResult(run.id, 0, "stopped", "the tool cannot be given the inputs of this run")
+    found = await replay_source(host, induction.source, arguments, run)
+    return replace(found, result="stopped" if found.result == "refused" else "went on")
 
 
 async def _proved(host: SandboxHost, induction: Induction, run: Run) -> ReplayResult:

@@ -93,6 +93,10 @@ def _call(data: dict[str, Any]) -> Iterable[str]:
 
 
 def _tool(data: dict[str, Any]) -> Iterable[str]:
+    for row in data["details"]["manifest"].get("disagreements") or []:
+        yield ("DISAGREEMENT: " if row["set_aside"] else "Left out: ") + row["told"]
+        if "tool" in row:
+            yield f"  as things were in that run, the tool {row['tool']}: {row['detail'] or 'to its end'}"
     yield f"Permissions gained: {', '.join(data['permissions_gained']) or 'none'}"
     if data["permissions_lost"]:
         yield f"Permissions given up: {', '.join(data['permissions_lost'])}"

@@ -1,7 +1,7 @@
 """From runs of one workflow to a Procedure, and from a Procedure to Python source. Pure: no I/O, no clock."""
 
 from druse.induction.answers import exit_code
-from druse.induction.deviations import Disagreement, Learned, learn, without_deviations
+from druse.induction.deviations import Disagreement, Learned, inputs_met, learn, without_deviations
 from druse.induction.elements import is_read
 from druse.induction.induce import MIN_IDENTICAL, Induction, ParameterInfo, bind, goal_patterns, induce, macro_of
 from druse.induction.keys import contains, workflow_key
@@ -26,6 +26,7 @@ __all__ = [
     "exit_code",
     "goal_patterns",
     "induce",
+    "inputs_met",
     "is_read",
     "learn",
     "macro_of",

@@ -9,7 +9,7 @@ work.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from druse.induction.conditions import evaluate
 from druse.induction.elements import is_read, symbol_of
@@ -53,6 +53,7 @@ class Alignment:
     got: Json = None
     extra: tuple[Step, ...] = ()
     moments: tuple[Moment, ...] = ()  # each time that call was due
+    inputs: Env = field(default_factory=dict[Root, Json])
     in_order: bool = True  # the changes stand in the run in the order of the program
 
 
@@ -70,20 +71,17 @@ def align(procedure: Procedure, steps: Sequence[Step]) -> Alignment | None:
             continue
         left = walk.left
         if walk.deviation is None and not left:
-            return Alignment("fits", in_order=walk.in_order)
+            return Alignment("fits", inputs=walk.parameters, in_order=walk.in_order)
         if walk.deviation is None and kind == "extra":
             at = walk.due_after(left[0])
-            moments = _moments(procedure, steps, at, allow=kind)
-            extra = tuple(steps[index] for index in left)
-            return Alignment(
-                "extra", at, extra[0].tool, extra=extra, moments=_last_odd(moments), in_order=walk.in_order
-            )
-        if walk.deviation is not None and not left:
+            found = Alignment("extra", at, steps[left[0]].tool, extra=tuple(steps[index] for index in left))
+        elif walk.deviation is not None and not left:
             found = walk.deviation
-            moments = _moments(procedure, steps, found.call, allow=kind)
-            return Alignment(
-                found.kind, found.call, found.tool, found.argument, found.expected, found.got, moments=moments
-            )
+        else:
+            continue
+        moments = _moments(procedure, steps, found.call, allow=kind)
+        moments = _all_odd(moments) if kind == "extra" else moments
+        return replace(found, moments=moments, inputs=walk.parameters, in_order=walk.in_order)
     return None
 
 
@@ -101,7 +99,7 @@ def _moments(procedure: Procedure, steps: Sequence[Step], call: str, *, allow: s
     return tuple(walk.moments)
 
 
-def _last_odd(moments: tuple[Moment, ...]) -> tuple[Moment, ...]:
+def _all_odd(moments: tuple[Moment, ...]) -> tuple[Moment, ...]:
     """The moments of a call before which steps were made that belong to nothing; nobody knows in which turn."""
     return tuple(Moment(moment.env, odd=True) for moment in moments)
 

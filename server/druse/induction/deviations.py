@@ -171,6 +171,20 @@ def _has_rare_choice(found: Induction, runs: int) -> bool:
     return any(len(call.examples) in (1, runs - 1) for node in choices for call in calls_of(node.body)[:1])
 
 
+def inputs_met(found: Induction, run: Run) -> dict[str, Json] | None:
+    """The inputs of a program in a run that is none of its own but for one deviation; None if it has another."""
+    procedure = found.procedure
+    alignment = align(procedure, macro_of(run)) if procedure is not None else None
+    if procedure is None or alignment is None:
+        return None
+    known = {root.name: value for root, value in alignment.inputs.items()}
+    return {
+        name: known.get(name, declared.values[0])
+        for name, declared in procedure.parameters.items()
+        if not declared.derived or name in known
+    }
+
+
 def _lack(found: Induction) -> int:
     """How many arguments a program does not explain; 0 is all that can be."""
     if not found.source or found.left_out or found.procedure is None:

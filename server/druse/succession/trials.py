@@ -16,7 +16,7 @@ from druse.crystal.verification import replay_source
 from druse.crystal.versions import VersionFiles
 from druse.governance import Content, losses
 from druse.governance.policy import gains, in_force
-from druse.induction import bind, induce
+from druse.induction import bind, learn
 from druse.model import Decision, Effect, Invalid, Json, JsonObject, Run, Source, ToolSpec, Verdict, VersionStatus
 from druse.permissions import Policy, decide
 from druse.runtime import SandboxHost
@@ -91,7 +91,9 @@ class Trials:
         (record,) = [r for r in await self._store.tools.versions(name) if r.status is VersionStatus.ACTIVE]
         serving = VersionFiles(self._order.workspace.generated).read(name, record.version)
         runs = [kept.run for kept in await runs_of(self._store, await family_of(self._store, record.workflow))]
-        shown = induce(runs, name=name)
+        learned = learn(runs, name=name)
+        shown, known = learned.induction, {run.id: run for run in learned.runs}
+        runs = [known.get(run.id, run) for run in runs]
         wanted = set(parameters_of(source))
         if len(runs) > budget.runs:
             self.changes["runs_not_tried"] = len(runs) - budget.runs
