@@ -92,21 +92,22 @@ async def measure_noise(chosen: Sequence[Workflow], kinds: Sequence[str]) -> dic
 
 def _proved(runs: Sequence[Run], *, one_may_differ: bool) -> Learned:
     """What passes the gate; sources are our own, so they are replayed in plain Python."""
-    ways = [learn, without_deviations] if one_may_differ else [lambda runs: Learned(induce(runs), tuple(runs))]
+    learned: Learned | None = learn(runs) if one_may_differ else Learned(induce(runs), tuple(runs))
     reasons: tuple[str, ...] = ()
-    for way in ways:
-        learned = way(runs)
-        if learned is None or not learned.induction.source:
-            reasons += learned.induction.reasons if learned is not None else ()
-            continue
-        kept = learned.runs
+    while learned is not None:
+        found, kept = learned.induction, learned.runs
+        reasons += found.reasons
+        if not found.source:
+            break
         proof = Verification(
             tuple(_replayed(induce([*kept[:number], *kept[number + 1 :]]), run) for number, run in enumerate(kept)),
-            tuple(_replayed(learned.induction, run) for run in kept),
+            tuple(_replayed(found, run) for run in kept),
         )
         if proof.passed:
             return learned
-        reasons += (f"not proved: {proof.failure}", *learned.induction.reasons)
+        reasons += (f"not proved: {proof.failure}",)
+        again = one_may_differ and proof.suspect and not learned.disagreements
+        learned = without_deviations(runs, suspect=proof.suspect) if again else None
     return Learned(Induction("refused", reasons=reasons), tuple(runs))
 
 

@@ -20,6 +20,7 @@ from druse.crystal.makers import Aligned, Refused
 from druse.crystal.upkeep import nearest
 from druse.front.application import Application, open_application
 from druse.front.base import person
+from druse.front.review import reviewed, text_of
 from druse.model import Caller, CallerKind, Json, JsonObject, Run, RunStatus, Step, ToolSpec, ToolVersion
 from druse.settings import Workspace
 from druse.store import RunRecord
@@ -305,3 +306,28 @@ async def test_a_beginning_alone_is_not_proposed_by_itself() -> None:
     assert asked.induction.description.startswith("Only the beginning of: Close what")
     whole = await Aligned(family, records, None, whole=True).draft(none)
     assert isinstance(whole, Refused) and "only a beginning could be learned" in whole.message
+
+
+@pytest.mark.requirement("H-10", "H-14")
+async def test_a_tool_of_runs_of_which_one_disagrees_says_so_first_and_waits_for_a_person(
+    application: Application,
+) -> None:
+    for number in range(5):
+        await work(application, f"c{number}{number + 3}x")
+    opened = await application.serve_call("dispatch_goal", {"goal": "Ship the order of customer c99x"}, AGENT, None)
+    assert isinstance(opened.data, dict)
+    odd = str(opened.data["run_id"])
+    await application.call("shop__get", {"id": "c99x"}, AGENT)
+    await application.call("shop__ship", {"order": "O-wrong"}, AGENT)
+    await application.serve_call("report_outcome", {"run_id": odd, "success": True}, AGENT, None)
+    (candidate,) = await application.candidates()
+    report = await application.making.crystallize(candidate.signature, person())
+    assert report.status == "proposed", report.message
+    assert report.version is not None and odd not in report.version.manifest["made_from"]  # type: ignore[operator]
+    told: Any = report.as_dict()["disagreements"]
+    assert told[0]["run"] == odd and told[0]["tool"] == "went on" and '"O-wrong"' in told[0]["what"]
+    assert odd not in [row["run"] for row in report.as_dict()["verification"]]  # type: ignore[index,call-overload,union-attr]
+    approval = await application.base.approvals.get(report.approval_id)
+    assert approval.title.startswith("ONE RUN DISAGREES") and approval.details["needs_person"] is True
+    shown = text_of(await reviewed(application.base, report.approval_id)).splitlines()
+    assert shown[1].startswith("DISAGREEMENT: run ") and "DOES NOT STOP" in shown[1]

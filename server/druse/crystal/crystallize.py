@@ -194,8 +194,9 @@ class Crystallizer:
         if lack:
             return Report("refused", "replay", lack, draft.induction)
         verification = await draft.prove(self._host, draft.induction)
-        if not verification.passed and draft.otherwise is not None:
-            second = await self._through_gate(draft.otherwise, caller, propose=propose, needs_person=needs_person)
+        if verification.suspect and draft.otherwise is not None:
+            other = draft.otherwise(verification.suspect)
+            second = await self._through_gate(other, caller, propose=propose, needs_person=needs_person)
             if second.status in ("proposed", "suggested"):
                 return second
         if not verification.passed:

@@ -47,7 +47,7 @@ class Draft:
     made_by: str  # induction, agent or the model asked, as the manifest tells it
     may_rename: bool = False
     disagreements: tuple[Disagreement, ...] = ()  # what some runs did otherwise than the rest
-    otherwise: Synthesizer | None = None  # who is asked where this one is not proved
+    otherwise: Callable[[str], Synthesizer] | None = None  # who is asked where one run, of this id, is not proved
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Aligned:
     name: str | None = None
     next_version: bool = False
     whole: bool = False  # not only the beginning of the work
-    one_differs: bool = False  # all runs together were not proved: without what went astray in one
+    suspect: str = ""  # the run that the others do not teach: a tool is made without what went astray in it
 
     async def draft(self, specs_of: SpecsOf) -> Draft | Refused:
         """A program that reproduces the runs."""
@@ -84,10 +84,10 @@ class Aligned:
         if len(runs) < 2:
             return Refused("retrieve", "one successful run shows nothing about what varies; two are needed")
         specs = await specs_of(sorted({step.tool for run in runs for step in run.steps}))
-        if self.one_differs:
-            learned = without_deviations(runs, specs=specs, name=self.name)
+        if self.suspect:
+            learned = without_deviations(runs, specs=specs, name=self.name, suspect=self.suspect)
             if learned is None:
-                return Refused("induce", "the runs do not agree, and not because of one of them")
+                return Refused("induce", f"the runs do not agree, and not because of one thing in run {self.suspect}")
         else:
             learned = learn(runs, specs=specs, name=self.name)
         induction = learned.induction
@@ -96,6 +96,8 @@ class Aligned:
         if self.whole and induction.left_out:
             told = f"only a beginning could be learned: {'; '.join(induction.reasons)}"
             return Refused("induce", told, induction)
+        if self.next_version and learned.aside:  # the version in service may do just what that run did
+            return Refused("induce", str(learned.disagreements[0]), induction)
         if self.next_version and self.name:
             induction = replace(induction, name=self.name)
 
@@ -107,9 +109,12 @@ class Aligned:
 
         inputs = bind(induction, records[-1].run) or {}
         told = learned.disagreements
-        otherwise = None if told or self.one_differs else replace(self, one_differs=True)
+        otherwise = None if told or self.suspect else self._without
         made = Draft(self.candidate, records, induction, specs, inputs, prove, "induction", not self.next_version)
         return replace(made, disagreements=told, otherwise=otherwise)
+
+    def _without(self, suspect: str) -> Synthesizer:
+        return replace(self, suspect=suspect)
 
 
 @dataclass(frozen=True, slots=True)

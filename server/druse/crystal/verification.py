@@ -56,6 +56,13 @@ class Verification:
         )
 
     @property
+    def suspect(self) -> str:
+        """The one run because of which the proof failed; empty where it did not fail, or because of several."""
+        rows = (*self.left_out, *self.all_runs)
+        bad = {row.run for row in rows if row.result == "wrong"} or {row.run for row in rows if row.result != "right"}
+        return bad.pop() if len(bad) == 1 and not self.passed else ""
+
+    @property
     def failure(self) -> str:
         """The first thing that went wrong, else the first that was refused."""
         parts = (*self.left_out, *self.all_runs)

@@ -76,16 +76,18 @@ def without_deviations(
     specs: Mapping[str, ToolSpec] | None = None,
     name: str | None = None,
     better_than: int = _NOTHING,
+    suspect: str = "",
 ) -> Learned | None:
     """What the runs teach without what went astray in one; None where that is not one thing in one run of five.
 
-    `better_than` is what a program must lack less of, see `_lack`.
+    `better_than` is what a program must lack less of, see `_lack`. `suspect` is the run that what the others teach does
+    not reproduce, where that is known.
     """
     ordered = sorted(runs, key=lambda run: run.id)
     if len(ordered) < MIN_RUNS:
         return None
     teach = _Teacher(specs, name, better_than)
-    return teach.without_rare_reads(ordered) or teach.without_one(ordered)
+    return teach.without_rare_reads(ordered) or teach.without_one(ordered, suspect)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,10 @@ class _Teacher:
         notes = [Disagreement(run.id, _left_out(steps), set_aside=False) for run, steps in told]
         return _disclosed(found, kept, notes)
 
-    def without_one(self, runs: Sequence[Run]) -> Learned | None:
+    def without_one(self, runs: Sequence[Run], suspect: str) -> Learned | None:
         """The runs without the one that disagrees with all the others, if it is clear which one that is."""
-        tried = [(odd, self._taught([run for run in runs if run is not odd])) for odd in runs]
+        suspects = [run for run in runs if not suspect or run.id == suspect]
+        tried = [(odd, self._taught([run for run in runs if run is not odd])) for odd in suspects]
         known = [(odd, found) for odd, found in tried if found is not None]
         # Where the rest agree without either of two runs, nobody knows which of them is the odd one.
         return self._reconciled(runs, *known[0]) if len(known) == 1 else None
@@ -206,15 +209,28 @@ def _is_wanted(alignment: Alignment, odd: Run, others: Sequence[Run]) -> bool:
         text = str(alignment.got)
         if text and re.search(rf"(?<!\w){re.escape(text)}(?!\w)", said, re.IGNORECASE):
             return True
-    own = [_plain_words(run) for run in (odd, *others)]
-    alone = [words.difference(*own[:number], *own[number + 1 :]) for number, words in enumerate(own)]
-    return bool(alone[0]) and not any(alone[1:])
+    return _asked_otherwise(odd, others)
 
 
-def _plain_words(run: Run) -> set[str]:
-    """The words its user said that are no values of the work."""
+def _asked_otherwise(odd: Run, others: Sequence[Run]) -> bool:
+    """Whether its user said words of their own that are no values of the work, as no other user did."""
+    said, rest = _words(odd), [_words(run) for run in others]
+    if all(len(words) == len(said) for words in rest):
+        fixed = [at for at in range(len(said)) if len({words[at] for words in rest}) == 1]
+        if all(said[at] == rest[0][at] for at in fixed):
+            return False  # the same sentence with other values
+    own = [_alone(run, [other for other in (odd, *others) if other is not run]) for run in (odd, *others)]
+    return bool(own[0]) and not any(own[1:])
+
+
+def _alone(run: Run, others: Sequence[Run]) -> set[str]:
     values = " ".join(canonical([dict(step.arguments), step.result]) for step in run.steps).casefold()
-    return {word for word in re.findall(r"[^\W\d_]{3,}", words_of(run).casefold()) if word not in values}
+    known = {word for other in others for word in _words(other)}
+    return {word for word in _words(run) if word.isalpha() and len(word) > 2 and word not in values} - known
+
+
+def _words(run: Run) -> list[str]:
+    return re.findall(r"\w+", words_of(run).casefold())
 
 
 def _is_harmless(alignment: Alignment, procedure: Procedure) -> bool:
