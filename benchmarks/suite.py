@@ -102,6 +102,7 @@ def _proved(runs: Sequence[Run], *, one_may_differ: bool) -> Learned:
         proof = Verification(
             tuple(_replayed(induce([*kept[:number], *kept[number + 1 :]]), run) for number, run in enumerate(kept)),
             tuple(_replayed(found, run) for run in kept),
+            tuple(ReplayResult(run.id, 0, "set aside") for run in learned.aside),
         )
         if proof.passed:
             return learned

@@ -46,13 +46,13 @@ class Verification:
         """Whether nothing wrong was called, all runs together teach all of them, and most teach the one left out.
 
         A left-out run may be refused: it is the only one that shows something, and without it a guard stops. That is
-        what guards are for; a wrong call is never accepted.
+        what guards are for; a wrong call is never accepted. Where a run was set aside, none of the others may need that.
         """
         right = sum(part.result == "right" for part in self.left_out)
         return (
             not any(part.result == "wrong" for part in self.left_out)
             and all(part.result == "right" for part in self.all_runs)
-            and right >= max(MIN_RIGHT, ceil(MIN_SHARE * len(self.left_out)))
+            and right >= max(MIN_RIGHT, len(self.left_out) if self.aside else ceil(MIN_SHARE * len(self.left_out)))
         )
 
     @property
