@@ -46,7 +46,8 @@ class Verification:
         """Whether nothing wrong was called, all runs together teach all of them, and most teach the one left out.
 
         A left-out run may be refused: it is the only one that shows something, and without it a guard stops. That is
-        what guards are for; a wrong call is never accepted. Where a run was set aside, none of the others may need that.
+        what guards are for; a wrong call is never accepted. Where a run was set aside, none of the
+        others may need that.
         """
         right = sum(part.result == "right" for part in self.left_out)
         return (
