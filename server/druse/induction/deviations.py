@@ -269,7 +269,7 @@ def _short(value: Json) -> str:
 
 
 def _strike(run: Run, steps: Sequence[Step]) -> tuple[Run, list[Step]] | None:
-    """The run without these steps, and them; None where the rest of the run would be another one."""
+    """The run without these steps, and them; None where the rest of the run is another one then."""
     if not steps:
         return run, []
     keys = [_key(step) for step in steps]
