@@ -93,7 +93,8 @@ def _call(data: dict[str, Any]) -> Iterable[str]:
 
 
 def _tool(data: dict[str, Any]) -> Iterable[str]:
-    for row in data["details"]["manifest"].get("disagreements") or []:
+    disagreements: list[dict[str, Any]] = data["details"]["manifest"].get("disagreements") or []
+    for row in disagreements:
         yield ("DISAGREEMENT: " if row["set_aside"] else "Left out: ") + row["told"]
         if "tool" in row:
             yield f"  as things were in that run, the tool {row['tool']}: {row['detail'] or 'to its end'}"
