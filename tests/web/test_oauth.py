@@ -473,12 +473,14 @@ def test_a_server_for_others_must_be_told_its_address(house: House) -> None:
 
 async def test_doctor_says_whether_the_issuers_show_their_keys(house: House, issuer: Issuer) -> None:
     configured(house, issuer)
-    for status, word in ((200, "shows 1 keys"), (500, "answered 500")):
-        if status != 200:
-            issuer.answers["/keys"] = (status, b"", {})
+    async with serving() as broken:
+        broken.answers["/keys"] = (500, b"", {})
+        text = (house.root / ".druse" / "config.toml").read_text()
+        house.configure(text.replace("issuers = [", f'issuers = ["{broken.base}", '))
         findings = (await house.druse("doctor", "--no-start"))["findings"]
-        (one,) = [finding for finding in findings if finding["check"] == "oauth"]
-        assert word in one["detail"] and (one["status"] == "ok") is (status == 200)
+    bad, good = (finding for finding in findings if finding["check"] == "oauth")
+    assert (good["status"], bad["status"]) == ("ok", "problem")
+    assert "shows 1 keys" in good["detail"] and "answered 500" in bad["detail"]
 
 
 @pytest.mark.parametrize(
@@ -520,9 +522,12 @@ async def test_roles_come_from_any_claim_and_names_are_nobody_elses(issuer: Issu
     issuer.resource = "https://druse.example/mcp"
     roles = {"user": ("all staff",), "team_admin": ("leads",), "system_admin": ("root",)}
 
+    known: dict[str, AccessTokens] = {}
+
     async def of(claim: str, **claims: Any) -> Any:
         settings = OAuth((issuer.base,), claim=claim, roles=roles)
-        return await AccessTokens(settings, issuer.resource).bearer(issuer.token(**claims))
+        tokens = known.setdefault(claim, AccessTokens(settings, issuer.resource))
+        return await tokens.bearer(issuer.token(**claims))
 
     assert (await of("groups", groups=["all staff", "leads"])).role == "team_admin"
     assert (await of("groups", groups="all staff")).role == "user"

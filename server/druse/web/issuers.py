@@ -11,9 +11,12 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from druse.settings.oauth import on_loopback, safe
+
+if TYPE_CHECKING:
+    import httpx2
 
 log = logging.getLogger("druse.web")
 
@@ -91,21 +94,26 @@ class IssuerKeys:
         log.warning("%s", self._problem)
 
     async def _read(self) -> list[Key]:
-        address = self._address or await self._found()
-        document = await self._document(address)
+        import httpx2
+
+        # What a machine says of proxies is meant for other machines.
+        proxies = not on_loopback(self._address or self._issuer)
+        async with httpx2.AsyncClient(timeout=self._seconds, follow_redirects=False, trust_env=proxies) as http:
+            address = self._address or await self._found(http)
+            document = await _document(http, address)
         listed = document.get("keys")
         if not isinstance(listed, list) or len(cast("list[Any]", listed)) > _MOST_KEYS:
             raise ValueError(f"{address} holds no list of keys, or more than {_MOST_KEYS}")
         return [cast("Key", key) for key in cast("list[Any]", listed) if isinstance(key, dict)]
 
-    async def _found(self) -> str:
+    async def _found(self, http: httpx2.AsyncClient) -> str:
         """Where the issuer's metadata says its keys are (RFC 8414, and OpenID Connect Discovery)."""
         from mcp.client.auth.utils import build_oauth_authorization_server_metadata_discovery_urls
 
         problems: list[str] = []
         for address in build_oauth_authorization_server_metadata_discovery_urls(self._issuer, self._issuer):
             try:
-                metadata = await self._document(address)
+                metadata = await _document(http, address)
             except (OSError, ValueError, RecursionError) as error:
                 problems.append(str(error) or type(error).__name__)
                 continue
@@ -118,32 +126,29 @@ class IssuerKeys:
             return keys
         raise ValueError("; ".join(problems))
 
-    async def _document(self, address: str) -> dict[str, Any]:
-        """A JSON object. Raises OSError or ValueError."""
-        import httpx2
 
-        # What a machine says of proxies is meant for other machines.
-        async with httpx2.AsyncClient(
-            timeout=LOOK_SECONDS, follow_redirects=False, trust_env=not on_loopback(address)
-        ) as http:
-            told = {"accept": "application/json", "accept-encoding": "identity"}
-            try:
-                async with http.stream("GET", address, headers=told) as response:
-                    if response.status_code != 200:
-                        raise ValueError(f"{address} answered {response.status_code}")
-                    if response.headers.get("content-encoding", "identity") != "identity":
-                        raise ValueError(f"{address} answered with a compressed document")
-                    body = b""
-                    async for part in response.aiter_bytes():
-                        body += part
-                        if len(body) > LARGEST:
-                            raise ValueError(f"{address} answered with more than {LARGEST} bytes")
-            except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-                raise OSError(f"{address}: {type(error).__name__} {error}".strip()) from error
-        try:
-            document: Any = json.loads(body)
-        except ValueError as error:
-            raise ValueError(f"{address} answered with no JSON") from error
-        if not isinstance(document, dict):
-            raise ValueError(f"{address} answered with no JSON object")
-        return cast("dict[str, Any]", document)
+async def _document(http: httpx2.AsyncClient, address: str) -> dict[str, Any]:
+    """A JSON object. Raises OSError or ValueError."""
+    import httpx2
+
+    told = {"accept": "application/json", "accept-encoding": "identity"}
+    try:
+        async with http.stream("GET", address, headers=told) as response:
+            if response.status_code != 200:
+                raise ValueError(f"{address} answered {response.status_code}")
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise ValueError(f"{address} answered with a compressed document")
+            body = b""
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > LARGEST:
+                    raise ValueError(f"{address} answered with more than {LARGEST} bytes")
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        raise OSError(f"{address}: {type(error).__name__} {error}".strip()) from error
+    try:
+        document: Any = json.loads(body)
+    except ValueError as error:
+        raise ValueError(f"{address} answered with no JSON") from error
+    if not isinstance(document, dict):
+        raise ValueError(f"{address} answered with no JSON object")
+    return cast("dict[str, Any]", document)
