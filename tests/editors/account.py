@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import warm
 from druse.cli import main
 
 
@@ -51,7 +51,7 @@ class Account:
         except RuntimeError:
             return self._here(arguments, environment)
         done = subprocess.run(
-            [sys.executable, "-m", "druse", *arguments],
+            [*warm.command(), *arguments],
             cwd=self.project,
             env=environment,
             stdin=subprocess.DEVNULL,
