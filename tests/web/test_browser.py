@@ -15,9 +15,14 @@ from typing import Any
 
 import pytest
 
+from druse.front.base import open_base
+from druse.model import VersionStatus
+from druse.settings import Workspace
+
 from .conftest import House  # type: ignore[import-not-found]
 from .terminal import Terminal, dashboard  # type: ignore[import-not-found]
 from .test_dashboard import proposed  # type: ignore[import-not-found]
+from .test_versions import kept  # type: ignore[import-not-found]
 
 _ASKED = os.environ.get("DRUSE_BROWSER", "")
 _BROWSER = (shutil.which("chromium") or shutil.which("google-chrome")) if _ASKED == "1" else _ASKED or None
@@ -147,3 +152,75 @@ async def test_every_view_is_readable_in_light_and_dark_on_phone_and_desk(
                 ".map((e) => e.getBoundingClientRect().height).filter((h) => h < 24)"
             )
             assert small == []
+
+
+@pytest.mark.requirement("H-38")
+async def test_what_is_new_does_not_disturb_a_reader_and_every_control_has_a_name(house: House) -> None:
+    first, second = await proposed(house, "mend-bicycles", "write-letters")
+    workspace = Workspace.find(house.root, environment=house.environment)
+    async with open_base(workspace) as base:
+        await kept(base, 1, VersionStatus.SUPERSEDED, "def run(call):\n    return -- 1\n", "Read")
+        await kept(
+            base, 2, VersionStatus.ACTIVE, "def run(call):\n    return ++ 1" + "  # long" * 90 + "\n", "Bash(rm:*)"
+        )
+    async with dashboard(house.root, house.environment) as terminal:
+        await terminal.link()
+        async with browser(terminal) as page:
+            await page.keyboard.press("2")
+            await page.keyboard.press("j")
+            await page.keyboard.press("Enter")
+            await page.click(".switch button >> text=Changes since v1")
+            await page.wait_for_selector(".source.diff")
+            shown = await page.inner_text("details[open]")
+            assert "-    return -- 1" in shown and "+    return ++ 1" in shown and "1 line new, 1 gone" in shown
+            assert await page.inner_text("details[open] .gain") == "Bash(rm:*)"
+            reading = page.locator("details[open] .source")
+            await reading.evaluate("(e) => { e.scrollLeft = 50; e.read = true; getSelection().selectAllChildren(e); }")
+            await house.druse("approvals", "reject", first)
+            await page.wait_for_selector(".count.due >> text=1")
+            still = await reading.evaluate("(e) => [e.scrollLeft, e.read, getSelection().toString().length > 100]")
+            assert still == [50, True, True]
+            await page.click("[aria-label='Show v1']")
+            await page.wait_for_selector("text=Source of v1")
+
+            # decided elsewhere while it is open
+            await page.keyboard.press("1")
+            await page.click("[data-item]")
+            await page.wait_for_selector("[data-key=approve]")
+            await house.druse("approvals", "reject", second)
+            await page.wait_for_selector("text=nothing waits here any more")
+            assert await page.locator("[data-key=approve]").count() == 0
+
+            # every control and picture has a name for those who do not see it
+            tree = await page.context.new_cdp_session(page)
+            for key in "123456":
+                await page.keyboard.press(key)
+                await page.wait_for_selector(f"li:nth-child({key}) > [aria-current=page]")
+                nodes = (await tree.send("Accessibility.getFullAXTree"))["nodes"]
+                roles = {"button", "link", "textbox", "searchbox", "combobox", "img", "dialog", "region", "navigation"}
+                told = [(node["role"]["value"], node["name"]["value"]) for node in nodes if not node["ignored"]]
+                assert [role for role, name in told if role in roles and not name] == []
+
+
+@pytest.mark.requirement("H-38", "X-07")
+async def test_a_link_that_is_void_and_a_server_that_is_gone_are_told(house: House) -> None:
+    assert async_playwright is not None
+    async with async_playwright() as playwright:
+        chromium = await playwright.chromium.launch(executable_path=_BROWSER, args=["--no-sandbox"])
+        page = await chromium.new_page()
+        asked: list[tuple[str, str | None]] = []
+        page.on("request", lambda request: asked.append((request.url, request.headers.get("referer"))))
+        async with dashboard(house.root, house.environment) as terminal:
+            void = await terminal.link()
+            link = await terminal.another()
+            await page.goto(void)
+            await page.wait_for_selector("text=a newer one took its place")
+            await page.goto("about:blank")
+            await page.goto(link)
+            await page.wait_for_selector(".figures")
+        await page.wait_for_selector("text=The server does not answer.")
+        assert await page.inner_text("#live") == "reconnecting"
+        secrets = [one.partition("=")[2] for one in (void, link)]
+        assert not [url for url, _ in asked if any(secret in url.partition("#")[0] for secret in secrets)]
+        assert {referer for _, referer in asked} <= {None, ""}
+        await chromium.close()

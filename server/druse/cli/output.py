@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
-from druse.model import DruseError
+from druse.model import DruseError, visible
 from druse.settings import Workspace
 
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -26,9 +26,14 @@ def workspace_here() -> Workspace:
 
 
 def emit(data: Any, *, as_json: bool, render: Callable[[], str]) -> None:
-    """Print `data` as JSON, or the text that `render` makes of it."""
+    """Print `data` as JSON, or the text that `render` makes of it.
+
+    On a terminal nothing in the text can move the cursor, hide or turn what stands around it.
+    """
     # Half of a surrogate pair, as a cut text of a tool can hold, has no bytes in UTF-8: JSON writes its escape.
     text = json.dumps(data, ensure_ascii=False, indent=2) if as_json else render()
+    if not as_json and sys.stdout.isatty():
+        text = visible(text)
     click.echo(_HALVES.sub(lambda half: f"\\u{ord(half[0]):04x}" if as_json else "\ufffd", text))
 
 
@@ -37,7 +42,8 @@ def fail(error: DruseError, *, as_json: bool) -> NoReturn:
     if as_json:
         click.echo(json.dumps({"error": {"kind": error.kind, "message": str(error)}}, ensure_ascii=False))
     else:
-        click.secho(f"Error: {error}", err=True, fg="red" if sys.stderr.isatty() else None)
+        told = visible(str(error)) if sys.stderr.isatty() else str(error)
+        click.secho(f"Error: {told}", err=True, fg="red" if sys.stderr.isatty() else None)
     sys.exit(1)
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from druse.cli.output import emit, finish, json_option, table, workspace_here
+from druse.model import visible
 
 if TYPE_CHECKING:
     from druse.editors.rules import Kind, Proposal
 
+_LISTED = 10  # lines of a kind in `status`, which is read at a glance
 _STALE_SECONDS = 30 * 86400.0  # since a tool was last proved against recorded runs
 _CONFIG = """\
 # Rules of this project; the user's own file is ~/.config/druse/config.toml. deny > ask > allow; unknown = ask.
@@ -176,33 +178,55 @@ def _status_text(data: dict[str, Any]) -> str:
         lines.append("An edit of config.toml is not in force. Read it with druse policy, then: druse policy approve")
         lines += [f"  {text}" for text in data["rules_waiting"]]
     totals = data["totals"]
-    tools = ", ".join(f"{tool['name']} v{tool['version']}" for tool in data["tools"]) or "none"
+    used = sorted(data["tools"], key=lambda tool: -int(tool["runs"]))
+    tools = ", ".join(f"{tool['name']} v{tool['version']}" for tool in used[:_LISTED]) or "none"
+    if len(used) > _LISTED:
+        tools = f"{len(used):,}, used most: {tools} (all: druse tools list)"
     lines.append(f"Learned tools: {tools}")
     lines.append(
-        f"  {totals['tool_runs']} runs, {totals['tool_failures']} failed, {totals['divergences']} stopped at a guard, "
-        f"{totals['round_trips_saved']} round trips saved"
+        f"  {totals['tool_runs']:,} runs, {totals['tool_failures']:,} failed, {totals['divergences']:,} stopped at a "
+        f"guard, {totals['round_trips_saved']:,} round trips saved"
     )
-    lately = ", ".join(f"{day['day'][5:]} {day['round_trips_saved']}" for day in data["savings"][-7:])
+    lately = ", ".join(f"{day['day'][5:]} {day['round_trips_saved']:,}" for day in data["savings"][-7:])
     if lately:
         lines.append(f"  saved by day (UTC): {lately}")
     lines += [f"Session {row['session']} goes on with {', '.join(row['behind'])}" for row in data["sessions_behind"]]
-    runs = ", ".join(f"{count} {name}" for name, count in sorted(data["runs"].items())) or "none"
-    lines.append(f"Runs: {runs}")
+    runs = ", ".join(f"{count:,} {name}" for name, count in sorted(data["runs"].items()))
+    lines.append(f"Runs: {totals['runs']:,}" + (f" ({runs})" if runs else ""))
     unfinished = data["runs"].get("unfinished", 0)
     if unfinished:
         lines.append(
-            f"  {unfinished} ended without report_outcome; a person can say how: druse traces mark RUN --success"
+            f"  {unfinished:,} ended without report_outcome; a person can say how: druse traces mark RUN --success"
         )
-    for candidate in data["candidates"]:
-        lines.append(f"Candidate {candidate['signature']}: {candidate['goal']} ({candidate['usage_count']} runs)")
-    for approval in data["approvals"]:
-        lines.append(f"Waits for you: {approval['id']}  {approval['title'][:90]}")
+    lines += _some(
+        [
+            f"Candidate {row['signature']}: {_line(row['goal']) or '(no goal)'} ({row['usage_count']:,} runs)"
+            for row in data["candidates"]
+        ],
+        "candidates: druse candidates",
+    )
+    lines += _some(
+        [f"Waits for you: {row['id']}  {_line(row['title'])}" for row in data["approvals"]],
+        "wait for you: druse approvals list",
+    )
     for server in data["servers"]:
         state = "connected" if server["connected"] else "not connected yet"
         lines.append(f"Server {server['server']}: {state}, {server['tools']} tools")
     lines += [f"Notice: {text}" for text in data["notices"]]
     lines += [f"Problem: {text}" for text in data["problems"]]
-    return "\n".join(lines)
+    return visible("\n".join(lines))
+
+
+def _line(text: str) -> str:
+    """A text that others chose, in one line and cut."""
+    one = " ".join(text.split())
+    return one if len(one) <= 90 else f"{one[:89]}…"
+
+
+def _some(lines: list[str], more: str) -> list[str]:
+    """The first lines, and how many there are of them all."""
+    left = len(lines) - _LISTED
+    return lines if left <= 0 else [*lines[:_LISTED], f"  and {left:,} more {more}"]
 
 
 @click.command()

@@ -37,6 +37,10 @@ LOOK_SECONDS = 0.5  # between two looks at whether something changed
 _QUIET_SECONDS = 15.0  # after which a line is sent all the same, so that a broken connection is found out
 _STREAMS = 16
 _ONCE_IN_SERVICE = frozenset(VersionStatus) - {VersionStatus.PROPOSED, VersionStatus.REJECTED}
+_SPENT = (
+    "This link was used before, or a newer one took its place. If it was used and not by you, somebody else was here: "
+    "end druse dashboard, and see what was decided with druse audit show."
+)
 _FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
@@ -131,7 +135,7 @@ class Dashboard:
         given = await _sent(request)
         opened = self._passes.exchange(given["pass"]) if given and isinstance(given.get("pass"), str) else None
         if opened is None:
-            return _json(403, {"detail": "This link was used before, or a newer one took its place."})
+            return _json(403, {"detail": _SPENT})
         self._told("The page was opened." if opened.decide else "The page was opened to look.")
         return _json(200, {"look": opened.look, "decide": opened.decide})
 

@@ -118,7 +118,10 @@ async def promote_skill(visit: Visit) -> Reply:
     visit.own(body)
     if not visit.application.base.skills.volumes.identity.team:
         raise Refused(409, _NO_TEAM, "invalid")
-    outcome = await visit.call(visit.tool, {"name": body.skill_id, "reason": body.reason})
+    try:
+        outcome = await visit.call(visit.tool, {"name": body.skill_id, "reason": body.reason})
+    except Invalid as error:  # a draft, or a text that no person approved
+        raise Refused(409, str(error), "refused") from error
     if outcome.status is OutcomeStatus.PENDING:
         return waits(outcome.approval_id, outcome.message, skill_id=body.skill_id)
     told = cast("dict[str, Any]", outcome.data)

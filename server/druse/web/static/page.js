@@ -483,7 +483,11 @@
 
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !state.numbers || $("ask").open) return;
-    if (event.target.closest("input, textarea, select")) { if (event.key === "Escape") { event.target.blur(); $("main").focus({ preventScroll: true }); } return; }
+    if (event.target.closest("input, textarea, select")) {
+      const first = document.querySelector("main [data-item]");
+      if (event.target.dataset.seek && event.key === "Enter" && first) first.focus();
+      return;
+    }
     const items = [...document.querySelectorAll("main [data-item]")];
     const at = items.indexOf(document.activeElement);
     const digit = Number(event.key);
@@ -499,7 +503,7 @@
   });
 
   function help() {
-    const rows = [["1 – 6", "the views"], ["j  k", "down and up a list"], ["Enter", "open"], ["/", "narrow the list down"], ["a  r", "approve or reject what is open (asks again)"], ["Esc", "back"]];
+    const rows = [["1 – 6", "the views"], ["j  k", "down and up a list"], ["Enter", "open"], ["/", "narrow the list down; Enter goes to its first, Esc widens it"], ["a  r", "approve or reject what is open (asks again)"], ["Esc", "back"]];
     $("ask").replaceChildren(h("form", { method: "dialog" }, h("h2", { id: "ask-title" }, "Keys"),
       h("dl", { class: "keys" }, rows.flatMap(([key, text]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, text)])),
       h("div", { class: "acts" }, h("button", { class: "act", autofocus: true }, "Close"))));
