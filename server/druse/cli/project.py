@@ -219,7 +219,7 @@ def _status_text(data: dict[str, Any]) -> str:
 
 def _line(text: str) -> str:
     """A text that others chose, in one line and cut."""
-    one = " ".join(text.split())
+    one = visible(" ".join(text.split()))
     return one if len(one) <= 90 else f"{one[:89]}…"
 
 
