@@ -11,7 +11,9 @@ from druse.planner import words_of
 from druse.store import Task
 
 LEASE_SECONDS = 600.0
-_JOINTS = re.compile(r"\s*(?:;|\n+|,?\s+and\s+)\s*", re.IGNORECASE)
+# Of a long gap the blanks next to a joint are enough: any number of them takes the cube of the gap's length.
+_JOINTS = re.compile(r"\s{0,4}(?:;|\n{1,4}|,?\s{1,4}and\s{1,4})\s{0,4}", re.IGNORECASE)
+_ENDS = " .,\t\r\n\f\v\xa0"
 _LINKING = frozenset(("then", "it", "them", "its", "their", "that", "this", "after", "afterwards", "result"))
 
 
@@ -28,7 +30,7 @@ class Orchestrating:
 
     async def graph_for(self, goal: str, caller: Caller) -> Outcome | None:
         """The task graph of a goal with at least two independent parts that are each known by themselves, else None."""
-        parts = [part.strip(" .,") for part in _JOINTS.split(goal) if part.strip(" .,")]
+        parts = parts_in(goal)
         linked = _LINKING & set(re.findall(r"[a-z]+", goal.lower()))
         if not 2 <= len(parts) <= 50 or linked:
             return None
@@ -108,3 +110,8 @@ class Orchestrating:
 
 def _shown(task: Task) -> JsonObject:
     return {"id": task.id, "goal": task.goal, "status": task.status, **task.about}
+
+
+def parts_in(goal: str) -> list[str]:
+    """What a goal sets side by side."""
+    return [part.strip(_ENDS) for part in _JOINTS.split(goal) if part.strip(_ENDS)]

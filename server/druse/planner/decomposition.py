@@ -17,9 +17,14 @@ _EMPTY = frozenset(
         *("is", "are", "be", "that", "this", "by", "from", "at", "as", "then", "their", "his", "her", "its", "them"),
     )
 )
+# Of a long gap the blanks next to a joint are enough: any number of them takes the cube of the gap's length.
+_S = r"\s{0,4}"
 _JOINTS = re.compile(
-    r"\s*(?:;|\n+|,?\s+and then\s+|,\s*then\s+|\.\s+then\s+|\s+then\s+|\.\s+(?=[A-Z]))\s*", re.IGNORECASE
+    rf"{_S}(?:;|\n{{1,4}}|,?\s{{1,4}}and then\s{{1,4}}|,{_S}then\s{{1,4}}|\.\s{{1,4}}then\s{{1,4}}"
+    rf"|\s{{1,4}}then\s{{1,4}}|\.\s{{1,4}}(?=[A-Z])){_S}",
+    re.IGNORECASE,
 )
+_ENDS = " .,\t\r\n\f\v\xa0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,7 @@ async def decompose(
 
 def parts_of(goal: str) -> list[str]:
     """The parts of a goal that its words and signs set apart as things to do one after another."""
-    return [part.strip(" .,") for part in _JOINTS.split(goal) if part and part.strip(" .,")]
+    return [part.strip(_ENDS) for part in _JOINTS.split(goal) if part and part.strip(_ENDS)]
 
 
 def ranked(
@@ -123,7 +128,7 @@ def ranked(
 
 def words_of(text: str) -> frozenset[str]:
     """The stems of the words that carry meaning; values (numbers, quoted texts, names in capitals) left out."""
-    plain = re.sub(r"\"[^\"]*\"|'[^']*'|\S*[\d@#]\S*", " ", text)
+    plain = re.sub(r"\"[^\"]*\"|'[^']*'|(?<!\S)\S*[\d@#]\S*", " ", text)
     words = re.findall(r"[^\W\d_]+", plain)
     kept = [word for index, word in enumerate(words) if index == 0 or not word[:1].isupper()]
     return frozenset(_stem(word.lower()) for word in kept if word.lower() not in _EMPTY)

@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+# What may begin at any word is bounded in length: else a text of one long word takes the square of its length.
 _SLOTS = re.compile(
     r"""
       (?P<handle>secret://[0-9a-f]{24})
-    | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s"'<>]+)
-    | (?P<email>\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+)
+    | (?P<url>\b[a-z][a-z0-9+.-]{0,30}://[^\s"'<>]+)
+    | (?P<email>\b[\w.+-]{1,128}@[\w-]{1,128}(?:\.[\w-]{1,128})+)
     | (?P<quoted>"[^"\n]*"|`[^`\n]*`|“[^”\n]*”|(?<!\w)'[^'\n]+'(?!\w))
     | (?P<date>\b\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:?\d{2})?)?\b)
-    | (?P<path>(?:~|\.{1,2})?/[\w.@%+-]+(?:/[\w.@%+-]+)*/?|\b[\w-]+(?:/[\w.-]+)+|\b[\w-]+\.[a-z][a-z0-9]{0,4}\b)
-    | (?P<id>[\#@][\w-]+|\b(?=[\w-]*\d)(?=[\w-]*[A-Za-z_-])[A-Za-z0-9]+(?:[_-][A-Za-z0-9]+)*\b)
+    | (?P<path>(?:~|\.{1,2})?/[\w.@%+-]+(?:/[\w.@%+-]+)*/?|\b[\w-]{1,128}(?:/[\w.-]+)+
+             |\b[\w-]{1,128}\.[a-z][a-z0-9]{0,4}\b)
+    | (?P<id>[\#@][\w-]+
+           |\b(?=[\w-]{0,128}\d)(?=[\w-]{0,128}[A-Za-z_-])[A-Za-z0-9]{1,128}(?:[_-][A-Za-z0-9]{1,128}){0,40}\b)
     | (?P<number>[+-]?\d[\d.,]*\d|\d)
     """,
     re.VERBOSE | re.IGNORECASE,
