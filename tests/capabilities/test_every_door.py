@@ -54,6 +54,7 @@ INSIDE = {
 EFFECTS = {
     "upstream/connection.py": "an upstream of mcp.json; its tools are called by the router",
     "upstream/pipes.py": "an upstream of mcp.json; its tools are called by the router",
+    "upstream/assertions.py": "the issuer of an upstream of mcp.json, asked for a token before it is connected",
     "localtools/shell.py": "Bash, behind the router",
     "localtools/web.py": "WebFetch, behind the router",
     "localtools/search.py": "Grep, behind the router: a locked child that matches",
@@ -63,6 +64,7 @@ EFFECTS = {
     "governance/rules.py": "git ls-files: is the configuration part of the clone?",
     "succession/fork.py": "the successor, on a copy",
     "front/daemon.py": "the daemon's own socket",
+    "web/issuers.py": "the keys of the authorization servers that [oauth] names, for a server that a person put on HTTP",
     "llm.py": "chat.ask, behind the router: the model that a person configured",
     "cli/doctor.py": "a person's command",
     "editors/handshake.py": "a person's command: does the client's entry start?",
