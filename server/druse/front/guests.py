@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ class Guest:
     identity: str = ""
     role: str = ""
     client: str = ""  # the program that the token was made for, where it says so
+    until: float | None = None  # when the token ends, in seconds since the epoch
 
     def user(self) -> Any:
         """For the SDK, which gives a session to nobody but the one it was opened for."""
@@ -26,6 +28,38 @@ class Guest:
         from mcp.server.auth.provider import AccessToken
 
         return AuthenticatedUser(AccessToken(token="", client_id=self.client, scopes=[], subject=self.identity))
+
+
+class Lease:
+    """A stream that lasts as long as the token it was opened with: then its client comes again, with another one.
+
+    Answers to calls are not cut off. `seconds` are those that are left.
+    """
+
+    def __init__(self, receive: Any, send: Any, seconds: float) -> None:
+        self._receive = receive
+        self._send = send
+        self._until = asyncio.get_running_loop().time() + seconds
+        self._over = self._open = False
+
+    async def receive(self) -> Any:
+        """What comes; at the end of the time, that the client is gone."""
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await self._receive()
+        except TimeoutError:
+            self._over = True
+            return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        """What goes."""
+        self._open = message["type"] == "http.response.start" or bool(message.get("more_body"))
+        await self._send(message)
+
+    async def close(self) -> None:
+        """End the answer as it should be where the time ended it."""
+        if self._over and self._open:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def guest_of(context: Any) -> Guest:

@@ -11,12 +11,13 @@ import hmac
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from druse.front.guests import GUEST, Guest
+from druse.front.guests import GUEST, Guest, Lease
 from druse.front.server import Front
 from druse.model import Invalid
 
@@ -168,6 +169,11 @@ class BearerToken:
                 receive = await looked_at(receive, send)
                 if receive is None:
                     return
+            if guest.until is not None and _listens(scope):
+                lease = Lease(receive, send, guest.until - time.time())
+                await self._application(scope, lease.receive, lease.send)
+                await lease.close()
+                return
         await self._application(scope, receive, send)
 
     async def _admit(self, headers: Iterable[tuple[bytes, bytes]]) -> Guest | TurnedAway:
@@ -177,6 +183,11 @@ class BearerToken:
             return Guest()
         detail = "Send the token of .druse/keys/http.token as a bearer token."
         return TurnedAway(401, detail, headers={"www-authenticate": "Bearer"})
+
+
+def _listens(scope: Any) -> bool:
+    """Whether a request opens a stream of notifications, in either era."""
+    return scope["method"] == "GET" or (b"mcp-method", b"subscriptions/listen") in scope["headers"]
 
 
 def bearer_of(headers: Iterable[tuple[bytes, bytes]]) -> str:

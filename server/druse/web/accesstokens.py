@@ -56,6 +56,7 @@ class Bearer:
     issuer: str
     subject: str
     client: str
+    until: float  # seconds since the epoch
 
 
 class AccessTokens:
@@ -84,8 +85,8 @@ class AccessTokens:
         subject, client = str(claims["sub"]), claims.get("client_id") or claims.get("azp")
         if not subject:
             raise TokenRefused(_MALFORMED)
-        role = self._role(claims)
-        return Bearer(_name(issuer, subject), role, issuer, subject, client if isinstance(client, str) else "")
+        told, until = client if isinstance(client, str) else "", float(claims["exp"]) + LEEWAY_SECONDS
+        return Bearer(_name(issuer, subject), self._role(claims), issuer, subject, told, until)
 
     def _checked(self, token: str, issuer: str, algorithm: str, keys: list[Key]) -> dict[str, Any]:
         refused = TokenRefused(_MALFORMED)

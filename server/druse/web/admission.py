@@ -119,7 +119,13 @@ class Admission:
             headers = self._challenge(oauth, HttpRole.USER, error="insufficient_scope", why=why)
             return TurnedAway(403, why, "not_allowed", headers)
         team = self._team if role == HttpRole.TEAM_ADMIN else ""
-        return Visitor(bearer.name, HttpRole(role), team, identity=bearer.name, client=bearer.client, by_token=True)
+        return Visitor(
+            *(bearer.name, HttpRole(role), team),
+            identity=bearer.name,
+            client=bearer.client,
+            by_token=True,
+            until=bearer.until,
+        )
 
     def _resource(self, oauth: OAuth) -> str:
         return oauth.resource or f"{self._served}/mcp"

@@ -43,10 +43,11 @@ class Visitor:
     identity: str = ""  # who is answerable; empty for clients of this account
     client: str = ""  # the program that an access token was made for
     by_token: bool = False  # with an access token of OAuth: another one may give more
+    until: float | None = None  # when the token or key ends, in seconds since the epoch
 
     def guest(self) -> Guest:
         """As MCP sees it."""
-        return Guest(self.identity, str(self.role) if self.identity else "", self.client)
+        return Guest(self.identity, str(self.role) if self.identity else "", self.client, self.until)
 
     def caller(self, session: str) -> Caller:
         """As the router and the audit chain see it: an agent, whatever its role."""
@@ -87,7 +88,8 @@ class Keyring:
             return None
         if (key.last_used_at or 0.0) < self._clock() - 60:
             await self._store.http_keys.used(key.id, now=self._clock())
-        return Visitor(key.name, HttpRole(key.role), key.team, key.id, identity=f"key {key.id} ({key.name})")
+        identity = f"key {key.id} ({key.name})"
+        return Visitor(key.name, HttpRole(key.role), key.team, key.id, identity=identity, until=key.expires_at)
 
 
 async def make_key(
