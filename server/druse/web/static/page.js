@@ -116,7 +116,7 @@
 
   /** A field that narrows a list down, where there is enough to narrow; `/` comes to it. */
   function seeker(view, label, all, left) {
-    if (all < 8 && !state.sought[view]) return null;
+    if (all < 10 && !state.sought[view]) return null;
     const field = keep(`seek ${view}`, () => h("input", { type: "search", id: `seek-${view}`, "data-seek": true, "data-key": `seek-${view}`, placeholder: "Narrow down", autocomplete: "off", spellcheck: "false", oninput: (event) => { state.sought[view] = event.target.value; draw(); } }));
     const bar = keep(`seeker ${view}`, () => h("div", { class: "bar", role: "search" }, h("label", { class: "unseen", for: `seek-${view}` }, label), field, h("span", { class: "soft small", role: "status" })));
     const told = left === all ? `${number.format(all)}` : `${number.format(left)} of ${number.format(all)}`;
@@ -201,7 +201,7 @@
         fold(`manifest ${data.id}`, "What it is listed by", () => changes(data.manifest_diff, "The manifest")),
       ];
     },
-    promotion: (data) => [block("What changes", pairs([["volume", data.details.volume], ["skill", data.details.skill]]), changes(lines(data.details.diff), "The change"))],
+    promotion: (data) => [block("What changes", pairs([["volume", data.details.volume], ["skill", data.details.skill]]), changes(lines(data.details.diff), "The change", true))],
     skill: (data) => [block("The text", pairs([["volume", data.details.volume], ["skill", data.details.skill]]), prose(lines(data.details.text), "The text"))],
   };
   BODIES.retirement = BODIES.skill;
@@ -431,7 +431,7 @@
       const heard = () => { clearTimeout(watch); watch = setTimeout(() => cut.abort(), SILENT); };
       try {
         const answer = await fetch("/api/events", { headers: { authorization: `Bearer ${keys.look}` }, signal: cut.signal });
-        if (answer.status === 401) { leave("Another process serves this page now."); return; }
+        if (answer.status === 401) { leave("The server does not know this page: it was started anew, or eight pages were opened after this one."); return; }
         if (answer.ok) {
           live("live", true);
           state.gone = 0;

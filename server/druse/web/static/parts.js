@@ -122,12 +122,15 @@ const prose = (rows, label) => panel(label, "wrap", rows.map((line) => h("span",
 /** The lines of a unified diff without its two lines of names; by place, as a line of code may look like one of them. */
 const bare = (rows) => (rows[0]?.startsWith("--- ") && rows[1]?.startsWith("+++ ") && rows[2]?.startsWith("@@") ? rows.slice(2) : rows);
 
-/** A unified diff: what came, what went, and where. */
-function changes(rows, label) {
-  const kind = (line) => ({ "@": "hunk", "+": "add", "-": "del" })[line[0]] ?? null;
-  const told = (line) => (line[0] === "@" ? `from line ${/\+(\d+)/.exec(line)?.[1] ?? "?"}` : line || " ");
-  const body = bare(rows);
-  return body.length ? panel(label, "diff", body.map((line) => h("span", { class: kind(line) }, told(line)))) : h("p", { class: "soft" }, "No line differs.");
+/** A unified diff, of one text or as git tells of several files: what came, what went, and where. */
+function changes(rows, label, wraps = false) {
+  let named = false; // among the lines that name a file, which begin like lines that came or went
+  const body = bare(rows).map((line) => {
+    named = line.startsWith("diff ") || (named && line[0] !== "@");
+    if (line[0] === "@") return h("span", { class: "hunk" }, `from line ${/\+(\d+)/.exec(line)?.[1] ?? "?"}`);
+    return h("span", { class: named ? "hunk" : ({ "+": "add", "-": "del" })[line[0]] ?? null }, line || " ");
+  });
+  return body.length ? panel(label, wraps ? "diff wrap" : "diff", body) : h("p", { class: "soft" }, "No line differs.");
 }
 
 /** How many lines a diff adds and takes away. */
