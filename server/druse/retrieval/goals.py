@@ -16,16 +16,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from druse.model import Json, JsonObject
+from druse.retrieval.limits import LIMITING, fits, limiting
 
 # A probability says what a goal most likely means, it is no licence to act (D11): where something else speaks against
 # acting on words alone, the confidence stays below every threshold for replay.
 HELD = 0.79
-_LIMITING = frozenset(
-    (
-        *("not", "no", "never", "except", "without", "unless", "only", "but", "if", "when", "until", "before", "after"),
-        *("instead", "don", "dont", "doesn", "first", "last", "newest", "oldest", "cheapest", "other", "than", "least"),
-    )
-)
 _EMPTY = frozenset(
     (
         *("the", "a", "an", "of", "for", "to", "and", "in", "on", "with", "please", "my", "his", "her", "their", "all"),
@@ -122,11 +117,7 @@ def _telling(text: str, known: _Values) -> frozenset[str]:
 
 def _limits(goal: str, pattern: str) -> bool:
     """Whether the goal limits or negates in a way that the pattern does not."""
-    return bool(_limiting(goal) - _limiting(pattern))
-
-
-def _limiting(text: str) -> frozenset[str]:
-    return _LIMITING & frozenset(re.findall(r"\w+", text.lower()))
+    return bool(limiting(goal) - limiting(pattern))
 
 
 def _complete(
@@ -162,10 +153,18 @@ def _exact(goal: str, pattern: str, taught: Taught) -> dict[str, Json] | None:
     values: dict[str, Json] = {}
     for name, text in found.groupdict().items():
         typed = _typed(text, taught.schema, name)
-        if typed is None:
+        if typed is None or not (
+            _quoted(found, name) or fits(text, [str(one) for one in taught.examples.get(name, ())])
+        ):
             return None
         values[name] = typed
     return values
+
+
+def _quoted(found: re.Match[str], name: str) -> bool:
+    """Whether the goal itself says where the value begins and ends."""
+    around = found.string[max(0, found.start(name) - 1) : found.start(name)] + found.string[found.end(name) :][:1]
+    return around in ('""', "''", "``", "“”", "„“", "«»", "「」")
 
 
 def _value_expression(examples: Sequence[Json]) -> str:
@@ -247,7 +246,7 @@ def _value_tokens(goal: str, values: _Values) -> list[tuple[int, str]]:
     for match in re.finditer(r"[^\s,;:()\"“”]+", goal):
         text = match[0].rstrip(".!?").removesuffix("'s").removesuffix("’s")
         starts = not goal[: match.start()].strip() or goal[: match.start()].rstrip().endswith((".", "!", "?", ":"))
-        plain = text.lower() in values.words or text.lower() in _EMPTY or text.lower() in _LIMITING
+        plain = text.lower() in values.words or text.lower() in _EMPTY or text.lower() in LIMITING
         if text and _kind_of(text) in values.forms and not plain and not (starts and _kind_of(text) == "name"):
             found.append((match.start(), text))
     return found
