@@ -17,10 +17,11 @@ from typing import Any
 from benchmarks._execution import replayed
 from benchmarks.induction.coverage import uncovered, workflows
 from benchmarks.induction.noise import KINDS, disturbed
+from benchmarks.induction.rare import REASONS, cases
 from benchmarks.induction.scoring import SEEDS_HELD, SEEDS_TRAIN, Score, score
 from benchmarks.induction.workflows import Workflow
 from druse.crystal.verification import ReplayResult, Verification
-from druse.induction import Induction, Learned, bind, induce, learn, without_deviations
+from druse.induction import Induction, Learned, bind, induce, inputs_met, learn, without_deviations
 from druse.model import Run
 from druse.runtime import SandboxHost
 
@@ -55,7 +56,8 @@ def main() -> None:
 def _disturbed(chosen: Sequence[Workflow], kinds: Sequence[str], *, as_json: bool, show: bool) -> None:
     data = asyncio.run(measure_noise(chosen, kinds))
     print(json.dumps(data, indent=2, ensure_ascii=False) if as_json else noise_table(data, show=show))
-    sys.exit(1 if any(part["silently_wrong"] for part in data["totals"]["one may differ"].values()) else 0)
+    wrong = any(part["silently_wrong"] for part in data["totals"]["one may differ"].values())
+    sys.exit(1 if wrong or any(row["went_on"] for row in data["rare"].values()) else 0)
 
 
 async def measure_noise(chosen: Sequence[Workflow], kinds: Sequence[str]) -> dict[str, Any]:
@@ -86,7 +88,36 @@ async def measure_noise(chosen: Sequence[Workflow], kinds: Sequence[str]) -> dic
             way: {kind: {"tools": made[way, kind], **_counts(total)} for kind, total in part.items()}
             for way, part in totals.items()
         },
+        "rare": {reason: rare(chosen, reason) for reason in REASONS},
         "rows": rows,
+    }
+
+
+def rare(chosen: Sequence[Workflow], reason: str) -> dict[str, Any]:
+    """One run is a rare kind of work: whether a tool is made, and whether it stops where things are as in that run."""
+    counts: Counter[str] = Counter()
+    went_on: list[str] = []
+    for workflow in chosen:
+        found = cases(workflow, sorted(SEEDS_TRAIN), reason)
+        if found is None:
+            continue
+        runs, odd = found
+        learned = _proved(runs, one_may_differ=True)
+        induction = learned.induction
+        counts["workflows"] += 1
+        if not induction.source:
+            counts["refused"] += 1
+            continue
+        if not learned.aside:
+            counts["learned"] += 1  # the program reproduces the rare run too
+            continue
+        inputs = inputs_met(induction, odd)
+        ended = "refused" if inputs is None else replayed(induction.source, inputs, odd)[0]
+        counts["stopped" if ended == "refused" else "went_on"] += 1
+        went_on += [workflow.name] if ended != "refused" else []
+    return {
+        **{key: counts[key] for key in ("workflows", "refused", "learned", "stopped", "went_on")},
+        "which_went_on": went_on,
     }
 
 
@@ -137,6 +168,12 @@ def noise_table(data: dict[str, Any], *, show: bool = False) -> str:
             f"{100 * (total['right_share'] or 0):.1f} %"
             for kind, total in part.items()
         ]
+    lines += ["", f"{'one run is a rare kind':24} cases refused learned tool stops goes on"]
+    lines += [
+        f"  {reason:22} {row['workflows']:>5} {row['refused']:>7} {row['learned']:>7} {row['stopped']:>10} "
+        f"{row['went_on']:>7}  {' '.join(row['which_went_on'])}"
+        for reason, row in data["rare"].items()
+    ]
     return "\n".join(lines)
 
 

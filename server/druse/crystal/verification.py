@@ -46,8 +46,8 @@ class Verification:
         """Whether nothing wrong was called, all runs together teach all of them, and most teach the one left out.
 
         A left-out run may be refused: it is the only one that shows something, and without it a guard stops. That is
-        what guards are for; a wrong call is never accepted. Where a run was set aside, none of the
-        others may need that.
+        what guards are for; a wrong call is never accepted. Where a run was set aside, none of the others may need
+        that.
         """
         right = sum(part.result == "right" for part in self.left_out)
         return (
@@ -58,10 +58,12 @@ class Verification:
 
     @property
     def suspect(self) -> str:
-        """The one run because of which the proof failed; empty where it did not fail, or because of several."""
-        rows = (*self.left_out, *self.all_runs)
-        bad = {row.run for row in rows if row.result == "wrong"} or {row.run for row in rows if row.result != "right"}
-        return bad.pop() if len(bad) == 1 and not self.passed else ""
+        """The one run that what all runs teach does not reproduce; empty where there is none, or several.
+
+        A run that they explain and the others alone do not is a rare kind of work, or too little was seen.
+        """
+        bad = [row.run for row in self.all_runs if row.result != "right"]
+        return bad[0] if len(bad) == 1 else ""
 
     @property
     def failure(self) -> str:

@@ -8,6 +8,7 @@ work.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +32,7 @@ from druse.model import Json, Step
 
 _END = ""  # where a program ends, as the name of a call
 _MAX_REPEATS = 500
+_MAX_READS = 3  # in a row, that may be struck
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,10 @@ class _Parts(Exception):
 def align(procedure: Procedure, steps: Sequence[Step]) -> Alignment | None:
     """The simplest reading of a run with at most one deviation from the program; None if there is none."""
     for kind in ("extra", "changed", "lost"):
+        if kind == "changed":  # a read too many may have been taken for one that belongs
+            between = _without_reads(procedure, steps)
+            if between is not None:
+                return between
         walk = _Walk(procedure, steps, allow=kind)
         try:
             walk.whole()
@@ -82,6 +88,24 @@ def align(procedure: Procedure, steps: Sequence[Step]) -> Alignment | None:
         moments = _moments(procedure, steps, found.call, allow=kind)
         moments = _all_odd(moments) if kind == "extra" else moments
         return replace(found, moments=moments, inputs=walk.parameters, in_order=walk.in_order)
+    return None
+
+
+def _without_reads(procedure: Procedure, steps: Sequence[Step]) -> Alignment | None:
+    """The run with some reads in a row struck from it, if the rest is what the program makes."""
+    for first, many in itertools.product(range(len(steps)), range(1, _MAX_READS + 1)):
+        struck = steps[first : first + many]
+        if len(struck) < many or not all(map(is_read, struck)):
+            continue
+        walk = _Walk(procedure, [*steps[:first], *steps[first + many :]], allow="extra")
+        try:
+            walk.whole()
+        except _Parts:
+            continue
+        if not walk.left:
+            return Alignment(
+                "extra", "", struck[0].tool, extra=tuple(struck), inputs=walk.parameters, in_order=walk.in_order
+            )
     return None
 
 
@@ -116,6 +140,7 @@ class _Walk:
     due: list[str] = field(default_factory=list[str])  # the calls in the order they were due
     parameters: Env = field(default_factory=dict[Root, Json])
     moments: list[Moment] = field(default_factory=list[Moment])
+    openings: Env = field(default_factory=dict[Root, Json])  # the first answers of calls that were made again
     deviation: Alignment | None = None
 
     @property
@@ -134,7 +159,7 @@ class _Walk:
         env: Env = {}
         self._block(self.procedure.nodes, env)
         if self.watched == _END:
-            self.moments.append(Moment(self._known(env)))
+            self.moments.append(Moment(self._told(env)))
 
     def due_after(self, index: int) -> str:
         """The first call whose step stands behind this one."""
@@ -143,6 +168,10 @@ class _Walk:
 
     def _known(self, env: Env) -> Env:
         return {**env, **self.parameters}
+
+    def _told(self, env: Env) -> Env:
+        """What was known, each answer as it was when the program first had it: that is where a test can stand."""
+        return {**self._known(env), **{root: value for root, value in self.openings.items() if root in env}}
 
     def _block(self, block: Block, env: Env) -> None:
         for node in block:
@@ -183,6 +212,7 @@ class _Walk:
         if first not in env:
             raise _Parts
         answers = [env[first]]
+        self.openings[first] = env[first]
         while evaluate(node.condition, env):
             self._call(node.call, env)
             if Root("result", node.call.id) not in env or len(answers) > _MAX_REPEATS:
@@ -199,7 +229,7 @@ class _Walk:
         index = next((i for i in alike if all(same(v, _leaf(self.steps[i], p)) for p, v in expected.items())), None)
         odd = index is None
         if call.id == self.watched:
-            self.moments.append(Moment(self._known(env), odd))
+            self.moments.append(Moment(self._told(env), odd))
         if index is None:
             index = self._deviated(call, expected, alike)
         if index is None:

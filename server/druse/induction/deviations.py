@@ -20,9 +20,9 @@ from druse.induction.exclusions import MAX_EXCLUSIONS, telling
 from druse.induction.guards import places
 from druse.induction.induce import Induction, induce, macro_of, words_of
 from druse.induction.knowledge import scalars
-from druse.induction.procedure import Choice, Exclusion, Procedure, Symbol, calls_of
+from druse.induction.procedure import Call, Choice, Exclusion, Procedure, Symbol, calls_of
 from druse.induction.render import render
-from druse.induction.values import Env
+from druse.induction.values import Env, Root
 from druse.model import Json, Run, Step, ToolSpec, canonical
 
 MIN_RUNS = 5  # of which one may be set aside
@@ -154,13 +154,19 @@ class _Teacher:
     def _stops(self, procedure: Procedure, alignment: Alignment, others: Sequence[Run]) -> list[Exclusion] | None:
         """What keeps the program from a case like the odd one; None where it cannot be told."""
         odd = [moment.env for moment in alignment.moments if moment.odd]
-        rest: list[Env] = [moment.env for moment in alignment.moments if not moment.odd]
+        rest: list[Env] = []
         for run in others:
             moments = moments_of(procedure, macro_of(run), alignment.call)
             if moments is None:
                 return None
             rest.extend(moment.env for moment in moments)
-        found = telling(odd, rest)
+        # A reason may be one of the whole run, or one of the element of a loop at which it went its own way.
+        whole = {Root("parameter", name) for name in procedure.parameters}
+        whole |= {Root("result", node.id) for node in procedure.nodes if isinstance(node, Call)}
+        found = telling([{root: env[root] for root in env if root in whole} for env in odd[:1]], rest)
+        own = [moment.env for moment in alignment.moments if not moment.odd]
+        inner = telling([{root: env[root] for root in env if root not in whole} for env in odd], [*own, *rest])
+        found = list(dict.fromkeys([*found, *inner]))
         own_reading = alignment.kind == "extra" and any(map(is_read, alignment.extra))
         if len(found) > MAX_EXCLUSIONS or (own_reading and not found):
             return None
