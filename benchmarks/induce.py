@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks._execution import replayed
 from benchmarks._traces import read_runs
-from druse.induction import Induction, bind, induce
+from druse.induction import Induction, bind, induce, learn
 from druse.model import Run, RunStatus
 
 
@@ -33,11 +33,14 @@ def report(runs: list[Run], name: str | None = None) -> dict[str, Any]:
     whose like, made without one of the runs, makes a wrong call on that one. It is then under `unproved_source`.
     """
     began = time.perf_counter()
-    found = induce(runs, name=name)
+    learned = learn(runs, name=name)
+    found, runs, given = learned.induction, list(learned.runs), len(runs)
     seconds = time.perf_counter() - began
     left_out = [_left_out(runs, index) for index in range(len(runs))]
     bad = [row for row in (_proved(found, run) for run in runs) if found.source and row["result"] != "right"]
     bad += [row for row in left_out if found.source and row["result"] == "wrong"]
+    if learned.aside:
+        bad += [row for row in left_out if row["result"] != "right"]
     if bad:
         reason = f"not proved: run {bad[0]['run']}: {bad[0]['detail']}"
         found = replace(found, status="refused", reasons=(reason, *found.reasons))
@@ -55,7 +58,8 @@ def report(runs: list[Run], name: str | None = None) -> dict[str, Any]:
         "left_out_steps": found.left_out,
         "leave_one_out": left_out,
         "induction_seconds": seconds,
-        "runs": len(runs),
+        "runs": given,
+        "disagreements": [str(part) for part in learned.disagreements],
     }
 
 

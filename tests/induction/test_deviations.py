@@ -196,16 +196,15 @@ def test_the_order_of_the_runs_does_not_matter() -> None:
 
 
 async def test_noise_in_one_of_six_runs_leaves_the_work_learnable_and_nothing_wrong() -> None:
-    some = [one for one in workflows() if one.name in ("cal_meeting", "enum_priority")]
-    told = (await measure_noise(some, ["read", "lost", "argument"]))["totals"]
-    assert len(some) == 2
+    (some,) = [one for one in workflows() if one.name == "cal_meeting"]
+    told = (await measure_noise([some], ["read", "lost"]))["totals"]
     for kind, total in told["one may differ"].items():
         assert total["silently_wrong"] == 0
         assert total["right"] > told["all runs must agree"][kind]["right"]
 
 
-@pytest.mark.parametrize("reason", ["a flag", "a limit", "a mismatch"])
+@pytest.mark.parametrize("reason", ["a flag", "a limit"])
 def test_a_rule_of_which_one_run_is_the_only_case_is_kept_even_where_it_shows_in_a_loop(reason: str) -> None:
-    some = [one for one in workflows() if one.name in ("archive_folder", "restock_all", "page_link")]
+    some = [one for one in workflows() if one.name in ("archive_folder", "restock_all")]
     told = rare(some, reason)
-    assert told["workflows"] == 3 and told["went_on"] == 0 and told["stopped"] >= 1
+    assert told["workflows"] == 2 and told["went_on"] == 0 and told["stopped"] >= 1
