@@ -6,8 +6,8 @@ forks, and the new process runs `druse.__main__.main()` and exits. It is a proce
 it, a signal to the relay reaches it, its exit code or signal is the relay's. Nothing of Druse has run in the server
 before a fork but its imports and the reading of its table of word pieces.
 
-With DRUSE_TESTS_COLD set every process starts from nothing. How such a start goes is proved where it is the matter: the
-daemon, the hook, the editors, the order of imports.
+With DRUSE_TESTS_COLD set, and on other systems than Linux, every process starts from nothing. How such a start goes is
+proved where it is the matter: the daemon, the hook, the editors, the order of imports.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import tempfile
 from pathlib import Path
 
 _HERE = Path(__file__).parent
+_LONGEST = 70
 _servers: dict[int, str] = {}  # process -> the address of its server
 
 
 def command() -> list[str]:
     """The words that start `druse`; its arguments follow them."""
-    if os.environ.get("DRUSE_TESTS_COLD") or not hasattr(os, "fork"):
+    if os.environ.get("DRUSE_TESTS_COLD") or sys.platform != "linux":
         return [sys.executable, "-m", "druse"]
     if os.getpid() not in _servers:
         _servers[os.getpid()] = _begin()
@@ -34,7 +35,8 @@ def command() -> list[str]:
 
 def _begin() -> str:
     """Start the server of this process; it ends when this process ends, however that happens. Returns its address."""
-    folder = tempfile.TemporaryDirectory(prefix="druse-warm-")
+    short = len(tempfile.gettempdir()) < _LONGEST  # of a socket's path Linux takes 107 bytes
+    folder = tempfile.TemporaryDirectory(prefix="druse-warm-", dir=None if short else "/tmp")
     address = f"{folder.name}/socket"
     words = [sys.executable, str(_HERE / "server.py"), address]
     server = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
