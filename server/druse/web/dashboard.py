@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any, cast
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -91,7 +92,8 @@ class Dashboard:
             routes.append(Route(path, self._looked(endpoint), methods=["GET"]))
         routes.append(Route("/api/session", self._caught(self._session), methods=["POST"]))
         routes.append(Route("/api/approvals/{id}/decide", self._caught(self._decide), methods=["POST"]))
-        self._starlette = Starlette(routes=routes)
+        self._starlette = Starlette(routes=routes, exception_handlers={HTTPException: _nothing_there})
+        self._starlette.router.redirect_slashes = False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One ASGI request."""
@@ -155,7 +157,7 @@ class Dashboard:
             approval.id,
             approve=choice,
             how="page",
-            note=str(given.get("note") or "")[:1000],
+            note=str(given.get("note") or "")[:1000].encode("utf-8", "replace").decode(),  # JSON can hold half a letter
             scope="session" if given.get("scope") == "session" else "once",
         )
         self._told(visible(f"{decided.id} is {decided.status}: {decided.title[:100]}"))
@@ -297,6 +299,14 @@ async def _sent(request: Request) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else None
+
+
+async def _nothing_there(request: Request, error: Exception) -> Response:
+    """Another path or method than those of the page."""
+    assert isinstance(error, HTTPException)
+    answer = _json(error.status_code, {"detail": f"{request.method} {request.url.path[:200]}: {error.detail}."})
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _json(status: int, content: Mapping[str, Any]) -> Response:
