@@ -331,3 +331,22 @@ async def test_a_tool_of_runs_of_which_one_disagrees_says_so_first_and_waits_for
     assert approval.title.startswith("ONE RUN DISAGREES") and approval.details["needs_person"] is True
     shown = text_of(await reviewed(application.base, report.approval_id)).splitlines()
     assert shown[1].startswith("DISAGREEMENT: run ") and "DOES NOT STOP" in shown[1]
+
+
+async def test_a_read_too_many_in_one_run_is_left_out_and_the_run_is_proved(application: Application) -> None:
+    for number in range(5):
+        await work(application, f"c{number}{number + 3}x")
+    opened = await application.serve_call("dispatch_goal", {"goal": "Ship the order of customer c99x"}, AGENT, None)
+    assert isinstance(opened.data, dict)
+    noisy = str(opened.data["run_id"])
+    await application.call("shop__get", {"id": "c99x"}, AGENT)
+    await application.call("shop__find", {"id": "c11x"}, AGENT)
+    await application.call("shop__ship", {"order": "O-x99c"}, AGENT)
+    await application.serve_call("report_outcome", {"run_id": noisy, "success": True}, AGENT, None)
+    (candidate,) = await application.candidates()
+    report = await application.making.crystallize(candidate.signature, person())
+    assert report.status == "proposed", report.message
+    told: Any = report.as_dict()
+    assert [(row["run"], row["set_aside"]) for row in told["disagreements"]] == [(noisy, False)]
+    assert noisy in [row["run"] for row in told["verification"] if row["result"] == "right"]
+    assert "shop__find" not in told["source"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,6 +80,16 @@ def test_a_write_is_never_left_out_of_a_run() -> None:
     learned = learn(runs([*made[:3], *note, made[3]]))
     assert [one.id for one in learned.aside] == ["run-2"]
     assert "add_note" in learned.induction.reasons[0] and "DOES NOT STOP" in learned.induction.reasons[0]
+
+
+@pytest.mark.parametrize("tool", ["checkout_cart", "get_or_create_case", "check_in_goods", "readAndClear", "add_note"])
+def test_a_call_that_may_change_something_is_not_left_out_whatever_its_name_begins_with(tool: str) -> None:
+    made = [run(n, calls(n)) for n in range(6)]
+    steps = list(made[2].steps)
+    steps.insert(3, Step(tool, {"order": "ord-227"}, {"ok": True}, turn=3))
+    made[2] = replace(made[2], steps=tuple(steps))
+    learned = learn(made)
+    assert not learned.disagreements or [one.id for one in learned.aside] == ["run-2"]
 
 
 @pytest.mark.parametrize("count", [5, 6])

@@ -10,7 +10,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
+
+from anyio import to_thread
 
 from druse.crystal.candidates import Candidate
 from druse.crystal.manifest import permissions_of
@@ -85,11 +88,12 @@ class Aligned:
             return Refused("retrieve", "one successful run shows nothing about what varies; two are needed")
         specs = await specs_of(sorted({step.tool for run in runs for step in run.steps}))
         if self.suspect:
-            learned = without_deviations(runs, specs=specs, name=self.name, suspect=self.suspect)
+            work = partial(without_deviations, runs, specs=specs, name=self.name, suspect=self.suspect)
+            learned = await to_thread.run_sync(work)
             if learned is None:
                 return Refused("induce", f"the runs do not agree, and not because of one thing in run {self.suspect}")
         else:
-            learned = learn(runs, specs=specs, name=self.name)
+            learned = await to_thread.run_sync(partial(learn, runs, specs=specs, name=self.name))
         induction = learned.induction
         if not induction.source:
             return Refused("induce", "; ".join(induction.reasons), induction)

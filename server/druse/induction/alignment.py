@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from druse.induction.conditions import evaluate
-from druse.induction.elements import is_read, symbol_of
+from druse.induction.elements import is_read, surely_reads, symbol_of
 from druse.induction.overrides import worked_out
 from druse.induction.procedure import (
     Block,
@@ -95,7 +95,7 @@ def _without_reads(procedure: Procedure, steps: Sequence[Step]) -> Alignment | N
     """The run with some reads in a row struck from it, if the rest is what the program makes."""
     for first, many in itertools.product(range(len(steps)), range(1, _MAX_READS + 1)):
         struck = steps[first : first + many]
-        if len(struck) < many or not all(map(is_read, struck)):
+        if len(struck) < many or not all(map(surely_reads, struck)):
             continue
         walk = _Walk(procedure, [*steps[:first], *steps[first + many :]], allow="extra")
         try:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from druse.induction.alignment import Alignment, align, moments_of
-from druse.induction.elements import is_read, symbol_of
+from druse.induction.elements import surely_reads, symbol_of
 from druse.induction.exclusions import MAX_EXCLUSIONS, telling
 from druse.induction.guards import places
 from druse.induction.induce import Induction, induce, macro_of, words_of
@@ -26,6 +26,7 @@ from druse.induction.values import Env, Root
 from druse.model import Json, Run, Step, ToolSpec, canonical
 
 MIN_RUNS = 5  # of which one may be set aside
+_MAX_RUNS = 60  # a program is made without each of them in turn
 _NOTHING = 1_000_000  # what a program that does not do the whole work lacks
 
 
@@ -84,7 +85,7 @@ def without_deviations(
     not reproduce, where that is known.
     """
     ordered = sorted(runs, key=lambda run: run.id)
-    if len(ordered) < MIN_RUNS:
+    if not MIN_RUNS <= len(ordered) <= _MAX_RUNS:
         return None
     teach = _Teacher(specs, name, better_than)
     return teach.without_rare_reads(ordered) or teach.without_one(ordered, suspect)
@@ -133,7 +134,7 @@ class _Teacher:
         alignment = align(procedure, macro_of(odd)) if procedure is not None else None
         if procedure is None or alignment is None:
             return None
-        if alignment.kind == "extra" and all(map(is_read, alignment.extra)):
+        if alignment.kind == "extra" and all(map(surely_reads, alignment.extra)):
             struck = _strike(odd, alignment.extra)
             kept = [struck[0] if run is odd and struck is not None else run for run in runs]
             again = self._taught(kept) if struck is not None else None
@@ -167,7 +168,7 @@ class _Teacher:
         own = [moment.env for moment in alignment.moments if not moment.odd]
         inner = telling([{root: env[root] for root in env if root not in whole} for env in odd], [*own, *rest])
         found = list(dict.fromkeys([*found, *inner]))
-        own_reading = alignment.kind == "extra" and any(map(is_read, alignment.extra))
+        own_reading = alignment.kind == "extra" and any(map(surely_reads, alignment.extra))
         if len(found) > MAX_EXCLUSIONS or (own_reading and not found):
             return None
         return found
@@ -241,7 +242,7 @@ def _words(run: Run) -> list[str]:
 
 def _is_harmless(alignment: Alignment, procedure: Procedure) -> bool:
     """Whether the odd run changed the same: its reads came in another order, or one is missing that decides nothing."""
-    if alignment.kind in ("fits", "extra") and all(map(is_read, alignment.extra)):
+    if alignment.kind in ("fits", "extra") and all(map(surely_reads, alignment.extra)):
         return alignment.in_order
     if alignment.kind != "lost":
         return False
@@ -305,6 +306,6 @@ def _needless(run: Run) -> list[Step]:
         before |= {canonical(value) for value in scalars(dict(step.arguments))}
         told = {canonical(value) for value in scalars(step.result, keys=True)} - before
         later = {canonical(value) for other in steps[number + 1 :] for value in scalars(dict(other.arguments))}
-        if is_read(step) and not told & later:
+        if surely_reads(step) and not told & later:
             found.append(step)
     return found

@@ -6,6 +6,7 @@ other: the very value, or a text with the value in it. Reads that were made toge
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -165,6 +166,24 @@ def is_read(step: Step) -> bool:
     if step.effect in ("read", "write"):
         return step.effect == "read"
     return step.tool.rpartition("__")[2].lower().startswith(_READS)
+
+
+_SURELY = frozenset(("get", "list", "find", "search", "read", "fetch", "describe", "show", "lookup", "query", "count"))
+_CHANGING = frozenset(
+    (
+        *("or", "and", "create", "update", "delete", "remove", "mark", "add", "insert", "upsert", "write", "save"),
+        *("clear", "lock", "unlock", "ack", "claim", "reserve", "pop", "reset", "send"),
+    )
+)
+
+
+def surely_reads(step: Step) -> bool:
+    """Whether a step changes nothing, sure enough to be left out: its server says so, or all words of its name."""
+    if step.effect in ("read", "write"):
+        return step.effect == "read"
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", step.tool.rpartition("__")[2]).lower()
+    words = [word for word in re.split(r"[^a-z0-9]+", name) if word]
+    return bool(words) and words[0] in _SURELY and not _CHANGING.intersection(words)
 
 
 def _inside(item: Json, value: Json) -> bool:
