@@ -41,7 +41,7 @@ def run(name, a):
     if name == "get_order":
         return {"id": a["order_id"], "sum": int(a["order_id"][1]), "state": "open"}
     if name == "get_meeting":
-        MEETING.wait(20)
+        MEETING.wait(120)
         return {"met": a["who"]}
     if name == "get_nothing":
         raise OSError("connection refused by " + a["url"])

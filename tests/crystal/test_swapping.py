@@ -28,11 +28,11 @@ def run(name, a):
     elif name == "open":
         FREE.set()
     elif name == "get_held":
-        HELD.wait(20)
+        HELD.wait(120)
     else:
         if not FREE.is_set():
             HELD.set()
-        FREE.wait(20)
+        FREE.wait(120)
     return {"id": a.get("order", "")}
 
 def answer(m):

@@ -332,7 +332,7 @@ def test_a_client_that_closes_its_input_gets_its_answers_and_the_end(daemons: Da
         assert client.process.stdin is not None
         client.process.stdin.close()
         assert {client.read()["id"], client.read()["id"]} == {2, 3}
-        assert client.process.wait(30) == 0
+        assert client.process.wait(120) == 0
 
 
 @linux

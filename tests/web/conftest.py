@@ -134,7 +134,7 @@ class House:
         """A client of the running server, with the local token."""
         async with doors.over_http(self.root, self.environment) as (address, token):
             headers = {"Authorization": f"Bearer {token}"}
-            async with httpx.AsyncClient(base_url=address, headers=headers, timeout=30) as client:
+            async with httpx.AsyncClient(base_url=address, headers=headers, timeout=120) as client:
                 yield client
 
 
