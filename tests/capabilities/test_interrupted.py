@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,6 +17,7 @@ from typing import Any
 
 import pytest
 
+import doors
 from capabilities.desk import SERVER, Desk
 from capabilities.test_planning import step
 from druse.front.application import Application, open_application
@@ -151,3 +155,82 @@ def test_a_lock_taken_away_with_its_file_is_taken_anew(tmp_path: Path) -> None:
     with other.of("e") as mine:
         assert mine
     assert list(tmp_path.iterdir()) == []
+
+
+CARRYING = """
+import asyncio, json, sys
+from pathlib import Path
+from druse.front.application import open_application
+from druse.model import Caller, CallerKind
+from druse.settings import Workspace
+
+async def main():
+    name, given = sys.argv[1], json.loads(sys.argv[2])
+    caller = Caller(CallerKind.AGENT, session="s", connection="c", client="client 1")
+    async with open_application(Workspace.find(Path.cwd()), background=True) as application:
+        print("begun", flush=True)
+        done = await application.call(name, given, caller)
+        print(json.dumps(done.data if isinstance(done.data, dict) else {"message": done.message}), flush=True)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(
+    "DRUSE_KILLS" not in os.environ, reason="DRUSE_KILLS=ROUNDS kills so often at random; half a minute each"
+)
+def test_killed_at_random_points_nothing_is_done_or_undone_twice_unsaid(desk: Desk) -> None:
+    chance = random.Random(int(os.environ.get("DRUSE_KILLS_SEED", "7")))
+    desk.configure(OPEN)
+    names = [f"n{number}" for number in range(12)]
+    made = plan(*({**step(name, "desk__add_note", text=name), "undo": undo_of(name)} for name in names))
+    for number in range(int(os.environ["DRUSE_KILLS"])):
+        (desk.root / "notes.txt").unlink(missing_ok=True)
+        valid = carried(desk, "planner.validate_plan", {"plan": made})["hash"]
+        given: dict[str, Any] = {"plan": made, "hash": valid}
+        carried(desk, "planner.execute_plan", given, after=chance.randrange(len(names)))
+        rows = carried(desk, "planner.plan_history", {})["executions"]
+        assert all(row["status"] != "running" for row in rows), rows
+        if len(rows) == number:  # killed before it began: there is nothing to go on with
+            carried(desk, "planner.execute_plan", given)
+            rows = carried(desk, "planner.plan_history", {})["executions"]
+        again = carried(desk, "planner.execute_plan", {**given, "execution": rows[0]["execution"]})
+        unsure = "look whether it happened" in str(again.get("reason"))
+        if unsure:
+            again = carried(desk, "planner.execute_plan", {**given, "execution": rows[0]["execution"], "redo": True})
+        assert again.get("status") == "done" or "it is done" in again["message"], again
+        twice = [name for name in names if desk.notes.count(name) != 1]
+        assert len(twice) <= unsure and all(desk.notes.count(name) == 2 for name in twice), (unsure, desk.notes)
+        undo: dict[str, Any] = {"execution": rows[0]["execution"]}
+        carried(desk, "planner.undo_plan", undo, after=chance.randrange(len(names)))
+        back = carried(desk, "planner.undo_plan", undo)
+        unsure = "look whether it happened" in str(back.get("reason"))
+        if unsure:
+            back = carried(desk, "planner.undo_plan", {**undo, "redo": True})
+        assert back["status"] == "undone", back
+        taken = [desk.notes.count(f"back {name}") for name in names]
+        assert min(taken) >= (0 if back["not_undoable"] else 1) and max(taken) <= 1 + unsure, taken
+        told = desk_said(desk, "audit", "verify")
+        assert told["ok"], told
+
+
+def undo_of(name: str) -> dict[str, Any]:
+    return {"call": "desk__add_note", "arguments": {"text": f"back {name}"}}
+
+
+def desk_said(desk: Desk, *words: str) -> Any:
+    return doors.said(desk.root, desk.environment, *words)
+
+
+def carried(desk: Desk, name: str, given: dict[str, Any], *, after: int | None = None) -> Any:
+    """One call in a process of its own, which is killed when so many more notes were taken; its answer."""
+    command = [sys.executable, "-c", CARRYING, name, json.dumps(given)]
+    with subprocess.Popen(command, cwd=desk.root, env=desk.environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "begun\n"
+        if after is not None:
+            before = len(desk.notes)
+            while process.poll() is None and len(desk.notes) < before + after:
+                time.sleep(0.001)  # a file tells nobody when it grows
+            process.kill()
+        said = process.stdout.read()
+    return json.loads(said) if said.endswith("}\n") else {}

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from druse.governance import Quotas
 from druse.model import NotAllowed
+from druse.store import Store
 from governance.bench import AGENT, PERSON, Bench
 
 UNNAMED = replace(AGENT, session="c1", connection="c1")  # a client that has no name for its conversations
@@ -63,3 +67,21 @@ async def test_who_proved_to_be_somebody_is_counted_as_that_whatever_the_session
             await quotas.spend("synthesis", again, 1, setting="")
     assert await quotas.spend("synthesis", bob, 1, setting="") == 1
     assert await quotas.spend("synthesis", AGENT, 1, setting="") == 1
+
+
+@pytest.mark.requirement("S-27")
+async def test_five_processes_at_once_spend_no_more_than_the_limit_whatever_the_clock_does(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        stores = [await stack.enter_async_context(Store.open(tmp_path / "druse.db")) for _ in range(5)]
+
+        async def spent(store: Store, now: float) -> int:
+            tries = [
+                await store.counters.spend("synthesis", "client x", limit=10, now=now, forget_after=21600.0)
+                for _ in range(4)
+            ]
+            return sum(counted for _, counted in tries)
+
+        midnight = 1_790_035_200.0
+        for now in (midnight - 1, midnight + 1, midnight - 86400.0 * 400, midnight + 3600.0):  # on, back, on
+            done = await asyncio.gather(*(spent(store, now) for store in stores))
+            assert sum(done) == (10 if now == midnight - 1 else 0), (now, done)
