@@ -105,12 +105,11 @@ async def measure(root: Path, command: list[str], calls: int, fastmcp: tuple[str
 async def crowd(root: Path, clients: int, calls: int) -> dict[str, Any]:
     """Many clients at once, each through a shim of its own: errors, times, calls a second."""
     times: list[float] = []
-    errors = 0
+    wrong: list[str] = []
     start = asyncio.Event()
     ready = asyncio.Semaphore(0)
 
     async def one(name: int) -> None:
-        nonlocal errors
         async with connected(SHIM, root) as client:
             ready.release()
             await start.wait()
@@ -120,7 +119,8 @@ async def crowd(root: Path, clients: int, calls: int) -> dict[str, Any]:
                 result = await client.call_tool("run_tool", arguments)
                 times.append((time.perf_counter() - began) * 1000)
                 wanted = {"n": name * calls + number}
-                errors += bool(result.is_error) or result.structured_content != wanted
+                if result.is_error or result.structured_content != wanted:
+                    wrong.append(str(result.content)[:500])
 
     async with asyncio.TaskGroup() as group:
         for name in range(clients):
@@ -133,7 +133,8 @@ async def crowd(root: Path, clients: int, calls: int) -> dict[str, Any]:
     return {
         "clients": clients,
         "calls_each": calls,
-        "errors": errors,
+        "errors": len(wrong),
+        "first_error": wrong[0] if wrong else None,
         "crowd": summary(times),
         "calls_per_second": clients * calls / took,
     }
@@ -184,6 +185,7 @@ def _text(data: dict[str, Any]) -> str:
         rows.append(f"Druse / fastmcp {data['fastmcp']} proxy: {median:.2f} (median), {high:.2f} (p99)")
     if "errors" in data:
         rows.append(f"{data['clients']} clients x {data['calls_each']} calls: {data['errors']} errors,")
+        rows.extend([f"the first of them: {data['first_error']}"] if data["first_error"] else [])
         rows.append(f"{data['calls_per_second']:.0f} calls a second")
     for point in data.get("memory", []):
         rows.append(f"{point['calls']:>8} calls: {point['resident_kib'] / 1024:.1f} MiB")
