@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -106,3 +107,14 @@ def test_no_statement_numbers_its_parameters() -> None:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"\?\d", node.value)
     ]
     assert numbered == []
+
+
+async def test_processes_that_make_one_database_at_the_same_moment_do_not_stop_each_other(tmp_path: Path) -> None:
+    async def opened(path: Path) -> None:
+        async with Store.open(path) as store:
+            assert await store.runs.get("run-none") is None
+
+    for number in range(15):  # it went wrong in one of four
+        async with asyncio.TaskGroup() as group:
+            for _ in range(3):
+                group.create_task(opened(tmp_path / f"{number}.db"))

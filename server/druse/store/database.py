@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -24,6 +25,7 @@ from druse.store.writer import Row, Transaction, Value, Values, Writer
 __all__ = ["BUSY_SECONDS", "Database", "Row", "StoreBusy", "StoreFull", "Transaction", "Value", "migrations"]
 
 BUSY_SECONDS = 10.0
+_AGAIN_SECONDS = 0.02  # between two tries of what SQLite does not wait for by itself
 
 T = TypeVar("T")
 
@@ -114,7 +116,8 @@ class Database:
         return self._writer
 
     async def _prepare(self) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+        await self._keep_a_log()
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
             await self._connection.execute(f"PRAGMA {pragma}")
         await self._connection.execute(
             "CREATE TABLE IF NOT EXISTS migration (number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT"
@@ -124,6 +127,19 @@ class Database:
         for number, name, script in migrations():
             if number not in applied:
                 await self._apply(number, name, script)
+
+    async def _keep_a_log(self) -> None:
+        """Set WAL mode. Two processes that make one file at once stop each other, and SQLite does not wait here."""
+        until = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                await self._connection.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                busy = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+                if not busy or time.monotonic() > until:
+                    raise
+                await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _apply(self, number: int, name: str, script: str) -> None:
         # A second process may be migrating at this moment: whoever comes later finds the number taken.
