@@ -215,9 +215,10 @@ class Relay:
     def run(self) -> None:
         """Be there until both sides are done. Raises CannotJoin where nothing was carried yet."""
         self._place.prepare()
-        kinds = [os.fstat(descriptor).st_mode for descriptor in (0, 1)]
-        pipes = [stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind) for kind in kinds]
-        if all(pipes):
+        ends = [os.fstat(descriptor) for descriptor in (0, 1)]
+        pipes = [stat.S_ISFIFO(end.st_mode) or stat.S_ISSOCK(end.st_mode) for end in ends]
+        # What comes in on one socket for both directions looks like its end to who only writes there.
+        if all(pipes) and not os.path.samestat(*ends):
             self._ledger = _two_files()
         self._join()
         for descriptor in (0, 1):

@@ -9,6 +9,7 @@ import json
 import os
 import select
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -378,6 +379,30 @@ def test_where_output_is_no_pipe_lines_are_carried(daemons: Daemons, tmp_path: P
         assert client.process.wait(60) == 0
     answers = [json.loads(line) for line in (tmp_path / "said").read_bytes().splitlines()]
     assert [answer["id"] for answer in answers] == [1, 2]
+
+
+@pytest.mark.parametrize("words", [("-S", SHIM, "serve"), ("-m", "druse", "serve", "--no-daemon")])
+def test_one_socket_may_be_both_input_and_output(daemons: Daemons, words: tuple[str, ...]) -> None:
+    ours, theirs = socket.socketpair()
+    environment = {**os.environ, "XDG_CONFIG_HOME": str(daemons.project.root / "none"), "TOKEN": "t"}
+    root = daemons.project.root
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-I", *words], cwd=root, env=environment, stdin=theirs.fileno(), stdout=theirs.fileno()
+        )
+    try:
+        with ours, ours.makefile("rwb", buffering=0) as stream:
+            ours.settimeout(60)
+            who = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "raw", "version": "1"}}
+            stream.write(_request(1, "initialize", **who))
+            assert json.loads(stream.readline())["id"] == 1
+            stream.write(b'{"jsonrpc":"2.0","method":"notifications/initialized"}\n' + _request(2, "ping"))
+            assert json.loads(stream.readline())["id"] == 2
+            stream.write(_request(3, "ping"))
+            assert json.loads(stream.readline())["id"] == 3
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_shim_imports_next_to_nothing() -> None:

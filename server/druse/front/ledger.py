@@ -21,7 +21,7 @@ _LONG = 1 << 20  # bytes after which what still counts goes to the other file
 
 
 class Ledger:
-    """Written by the daemon for one client. The descriptors are the ledger's to close."""
+    """Written by the daemon for one client, into files of these descriptors."""
 
     def __init__(self, first: int, second: int) -> None:
         self._files = (first, second)
@@ -64,11 +64,6 @@ class Ledger:
         if self._end > _LONG:
             self._turn_over()
 
-    def close(self) -> None:
-        """Let go of the files; the client's process has them still."""
-        for file in self._files:
-            os.close(file)
-
     def _note(self, kind: bytes, body: bytes) -> None:
         frame = b"%s%08x%s" % (kind, len(body), body)
         os.pwrite(self._files[self._number % 2], frame, self._end)
@@ -85,6 +80,7 @@ class Ledger:
             self._note(b"w", name.encode())
         self._note(b"b", b"1" if self._late else b"0")
         os.pwrite(file, b"%08x" % self._number, 0)
+        os.ftruncate(self._files[(self._number - 1) % 2], 0)
 
 
 def id_text(number: Json) -> str:

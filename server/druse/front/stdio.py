@@ -1,8 +1,8 @@
 """The stdio transport: asyncio pipes, nothing but JSON-RPC on stdout.
 
 The SDK's transport hops to a worker thread for every line; reading the pipe on the event loop halves the time of a
-call. Where standard input is no pipe, socket or terminal (a regular file, /dev/null, Windows), the SDK's transport is
-used.
+call. Where standard input is no pipe, socket or terminal (a regular file, /dev/null, Windows), or one socket
+is both input and output, the SDK's transport is used.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ async def serve_stdio(served: Served) -> None:
 def _pipes_usable() -> bool:
     if sys.platform == "win32":
         return False
-    modes = [os.fstat(descriptor).st_mode for descriptor in (0, 1)]
+    ends = [os.fstat(descriptor) for descriptor in (0, 1)]
+    modes = [end.st_mode for end in ends]
+    if stat.S_ISSOCK(modes[1]) and os.path.samestat(*ends):
+        return False  # what comes in on one socket for both directions looks like its end to who only writes there
     pipes = [stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) for mode in modes]
     # A loop cannot wait for every character device: /dev/null is never ready to it, and never ends.
     return (pipes[0] or os.isatty(0)) and (pipes[1] or stat.S_ISCHR(modes[1]))
