@@ -99,14 +99,14 @@ class RunRepository:
 
         `asked`: an agent made a request for it, not a program of its own.
         """
-        if await transaction.one("SELECT 1 FROM run WHERE id = ?", (run_id,)) is None:
+        there = await transaction.execute(
+            "UPDATE run SET touched_at = ?, asked = asked + ? WHERE id = ?", (now, int(asked), run_id)
+        )
+        if not there:
             return -1
         row = await transaction.one("SELECT coalesce(max(position), -1) + 1 FROM step WHERE run_id = ?", (run_id,))
         position = int(row[0]) if row else 0
         await insert_step(transaction, run_id, step, position=position, turn=step.turn or position)
-        await transaction.execute(
-            "UPDATE run SET touched_at = ?, asked = asked + ? WHERE id = ?", (now, int(asked), run_id)
-        )
         return position
 
     async def close(
