@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from druse.model import Invalid, JsonObject, NotAllowed, NotFound, OutcomeStatus, Verdict
+from druse.model import JsonObject, NotAllowed, NotFound, OutcomeStatus, Verdict
 from druse.skills import Skill, SkillDocument, VolumeRef, adapt
 from druse.web.shapes import (
     EvolveResponse,
@@ -18,7 +18,7 @@ from druse.web.shapes import (
     SkillPromoted,
     SkillQuery,
 )
-from druse.web.visit import Refused, Reply, RoleTooLow, Visit, waits
+from druse.web.visit import Refused, Reply, RoleTooLow, Visit, at_the_gate, waits
 from druse.web.visitors import HttpRole
 
 _NO_TEAM = 'Cannot promote a skill: this user belongs to no team. Join one with "druse volumes use team:NAME".'
@@ -57,10 +57,8 @@ async def create_skill(visit: Visit) -> Reply:
     body: SkillCreate = visit.body
     visit.own(body)
     keywords = " ".join(body.keywords)
-    try:
+    with at_the_gate():
         return await (_propose if body.volume is None else _write)(visit, body, keywords)
-    except Invalid as error:
-        raise Refused(409, str(error), "refused") from error
 
 
 async def _propose(visit: Visit, body: SkillCreate, keywords: str) -> Reply:
@@ -118,10 +116,8 @@ async def promote_skill(visit: Visit) -> Reply:
     visit.own(body)
     if not visit.application.base.skills.volumes.identity.team:
         raise Refused(409, _NO_TEAM, "invalid")
-    try:
+    with at_the_gate():  # a draft, or a text that no person approved, does not pass
         outcome = await visit.call(visit.tool, {"name": body.skill_id, "reason": body.reason})
-    except Invalid as error:  # a draft, or a text that no person approved
-        raise Refused(409, str(error), "refused") from error
     if outcome.status is OutcomeStatus.PENDING:
         return waits(outcome.approval_id, outcome.message, skill_id=body.skill_id)
     told = cast("dict[str, Any]", outcome.data)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from druse.crystal import imported
 from druse.model import Effect, Invalid, NotAllowed, Source, ToolSpec, Verdict
 from druse.web.shapes import ToolRegister
-from druse.web.visit import Refused, Reply, Visit, waits
+from druse.web.visit import Refused, Reply, Visit, at_the_gate, waits
 
 
 async def register_tool(visit: Visit) -> Reply:
@@ -35,14 +35,12 @@ async def register_tool(visit: Visit) -> Reply:
     if body.bundle is None and not (body.name and body.code):
         raise Invalid("Cannot take the tool in: name or code is missing. Give both, or a bundle.", where="code")
     making = visit.application.making
-    try:
+    with at_the_gate():
         if body.bundle is not None:
             version, origin = imported(body.bundle)
             report = await making.take_in(version, origin, visit.caller)
         else:
             report = await making.offer(body.name or "", body.code or "", body.description, body.run_ids, visit.caller)
-    except Invalid as error:
-        raise Refused(409, str(error), "refused") from error
     if report.status != "proposed":
         raise Refused(409, f"The tool was not taken in, at {report.stage}: {report.message}", "refused")
     return waits(report.approval_id, report.message)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +44,15 @@ class Refused(Exception):
         super().__init__(detail)
         self.status = status
         self.problem = Problem(detail=detail, kind=kind, **more)
+
+
+@contextmanager
+def at_the_gate() -> Generator[None]:
+    """What is found invalid here was a well-formed request: it is refused with 409. Raises Refused."""
+    try:
+        yield
+    except Invalid as error:
+        raise Refused(409, str(error), "refused") from error
 
 
 @dataclass(frozen=True, slots=True)
