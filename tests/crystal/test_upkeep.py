@@ -66,6 +66,16 @@ async def work(application: Application, customer: str, *, goal: str = "", reade
     return run_id
 
 
+async def begun_after_five(application: Application) -> str:
+    """Five orders shipped in the same way, and a sixth that was looked at only; the run of that one, which is open."""
+    for number in range(5):
+        await work(application, f"c{number}{number + 3}x")
+    opened = await application.serve_call("dispatch_goal", {"goal": "Ship the order of customer c99x"}, AGENT, None)
+    assert isinstance(opened.data, dict)
+    await application.call("shop__get", {"id": "c99x"}, AGENT)
+    return str(opened.data["run_id"])
+
+
 async def in_service(application: Application, count: int = 5, **told: Any) -> str:
     """A tool made of `count` runs and approved; its name."""
     for number in range(count):
@@ -312,12 +322,7 @@ async def test_a_beginning_alone_is_not_proposed_by_itself() -> None:
 async def test_a_tool_of_runs_of_which_one_disagrees_says_so_first_and_waits_for_a_person(
     application: Application,
 ) -> None:
-    for number in range(5):
-        await work(application, f"c{number}{number + 3}x")
-    opened = await application.serve_call("dispatch_goal", {"goal": "Ship the order of customer c99x"}, AGENT, None)
-    assert isinstance(opened.data, dict)
-    odd = str(opened.data["run_id"])
-    await application.call("shop__get", {"id": "c99x"}, AGENT)
+    odd = await begun_after_five(application)
     await application.call("shop__ship", {"order": "O-wrong"}, AGENT)
     await application.serve_call("report_outcome", {"run_id": odd, "success": True}, AGENT, None)
     (candidate,) = await application.candidates()
@@ -334,12 +339,7 @@ async def test_a_tool_of_runs_of_which_one_disagrees_says_so_first_and_waits_for
 
 
 async def test_a_read_too_many_in_one_run_is_left_out_and_the_run_is_proved(application: Application) -> None:
-    for number in range(5):
-        await work(application, f"c{number}{number + 3}x")
-    opened = await application.serve_call("dispatch_goal", {"goal": "Ship the order of customer c99x"}, AGENT, None)
-    assert isinstance(opened.data, dict)
-    noisy = str(opened.data["run_id"])
-    await application.call("shop__get", {"id": "c99x"}, AGENT)
+    noisy = await begun_after_five(application)
     await application.call("shop__find", {"id": "c11x"}, AGENT)
     await application.call("shop__ship", {"order": "O-x99c"}, AGENT)
     await application.serve_call("report_outcome", {"run_id": noisy, "success": True}, AGENT, None)

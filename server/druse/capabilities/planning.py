@@ -45,7 +45,7 @@ class Planning:
 
     def __init__(self, bench: Workbench) -> None:
         self._bench = bench
-        self.holds = Holds(bench.store.database.path.parent / "executions")
+        self.holds = Holds.beside(bench.store.database.path)
         self.handlers: dict[str, Handler] = {
             "planner.decompose": self._decompose,
             "planner.resolve_intent": self._resolve_intent,

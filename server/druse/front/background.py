@@ -74,7 +74,7 @@ def _report(task: asyncio.Task[None]) -> None:
 
 
 async def _close_idle(base: Base) -> None:
-    holds = Holds(base.store.database.path.parent / "executions")
+    holds = Holds.beside(base.store.database.path)
     while True:
         try:
             await base.recorder.close_idle()

@@ -27,7 +27,7 @@ from druse.induction.procedure import (
     Template,
     calls_of,
 )
-from druse.induction.values import MISSING, Env, Path, Place, Root, look, same
+from druse.induction.values import MISSING, Env, Path, Place, Root, leaf_at, look, same
 from druse.model import Json, Step
 
 _END = ""  # where a program ends, as the name of a call
@@ -226,7 +226,9 @@ class _Walk:
         self.due.append(call.id)
         alike = [index for index in self.left if symbol_of(self.steps[index]) == call.symbol]
         expected = self._expected(call, env)
-        index = next((i for i in alike if all(same(v, _leaf(self.steps[i], p)) for p, v in expected.items())), None)
+        index = next(
+            (i for i in alike if all(same(v, leaf_at(self.steps[i].arguments, p)) for p, v in expected.items())), None
+        )
         odd = index is None
         if call.id == self.watched:
             self.moments.append(Moment(self._told(env), odd))
@@ -237,7 +239,7 @@ class _Walk:
         step = self.steps[index]
         self.used[index] = len(self.due) - 1
         for path, binding in call.bindings.items():
-            self._bind(binding, _leaf(step, path))
+            self._bind(binding, leaf_at(step.arguments, path))
         env[Root("result", call.id)] = step.result
 
     def _expected(self, call: Call, env: Env) -> dict[Path, Json]:
@@ -255,10 +257,12 @@ class _Walk:
             self.deviation = Alignment("lost", call.id, call.tool)
             return None
         for index in alike:
-            differing = [path for path, value in expected.items() if not same(value, _leaf(self.steps[index], path))]
+            differing = [
+                path for path, value in expected.items() if not same(value, leaf_at(self.steps[index].arguments, path))
+            ]
             if len(differing) == 1:
                 path = differing[0]
-                got = _leaf(self.steps[index], path)
+                got = leaf_at(self.steps[index].arguments, path)
                 self.deviation = Alignment(
                     "changed", call.id, call.tool, path, expected[path], None if got is MISSING else got
                 )
@@ -286,15 +290,3 @@ class _Walk:
         left, right = "".join(map(str, template.parts[:at])), "".join(map(str, template.parts[at + 1 :]))
         if value.startswith(left) and value.endswith(right) and len(value) > len(left) + len(right):
             self.parameters[new[0].root] = value[len(left) : len(value) - len(right)]
-
-
-def _leaf(step: Step, path: Path) -> Json:
-    value: Json = step.arguments.get(path[0], MISSING)
-    for key in path[1:]:
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return MISSING
-    return value

@@ -18,7 +18,7 @@ from druse.induction.procedure import (
     calls_of,
 )
 from druse.induction.shapes import repeats
-from druse.induction.values import MISSING, Env, Path, Place, Root, leaves, look, same
+from druse.induction.values import MISSING, Env, Path, Place, Root, leaf_at, leaves, look, same
 from druse.model import Json, Step
 
 
@@ -132,18 +132,18 @@ class _Match:
             return False
         for path, binding in call.bindings.items():
             if isinstance(binding, Parameter):
-                value = _leaf(step, path)
+                value = leaf_at(step.arguments, path)
                 if value is MISSING:
                     return False
                 if binding.name in self.parameters and not same(value, self.parameters[binding.name]):
                     return False
                 self.parameters.setdefault(binding.name, value)
-            elif isinstance(binding, Template) and not self._solved(binding, _leaf(step, path)):
+            elif isinstance(binding, Template) and not self._solved(binding, leaf_at(step.arguments, path)):
                 return False
             elif isinstance(binding, FromPlace) and binding.place.root.kind == "element":
-                self._item.append((binding.place.path, _leaf(step, path)))
+                self._item.append((binding.place.path, leaf_at(step.arguments, path)))
         for path, binding in call.bindings.items():  # after the inputs of this very call that they may be made of
-            if isinstance(binding, Given) and not self._open(binding, _leaf(step, path), env):
+            if isinstance(binding, Given) and not self._open(binding, leaf_at(step.arguments, path), env):
                 return False
         env[Root("result", call.id)] = step.result
         self.made += 1
@@ -187,15 +187,3 @@ def _same_leaves(value: Json, name: str, call: Call) -> bool:
     """Whether an argument that is bound part by part has just these parts."""
     bound = {path[1:] for path in call.bindings if path[0] == name}
     return bound == {()} or not bound or bound == {path for path, _ in leaves(value)}
-
-
-def _leaf(step: Step, path: Path) -> Json:
-    value: Json = step.arguments.get(path[0], MISSING)
-    for key in path[1:]:
-        if isinstance(value, dict) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
-            value = value[int(key)]
-        else:
-            return MISSING
-    return value

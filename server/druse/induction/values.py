@@ -104,6 +104,19 @@ def leaves(value: Json, path: Path = ()) -> Iterator[tuple[Path, Json]]:
         yield path, value
 
 
+def leaf_at(arguments: Mapping[str, Json], path: Path) -> Json:
+    """What `leaves` gave this path, or MISSING."""
+    value: Json = arguments.get(path[0], MISSING)
+    for key in path[1:]:
+        if isinstance(value, dict) and key in value:
+            value = value[key]
+        elif isinstance(value, list) and key.isdigit() and int(key) < len(value):
+            value = value[int(key)]
+        else:
+            return MISSING
+    return value
+
+
 def distinct(values: list[Json]) -> int:
     """How many different values there are."""
     scalars: set[tuple[type, Json]] = set()

@@ -20,6 +20,11 @@ class Holds:
         self._folder = folder
         self._here: set[str] = set()
 
+    @classmethod
+    def beside(cls, database: Path) -> Holds:
+        """The executions that a database knows."""
+        return cls(database.parent / "executions")
+
     @contextmanager
     def of(self, execution: str) -> Generator[bool]:
         """Hold an execution for the block; False where somebody else does, and then nothing is held."""
