@@ -136,8 +136,7 @@ class Database:
                 await self._connection.execute("PRAGMA journal_mode=WAL")
                 return
             except sqlite3.OperationalError as error:
-                busy = getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-                if not busy or time.monotonic() > until:
+                if not _is_busy(error) or time.monotonic() > until:
                     raise
                 await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -189,6 +188,10 @@ def _statements(script: str) -> list[str]:
     return statements
 
 
+def _is_busy(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+
+
 class _translated:
     """Turns SQLite's errors into ours: what was tried, what stopped it, what to do."""
 
@@ -202,7 +205,7 @@ class _translated:
         if not isinstance(error, sqlite3.Error):
             return
         code = getattr(error, "sqlite_errorname", "")
-        if code.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        if _is_busy(error):
             raise StoreBusy(
                 f"Cannot use {self._path}: another process has kept it locked for {BUSY_SECONDS:.0f} s. "
                 "Nothing was written; end that process or try again."

@@ -131,9 +131,8 @@ class Writer:
         self._logged = 0  # units since then
         self._restarted = True  # the next commit begins the log anew, which syncs its head
         self._rolled_out = os.name != "posix"
-        self._durable_seconds = (
-            2 * _QUICK_SECONDS
-        )  # what a durable commit takes: half the last one, a quarter the one before
+        # What a durable commit takes: half the last one, a quarter the one before.
+        self._durable_seconds = 2 * _QUICK_SECONDS
         self._thread = Thread(target=self._serve, name="druse-writer", daemon=True)
         self.commits = 0
 
